@@ -1,0 +1,67 @@
+/*
+ * Every bound in one place. Each limit has a test that meets it and one that exceeds it.
+ *
+ * Units stand at the end of the name: _bytes, _chars, _s (seconds), _count.
+ */
+#ifndef POSTERN_BASE_LIMITS_H
+#define POSTERN_BASE_LIMITS_H
+
+enum limits {
+    /* SSH objects */
+    LIMIT_WIRE_STRING_BYTES = 256 * 1024, /* any RFC 4251 string we read */
+    LIMIT_KEY_BLOB_BYTES = 8 * 1024,      /* an RSA-16384 public key needs 2.1 KiB */
+    LIMIT_KEY_LINE_CHARS = 16 * 1024,     /* one line of a public key file, comment included */
+    LIMIT_KEY_COMMENT_CHARS = 1024,
+    LIMIT_KEY_FILE_BYTES = 64 * 1024, /* a private key file */
+    LIMIT_KDF_ROUNDS = 4096,          /* bcrypt rounds we are willing to run */
+    LIMIT_RSA_BITS_MIN = 2048,        /* what can be represented; policy may ask for more */
+    LIMIT_RSA_BITS_MAX = 16384,
+    LIMIT_CERT_BLOB_BYTES = 32 * 1024,
+    LIMIT_PRINCIPALS_COUNT = 256, /* as OpenSSH's SSHKEY_CERT_MAX_PRINCIPALS */
+    LIMIT_PRINCIPAL_CHARS = 255,
+    LIMIT_KEY_ID_CHARS = 1024,
+    LIMIT_CERT_OPTIONS_COUNT = 64,
+    LIMIT_OPTION_NAME_CHARS = 128,
+    LIMIT_FORCE_COMMAND_CHARS = 4096,
+    LIMIT_SUBNETS_COUNT = 32,
+    LIMIT_KRL_BYTES = 64 * 1024 * 1024,
+    LIMIT_KRL_ENTRIES_COUNT = 4 * 1024 * 1024,
+    LIMIT_KRL_BITMAP_BITS = 0x7fffffff,     /* ssh-keygen's bound for the span of a bitmap */
+    LIMIT_AGENT_MESSAGE_BYTES = 256 * 1024, /* as ssh-agent's */
+    LIMIT_AGENT_KEYS_COUNT = 2048,
+
+    /* names people choose */
+    LIMIT_ACCOUNT_NAME_CHARS = 32, /* as useradd's */
+    LIMIT_PROJECT_NAME_CHARS = 64,
+    LIMIT_CLUSTER_NAME_CHARS = 64,
+    LIMIT_HOST_NAME_CHARS = 253,
+    LIMIT_REASON_CHARS = 256,
+    LIMIT_DISPLAY_NAME_CHARS = 128,
+    LIMIT_PASSWORD_CHARS_MIN = 12,
+    LIMIT_PASSWORD_CHARS_MAX = 512,
+
+    /* HTTP */
+    LIMIT_HTTP_HEADERS_BYTES = 16 * 1024,
+    LIMIT_HTTP_BODY_BYTES = 64 * 1024, /* a request's */
+    LIMIT_HTTP_ANSWER_BYTES =
+        64 * 1024 * 1024, /* an answer's, as our client reads it (feed snapshots) */
+    LIMIT_HTTP_CONNECTIONS_COUNT = 4096,
+    LIMIT_HTTP_CONNECTIONS_PER_ADDRESS_COUNT = 512,
+    LIMIT_HTTP_REQUEST_S = 15, /* from the first byte of a request to its last */
+    LIMIT_HTTP_IDLE_S = 75,
+    LIMIT_HTTP_LONG_POLL_S = 50,
+    LIMIT_JSON_DEPTH = 16,
+
+    /* the store */
+    LIMIT_LIST_ROWS_COUNT = 1000,   /* rows of one page of a listing */
+    LIMIT_FEED_EVENTS_COUNT = 2000, /* events of one answer; beyond that a snapshot is cheaper */
+
+    /* files */
+    LIMIT_CONFIG_FILE_BYTES = 1024 * 1024,
+    LIMIT_STATE_FILE_BYTES = 1024 * 1024,
+};
+
+/* Longest duration anything may be asked for: 366 days. */
+#define LIMIT_DURATION_S (366LL * 24 * 3600)
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * Private key files: openssh-key-v1 (PROTOCOL.key), PKCS#8 and traditional PEM, far enough to load,
+ * to sign, and to tell how well one is protected. A private key is its own type, wiped when freed;
+ * nothing here prints one except private_key_write().
+ */
+#ifndef POSTERN_SSH_PRIVATE_KEY_H
+#define POSTERN_SSH_PRIVATE_KEY_H
+
+#include "base/err.h"
+#include "base/secret.h"
+#include "ssh/key.h"
+
+struct private_key;
+
+enum private_key_format { PRIVATE_KEY_OPENSSH, PRIVATE_KEY_PKCS8, PRIVATE_KEY_PEM };
+
+struct private_key_info {
+    enum private_key_format format;
+    bool encrypted;
+    char cipher[64];        /* "aes256-ctr"; "" when not encrypted or not told */
+    char kdf[32];           /* "bcrypt", "none"; "pbkdf2", "scrypt" or "pem" for the others */
+    uint32_t kdf_rounds;    /* of bcrypt; iterations for pbkdf2; 0 where the format tells none */
+    struct key *public_key; /* owned; NULL where an encrypted file does not show it */
+};
+
+/* Looks without a passphrase. ERR_MALFORMED when it is no private key file, ERR_KEY_PPK,
+ * ERR_KEY_DSA, ERR_TOO_LONG. */
+err_t private_key_inspect(span_t file, struct private_key_info *out);
+void private_key_info_done(struct private_key_info *info);
+
+/*
+ * Loads. passphrase may be NULL: ERR_ENCRYPTED then for an encrypted file. ERR_PASSPHRASE when it
+ * is wrong (both check integers and, for AEAD ciphers, the tag). LIMIT_KDF_ROUNDS bounds the work.
+ * sk- keys load, and ERR_UNSUPPORTED is what signing says. *comment may be NULL; else the caller
+ * frees it.
+ */
+err_t private_key_load(span_t file, const secret_t *passphrase, struct private_key **out,
+                       char **comment);
+
+/* A fresh key: Ed25519, ECDSA (bits 256, 384, 521) or RSA (bits 2048–16384). */
+err_t private_key_generate(enum key_type type, unsigned bits, struct private_key **out);
+
+void private_key_free(struct private_key *key);
+void private_key_freep(struct private_key **key);
+/* Borrowed from the private key. */
+const struct key *private_key_public(const struct private_key *key);
+
+/* Writes openssh-key-v1; encrypted with aes256-ctr and bcrypt of `rounds` when a passphrase is
+ * given. */
+err_t private_key_write(const struct private_key *key, const char *comment,
+                        const secret_t *passphrase, uint32_t rounds, struct buf *out);
+
+enum rsa_hash {
+    RSA_SHA512,
+    RSA_SHA256
+}; /* rsa-sha2-512 is the default; SHA-1 does not exist here */
+
+/* An SSH signature blob (string algorithm, string signature) over data, appended to *out. */
+err_t private_key_sign(const struct private_key *key, span_t data, enum rsa_hash rsa_hash,
+                       struct buf *out);
+
+/* The agent's form (SSH_AGENTC_ADD_IDENTITY body: string type, then the type's fields, private ones
+ * included). */
+err_t private_key_put_wire(const struct private_key *key, struct buf *out);
+err_t private_key_get_wire(span_t *from, struct private_key **out);
+
+#endif

@@ -1,0 +1,188 @@
+/*
+ * What the system talks about. Plain values with bounded text, so that a store copies them and
+ * nobody owns parts of them.
+ *
+ * Names are the identity that people and sshd use; ids are the store's and never leave the
+ * authority. Times are seconds since 1970, UTC; 0 means "never" or "not set".
+ */
+#ifndef POSTERN_MODEL_ENTITY_H
+#define POSTERN_MODEL_ENTITY_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/inet.h"
+#include "base/limits.h"
+#include "base/span.h"
+
+typedef uint64_t entity_id; /* 0: none */
+
+enum { HASH_BYTES = 32, HASH_CHARS = 2 * HASH_BYTES + 1 };
+
+enum account_kind { ACCOUNT_PERSON = 1, ACCOUNT_SERVICE = 2 };
+
+struct account {
+    entity_id id;
+    char name[LIMIT_ACCOUNT_NAME_CHARS + 1]; /* also the Unix user name and the principal */
+    enum account_kind kind;
+    char display_name[LIMIT_DISPLAY_NAME_CHARS + 1];
+    char email[LIMIT_DISPLAY_NAME_CHARS + 1];
+    bool administrator;
+    bool disabled;
+    entity_id project_id;   /* of a service account: the project that owns it */
+    uint32_t quota_per_day; /* 0: the site's */
+    int64_t created_at;
+};
+
+/* How an account proves who it is to the embedded issuer. */
+struct login {
+    entity_id account_id;
+    char password_hash[128]; /* libsodium's encoded argon2id; "" until set */
+    uint8_t totp_secret[32];
+    uint8_t totp_secret_bytes; /* 0: not enrolled */
+    int64_t totp_last_step;    /* a step is never accepted twice */
+    char invitation_hash[HASH_CHARS];
+    int64_t invitation_expires_at;
+    uint32_t failures; /* in a row */
+    int64_t locked_until;
+};
+
+struct project {
+    entity_id id;
+    char name[LIMIT_PROJECT_NAME_CHARS + 1];
+    char display_name[LIMIT_DISPLAY_NAME_CHARS + 1];
+    int64_t created_at;
+};
+
+enum member_role { MEMBER = 1, MEMBER_MANAGER = 2 };
+
+struct membership {
+    entity_id project_id;
+    entity_id account_id;
+    enum member_role role;
+    int64_t since;
+};
+
+struct cluster {
+    entity_id id;
+    char name[LIMIT_CLUSTER_NAME_CHARS + 1]; /* "daint" */
+    char address[LIMIT_HOST_NAME_CHARS +
+                 1]; /* of its login host, as clients dial it; "" when there is none */
+    uint16_t port;
+    int64_t created_at;
+};
+
+enum host_role { HOST_JUMP = 1, HOST_LOGIN = 2, HOST_COMPUTE = 3 };
+
+struct host {
+    entity_id id;
+    entity_id cluster_id; /* 0 for a jump host */
+    char name[LIMIT_HOST_NAME_CHARS + 1];
+    char address[LIMIT_HOST_NAME_CHARS + 1]; /* as clients dial it; "" when not told */
+    uint16_t port;
+    enum host_role role;
+    char enrol_hash[HASH_CHARS]; /* of the one-time token; "" once used */
+    int64_t enrol_expires_at;
+    char token_hash[HASH_CHARS];         /* of the host's bearer */
+    char key_line[LIMIT_KEY_BLOB_BYTES]; /* its host key as a public key line; "" until enrolled */
+    int64_t enrolled_at;
+    int64_t seen_at;
+};
+
+/* An issued certificate. */
+struct issued {
+    uint64_t serial;
+    entity_id account_id; /* 0 for a host certificate */
+    entity_id host_id;    /* 0 for a user certificate */
+    char key_id[LIMIT_ACCOUNT_NAME_CHARS + 96];
+    char fingerprint[64]; /* of the certified key */
+    char ca_fingerprint[64];
+    int64_t issued_at;
+    int64_t valid_after;
+    int64_t valid_before;
+    bool counts; /* against the quota: re-signing a still valid key does not */
+    char source[INET_CHARS];
+    int64_t revoked_at; /* 0: not revoked */
+    char revoked_reason[LIMIT_REASON_CHARS + 1];
+};
+
+struct subnet_list {
+    struct inet_subnet subnets[LIMIT_SUBNETS_COUNT];
+    size_t count;
+};
+
+struct api_key {
+    entity_id id;
+    entity_id account_id;
+    char name[LIMIT_DISPLAY_NAME_CHARS + 1];
+    char hash[HASH_CHARS];
+    char hint[16];              /* its first characters, so that people can tell keys apart */
+    struct subnet_list subnets; /* empty: from everywhere */
+    int64_t created_at;
+    int64_t expires_at;
+    int64_t last_used_at;
+    int64_t revoked_at;
+};
+
+/* A bearer token of the embedded issuer. */
+struct session {
+    char hash[HASH_CHARS];
+    entity_id account_id;
+    entity_id api_key_id;       /* 0 for people */
+    struct subnet_list subnets; /* the API key's */
+    int64_t created_at;
+    int64_t expires_at;
+};
+
+/* A registered key: trusted by itself, without a certificate. */
+struct registered_key {
+    entity_id id;
+    entity_id account_id;
+    char name[LIMIT_DISPLAY_NAME_CHARS + 1];
+    char key_line[LIMIT_KEY_BLOB_BYTES];
+    char fingerprint[64];
+    struct subnet_list subnets;
+    int64_t created_at;
+    int64_t expires_at;
+};
+
+/* A change that gates and hosts follow. `state` is JSON, "" when the thing is gone. */
+struct event {
+    uint64_t revision;
+    char kind[16]; /* "account", "cluster", "reach", "revocation", "ca", "key" */
+    char key[LIMIT_HOST_NAME_CHARS + 1];
+    char *state; /* owned by whoever holds the event */
+    int64_t at;
+};
+
+struct audit {
+    uint64_t sequence;
+    int64_t at;
+    char actor[LIMIT_ACCOUNT_NAME_CHARS + 16]; /* "alice", "host:daint-ln1", "system" */
+    char action[48];                           /* "certificate.sign" */
+    char target[LIMIT_HOST_NAME_CHARS + 1];
+    bool allowed;
+    char code[48]; /* the decision's code; "ok" when allowed */
+    char detail[512];
+    char source[INET_CHARS];
+    char request_id[24];
+};
+
+/* "10.0.0.0/8,192.168.0.0/16", the form of source-address; ERR_TOO_LONG past LIMIT_SUBNETS_COUNT,
+ * and inet_subnet_parse's. */
+err_t subnet_list_parse(span_t text, struct subnet_list *out);
+err_t subnet_list_print(const struct subnet_list *list, struct buf *out);
+/* An empty list contains every address. */
+bool subnet_list_allows(const struct subnet_list *list, const struct inet_address *address);
+
+/*
+ * Names. Account: a POSIX user name, [a-z_][a-z0-9_-]*. Project, cluster: [a-z0-9][a-z0-9._-]*.
+ * Host: a DNS name, or an address. ERR_MALFORMED or ERR_TOO_LONG, and the fault says the field and
+ * the rule. "root" is not an account name.
+ */
+err_t account_name_check(span_t name, struct fault *fault);
+err_t project_name_check(span_t name, struct fault *fault);
+err_t cluster_name_check(span_t name, struct fault *fault);
+err_t host_name_check(span_t name, const char *field, struct fault *fault);
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * Who may have which certificate: pure decisions over the model. A decision's zero value denies.
+ */
+#ifndef POSTERN_MODEL_POLICY_H
+#define POSTERN_MODEL_POLICY_H
+
+#include "model/entity.h"
+#include "ssh/cert.h"
+#include "ssh/key.h"
+
+/* X(code, HTTP status): the stable codes of refusals, as problem documents, the audit log and exit
+ * codes carry them. */
+#define DECISION_LIST(X)                                                                           \
+    X(undecided, 500)                                                                              \
+    X(allowed, 200)                                                                                \
+    X(account_disabled, 403)                                                                       \
+    X(no_project, 403)                                                                             \
+    X(not_permitted, 403)                                                                          \
+    X(key_type_refused, 422)                                                                       \
+    X(key_size_refused, 422)                                                                       \
+    X(duration_refused, 422)                                                                       \
+    X(quota_exceeded, 429)                                                                         \
+    X(subnets_refused, 422)                                                                        \
+    X(source_refused, 403)                                                                         \
+    X(force_command_refused, 422)
+
+enum decision_code {
+#define DECISION_ENUM(code, status) DECISION_##code,
+    DECISION_LIST(DECISION_ENUM)
+#undef DECISION_ENUM
+};
+
+struct decision {
+    bool allowed;
+    enum decision_code code;
+    char field[32];   /* of the request; "" when it is not about one */
+    char reason[416]; /* for the user: what is wrong and what to do */
+};
+
+const char *decision_code_name(enum decision_code code);
+unsigned decision_code_status(enum decision_code code);
+
+enum { POLICY_DURATIONS_COUNT = 16, POLICY_EXTENSIONS_COUNT = 16 };
+
+/* A site's rules, from its configuration. */
+struct policy {
+    int64_t durations[POLICY_DURATIONS_COUNT]; /* those that may be asked for; none: any up to
+                                                  duration_max_s */
+    size_t duration_count;
+    int64_t duration_default_s;
+    int64_t duration_max_s;
+    int64_t backdate_s; /* valid_after lies this far before now, for clocks that disagree */
+    uint32_t quota_per_day;
+    uint32_t key_types; /* bit (1u << enum key_type) for each allowed type */
+    unsigned rsa_bits_min;
+    char extensions[POLICY_EXTENSIONS_COUNT]
+                   [LIMIT_OPTION_NAME_CHARS + 1]; /* put into user certificates */
+    size_t extension_count;
+    bool force_command_allowed;
+    bool encrypted_keys_required; /* checked by the client, told in the site document */
+    struct subnet_list subnets; /* certificates are good from these alone; empty: from everywhere */
+    int64_t host_duration_s;
+};
+
+/* The defaults of a fresh installation: 1d and 1min, five a day, every type but RSA below 3072
+ * bits, the usual extensions. */
+void policy_default(struct policy *policy);
+
+struct sign_request {
+    const struct key *key;
+    int64_t duration_s;                /* 0: the default */
+    const struct subnet_list *subnets; /* asked for; may be NULL */
+    const char *force_command;         /* may be NULL */
+};
+
+/* What the store knows about the account at this moment. */
+struct sign_facts {
+    const struct account *account;
+    size_t project_count;     /* it is a member of; for a service account its project counts */
+    uint32_t issued_last_day; /* certificates that count, in the 24 hours before now */
+    bool key_has_valid;       /* a certificate of this very key is valid and not revoked */
+    const struct subnet_list
+        *credential_subnets;           /* of the API key it signed in with; may be NULL */
+    const struct inet_address *source; /* where the request comes from */
+    int64_t now;
+};
+
+/* What may be signed; meaningful only when the decision allows. Restrictions are those asked for
+ * and those imposed, both. */
+struct sign_grant {
+    int64_t valid_after;
+    int64_t valid_before;
+    bool counts;
+    struct subnet_list subnets; /* empty: no source-address */
+    const char *force_command;  /* borrowed from the request */
+};
+
+struct decision policy_sign(const struct policy *policy, const struct sign_request *request,
+                            const struct sign_facts *facts, struct sign_grant *grant);
+
+/* Whether a key may be used at all: the part of policy_sign() that needs no account. */
+struct decision policy_key(const struct policy *policy, const struct key *key);
+
+/* "ed25519", "ecdsa", "rsa", "sk-ed25519", "sk-ecdsa" → bits of policy.key_types; ERR_NOT_FOUND. */
+err_t policy_key_type_parse(span_t name, uint32_t *bits);
+
+/*
+ * Fills a certificate for the account: key id "account@site", its one principal, validity, options.
+ * The caller sets the serial and nonce. The extensions are those of the policy.
+ */
+err_t policy_fill_cert(const struct policy *policy, const struct sign_grant *grant,
+                       const struct account *account, const char *key_id, const struct key *key,
+                       struct cert *cert);
+
+/*
+ * Serials: unique without coordination between replicas and increasing in time: 41 bits of
+ * milliseconds since 2020, 10 bits of replica, 12 bits of counter; never 0. State of one replica;
+ * not thread-safe.
+ */
+struct serial_source {
+    uint16_t replica; /* 0–1023 */
+    uint64_t last;
+};
+/* Never repeats and never goes back, also when the clock does. */
+uint64_t serial_next(struct serial_source *source, int64_t now_ms);
+
+#endif

@@ -1,0 +1,163 @@
+/*
+ * Durable truth: one interface, several stores (SQLite, memory; PostgreSQL later), one conformance
+ * suite.
+ *
+ * A store belongs to one thread at a time. All reads and writes happen between store_begin() and
+ * store_commit(), and what they see and do is serialisable. store_commit() returns when the
+ * transaction is on disk. A part of a transaction is undone by store_mark() and store_undo(), which
+ * is how many requests share one commit and yet fail alone.
+ *
+ * Getters return ERR_NOT_FOUND; adders ERR_EXISTS for a name or hash that is there; every writer
+ * ERR_DISK_FULL or ERR_IO, after which the transaction can only be rolled back. Listings call
+ * each() in the stated order and stop at its first error.
+ */
+#ifndef POSTERN_STORE_STORE_H
+#define POSTERN_STORE_STORE_H
+
+#include "model/entity.h"
+
+struct store;
+
+/* Opens, migrates to the newest schema, and refuses (ERR_UNSUPPORTED) a schema newer than this
+ * program. */
+err_t store_open_sqlite(const char *path, struct store **out);
+err_t store_open_memory(struct store **out);
+void store_close(struct store *store);
+void store_closep(struct store **store);
+
+err_t store_begin(struct store *store);
+err_t store_commit(struct store *store);
+void store_rollback(struct store *store);
+/* A mark inside a transaction; undo goes back to it, keep forgets it. Marks do not nest. */
+err_t store_mark(struct store *store);
+err_t store_undo(struct store *store);
+err_t store_keep(struct store *store);
+
+/* Accounts; listings by name. */
+err_t store_account_add(struct store *store, struct account *account); /* sets id */
+err_t store_account_get(struct store *store, entity_id id, struct account *out);
+err_t store_account_find(struct store *store, const char *name, struct account *out);
+err_t store_account_update(struct store *store, const struct account *account);
+err_t store_account_list(struct store *store, const char *after_name, size_t max,
+                         err_t (*each)(void *context, const struct account *account),
+                         void *context);
+
+err_t store_login_get(struct store *store, entity_id account_id, struct login *out);
+err_t store_login_put(struct store *store, const struct login *login);
+
+/* Projects, who belongs to them, and which clusters they reach. */
+err_t store_project_add(struct store *store, struct project *project);
+err_t store_project_get(struct store *store, entity_id id, struct project *out);
+err_t store_project_find(struct store *store, const char *name, struct project *out);
+err_t store_project_list(struct store *store, const char *after_name, size_t max,
+                         err_t (*each)(void *context, const struct project *project),
+                         void *context);
+err_t store_member_put(struct store *store, const struct membership *membership);
+err_t store_member_get(struct store *store, entity_id project_id, entity_id account_id,
+                       struct membership *out);
+err_t store_member_remove(struct store *store, entity_id project_id, entity_id account_id);
+/* project_id or account_id 0: of all. In the order of project, then account id. */
+err_t store_member_list(struct store *store, entity_id project_id, entity_id account_id,
+                        err_t (*each)(void *context, const struct membership *membership),
+                        void *context);
+err_t store_project_cluster_put(struct store *store, entity_id project_id, entity_id cluster_id);
+err_t store_project_cluster_remove(struct store *store, entity_id project_id, entity_id cluster_id);
+err_t store_project_cluster_list(struct store *store, entity_id project_id,
+                                 err_t (*each)(void *context, const struct cluster *cluster),
+                                 void *context);
+/* The clusters that an account's projects reach (a service account's: of its project), by name,
+ * each once. */
+err_t store_reach_list(struct store *store, entity_id account_id,
+                       err_t (*each)(void *context, const struct cluster *cluster), void *context);
+
+err_t store_cluster_add(struct store *store, struct cluster *cluster);
+err_t store_cluster_get(struct store *store, entity_id id, struct cluster *out);
+err_t store_cluster_find(struct store *store, const char *name, struct cluster *out);
+err_t store_cluster_update(struct store *store, const struct cluster *cluster);
+err_t store_cluster_list(struct store *store, const char *after_name, size_t max,
+                         err_t (*each)(void *context, const struct cluster *cluster),
+                         void *context);
+
+err_t store_host_add(struct store *store, struct host *host);
+err_t store_host_get(struct store *store, entity_id id, struct host *out);
+err_t store_host_find(struct store *store, const char *name, struct host *out);
+err_t store_host_find_enrol(struct store *store, const char *enrol_hash, struct host *out);
+err_t store_host_find_token(struct store *store, const char *token_hash, struct host *out);
+err_t store_host_update(struct store *store, const struct host *host);
+err_t store_host_remove(struct store *store, entity_id id);
+err_t store_host_list(struct store *store, const char *after_name, size_t max,
+                      err_t (*each)(void *context, const struct host *host), void *context);
+
+/* Issued certificates. */
+err_t store_issued_add(struct store *store,
+                       const struct issued *issued); /* ERR_EXISTS for a serial that is there */
+err_t store_issued_get(struct store *store, uint64_t serial, struct issued *out);
+/* What policy needs, in one call: how many that count were issued at or after `since`, and whether
+ * a certificate of this key is valid (valid_before > now) and not revoked. */
+err_t store_issued_facts(struct store *store, entity_id account_id, const char *fingerprint,
+                         int64_t since, int64_t now, uint32_t *count, bool *key_has_valid);
+struct issued_filter {
+    entity_id account_id; /* 0: of all accounts */
+    int64_t now;
+    bool include_expired;
+    bool include_revoked;
+    uint64_t before_serial; /* 0: from the newest; else older than this one (paging) */
+    size_t max;
+};
+/* Newest first. */
+err_t store_issued_list(struct store *store, const struct issued_filter *filter,
+                        err_t (*each)(void *context, const struct issued *issued), void *context);
+/* ERR_CONFLICT when it is revoked already. */
+err_t store_issued_revoke(struct store *store, uint64_t serial, int64_t at, const char *reason);
+/* Every certificate that is revoked and not expired at now, by serial. */
+err_t store_revoked_list(struct store *store, int64_t now,
+                         err_t (*each)(void *context, const struct issued *issued), void *context);
+
+err_t store_api_key_add(struct store *store, struct api_key *key);
+err_t store_api_key_get(struct store *store, entity_id id, struct api_key *out);
+err_t store_api_key_find(struct store *store, const char *hash, struct api_key *out);
+err_t store_api_key_update(struct store *store, const struct api_key *key);
+err_t store_api_key_list(struct store *store, entity_id account_id,
+                         err_t (*each)(void *context, const struct api_key *key), void *context);
+
+err_t store_session_add(struct store *store, const struct session *session);
+err_t store_session_find(struct store *store, const char *hash, struct session *out);
+err_t store_session_remove(struct store *store, const char *hash);
+/* account_id and api_key_id 0: any; removes those that match and those expired at now. */
+err_t store_session_remove_all(struct store *store, entity_id account_id, entity_id api_key_id,
+                               int64_t now);
+
+err_t store_registered_key_add(struct store *store, struct registered_key *key);
+err_t store_registered_key_remove(struct store *store, entity_id id);
+err_t store_registered_key_list(struct store *store, entity_id account_id,
+                                err_t (*each)(void *context, const struct registered_key *key),
+                                void *context);
+
+/* Appends with the next revision, which is strictly increasing and without gaps. */
+err_t store_event_append(struct store *store, const char *kind, const char *key, const char *state,
+                         int64_t at, uint64_t *revision);
+err_t store_event_revision(struct store *store, uint64_t *newest, uint64_t *oldest);
+/* Events after `since`, oldest first. */
+err_t store_event_list(struct store *store, uint64_t since, size_t max,
+                       err_t (*each)(void *context, const struct event *event), void *context);
+/* Forgets events up to and including a revision; who is behind that gets a snapshot. */
+err_t store_event_prune(struct store *store, uint64_t up_to);
+
+/* Append-only: the schema itself refuses updates and deletions. sequence is set. */
+err_t store_audit_append(struct store *store, struct audit *audit);
+struct audit_filter {
+    const char *actor;        /* NULL: all */
+    const char *action;       /* NULL: all; "certificate." is a prefix when it ends in a dot */
+    int64_t since;            /* at or after; 0: all */
+    uint64_t before_sequence; /* 0: from the newest */
+    size_t max;
+};
+/* Newest first. */
+err_t store_audit_list(struct store *store, const struct audit_filter *filter,
+                       err_t (*each)(void *context, const struct audit *audit), void *context);
+
+/* Small values by name ("site_id"); the caller frees *value. */
+err_t store_meta_get(struct store *store, const char *name, char **value);
+err_t store_meta_put(struct store *store, const char *name, const char *value);
+
+#endif

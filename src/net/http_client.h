@@ -1,0 +1,60 @@
+/*
+ * A blocking HTTPS client for the command line and the host helper, over libevent's evhttp (which
+ * the server needs anyway: loading libcurl alone costs a process more CPU than `postern list` may
+ * take). It keeps its connection open between calls. $https_proxy / $no_proxy are honoured by
+ * CONNECT.
+ */
+#ifndef POSTERN_NET_HTTP_CLIENT_H
+#define POSTERN_NET_HTTP_CLIENT_H
+
+#include "base/err.h"
+#include "base/span.h"
+#include "net/http_server.h"
+
+struct http_client;
+
+struct http_client_config {
+    const char *url;    /* "https://authority.example:8443"; a path is a prefix */
+    const char *ca_pem; /* trust just these; NULL: the system's */
+    const char
+        *pinned_sha256; /* hex of the server certificate's SubjectPublicKeyInfo hash; NULL: none */
+    int timeout_ms;     /* for a whole call; 0: 30 s */
+};
+
+/* ERR_MALFORMED with a fault for a bad URL; http:// is refused except to a loopback address. */
+err_t http_client_new(const struct http_client_config *config, struct http_client **out,
+                      struct fault *fault);
+void http_client_free(struct http_client *client);
+void http_client_freep(struct http_client **client);
+/* NULL-terminated pairs are set by one call each; value NULL removes. Copied. Authorization is
+ * wiped when freed. */
+err_t http_client_set_header(struct http_client *client, const char *name, const char *value);
+
+struct http_response {
+    unsigned status;
+    struct buf body; /* reused between calls */
+    char content_type[64];
+    int retry_after_s; /* 0 when not told */
+};
+void http_response_init(struct http_response *response);
+void http_response_done(struct http_response *response);
+
+/*
+ * body may be empty (then no Content-Type is sent); else it is JSON. ERR_CONNECT, ERR_TLS,
+ * ERR_TIMEOUT, ERR_CLOSED, ERR_TOO_LONG, ERR_PROTOCOL, each with a fault that names the address and
+ * the reason. Any status is OK here. SIGINT and SIGTERM end a waiting call with their default
+ * action.
+ */
+err_t http_client_call(struct http_client *client, enum http_method method, const char *path,
+                       span_t body, int timeout_ms, struct http_response *response,
+                       struct fault *fault);
+
+/*
+ * Fetches the chain that a server presents without trusting it (for `postern init`, which shows the
+ * fingerprint and pins it). *ca_pem is the last certificate of the chain (the server's own when it
+ * is alone), sha256 the hex hash of its DER form.
+ */
+err_t http_client_fetch_chain(const char *url, int timeout_ms, char **ca_pem, char sha256[65],
+                              struct fault *fault);
+
+#endif

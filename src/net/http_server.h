@@ -1,0 +1,77 @@
+/*
+ * An HTTPS server over libevent's evhttp, with the bounds it lacks: a cap on connections (in all
+ * and per address), a deadline for a whole request, refusal of duplicate Content-Length, Host or
+ * Authorization and of Transfer-Encoding beside Content-Length, and TCP_NODELAY. Every request ends
+ * in exactly one http_answer*() or is dropped when its connection goes away.
+ */
+#ifndef POSTERN_NET_HTTP_SERVER_H
+#define POSTERN_NET_HTTP_SERVER_H
+
+#include "base/err.h"
+#include "base/inet.h"
+#include "base/span.h"
+#include "net/loop.h"
+
+enum http_method { HTTP_GET = 1, HTTP_POST, HTTP_PUT, HTTP_DELETE };
+
+struct http_server;
+struct http_request; /* valid until answered, also when the client has gone (answers are then
+                        dropped) */
+
+struct http_server_config {
+    const char *address;       /* "127.0.0.1", "::" */
+    uint16_t port;             /* 0: any free one, see http_server_port() */
+    const char *tls_cert_file; /* PEM chain; NULL: plain HTTP, for tests and behind a local proxy */
+    const char *tls_key_file;
+    size_t connections_max;             /* 0: LIMIT_HTTP_CONNECTIONS_COUNT */
+    size_t connections_per_address_max; /* 0: LIMIT_HTTP_CONNECTIONS_PER_ADDRESS_COUNT */
+    int request_deadline_ms;            /* 0: LIMIT_HTTP_REQUEST_S */
+};
+
+/* handler is called on the loop's thread for every well-formed request of a known method. */
+err_t http_server_start(struct loop *loop, const struct http_server_config *config,
+                        void (*handler)(void *context, struct http_request *request), void *context,
+                        struct http_server **out, struct fault *fault);
+uint16_t http_server_port(const struct http_server *server);
+/* Re-reads the certificate files for new connections; the old ones stay on failure. */
+err_t http_server_reload_tls(struct http_server *server, struct fault *fault);
+/* Stops accepting; open requests may finish. http_server_busy() tells how many are still
+ * unanswered. */
+void http_server_drain(struct http_server *server);
+size_t http_server_busy(const struct http_server *server);
+void http_server_free(struct http_server *server);
+
+struct http_server_counts {
+    uint64_t connections_open, connections_total, connections_refused, requests_total,
+        requests_malformed, deadline_closed;
+};
+struct http_server_counts http_server_count(const struct http_server *server);
+
+/* The request: borrowed until it is answered. */
+enum http_method http_request_method(const struct http_request *request);
+const char *
+http_request_path(const struct http_request *request); /* decoded, without the query; never NULL */
+/* Of the query string, decoded; NULL when absent, "" when empty. A parameter given twice makes the
+ * request malformed. */
+const char *http_request_query(const struct http_request *request, const char *name);
+const char *http_request_header(const struct http_request *request,
+                                const char *name); /* NULL when absent */
+span_t http_request_body(const struct http_request *request);
+const struct inet_address *http_request_source(const struct http_request *request);
+
+/* A place for the handler's own data; freed by the given function when the request ends. */
+void http_request_set_context(struct http_request *request, void *context,
+                              void (*release)(void *context));
+void *http_request_context(const struct http_request *request);
+/* Called once if the client goes away before the answer; the request must still be answered (to
+ * nobody). */
+void http_request_on_gone(struct http_request *request,
+                          void (*gone)(void *context, struct http_request *request), void *context);
+
+/* An extra header for the answer ("Retry-After", "WWW-Authenticate"). */
+err_t http_answer_header(struct http_request *request, const char *name, const char *value);
+/* Sends and ends the request. Cache-Control: no-store and the security headers are always there. */
+void http_answer(struct http_request *request, unsigned status, const char *content_type,
+                 span_t body);
+
+#endif

@@ -1,0 +1,36 @@
+/* TLS contexts, and the self-made CA of a fresh installation. */
+#ifndef POSTERN_NET_TLS_H
+#define POSTERN_NET_TLS_H
+
+#include "base/err.h"
+#include "base/span.h"
+
+struct ssl_ctx_st;
+
+/* TLS 1.2 and later, no renegotiation, no compression, session tickets on. The fault names the
+ * file. */
+err_t tls_server_context(const char *cert_file, const char *key_file, struct ssl_ctx_st **out,
+                         struct fault *fault);
+/* ca_pem NULL: the system's trust store. */
+err_t tls_client_context(const char *ca_pem, struct ssl_ctx_st **out, struct fault *fault);
+
+/*
+ * Makes a CA (P-256, ten years) and a server certificate (P-256, one year) for the names and
+ * addresses given; both as PEM. The chain holds the server's certificate, then the CA's.
+ */
+struct tls_made {
+    struct buf ca_pem;
+    struct buf ca_key_pem;
+    struct buf chain_pem;
+    struct buf key_pem;
+};
+err_t tls_make(const char *common_name, const char *const *names, size_t name_count, int64_t now,
+               struct tls_made *out);
+/* A new server certificate from a CA made before. */
+err_t tls_renew(span_t ca_pem, span_t ca_key_pem, const char *const *names, size_t name_count,
+                int64_t now, struct tls_made *out);
+void tls_made_done(struct tls_made *made);
+/* When the first certificate of a chain ends; ERR_MALFORMED. */
+err_t tls_chain_expiry(span_t chain_pem, int64_t *not_after);
+
+#endif

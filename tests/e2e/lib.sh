@@ -1,0 +1,104 @@
+# shellcheck shell=bash
+# What every scenario uses: TAP output, a temporary directory, waiting on events, and clean-up of what it started.
+#
+# A scenario says its goal in its first line, sources this file, and calls done_testing at the end. $BUILD is the folder of the
+# programs to test; run one by hand with: BUILD=build/release bash tests/e2e/NAME.sh
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+BUILD=$(cd "${BUILD:-$root/build/release}" && pwd)
+TOOLS=${TOOLS:-$root/build/tools}
+# Used by the scenarios.
+# shellcheck disable=SC2034
+posternd=$BUILD/src/authority/posternd postern=$BUILD/src/cli/postern postern_host=$BUILD/src/host/postern-host
+
+tests=0 failures=0
+started=()
+# sshd accepts helper programs only from folders that nobody but root can write, which rules out /tmp.
+if [ "$(id -u)" = 0 ]; then
+    work=$(mktemp -d "/run/posterngate-test.XXXXXX")
+    chmod 755 "$work"
+else
+    work=$(mktemp -d)
+fi
+
+cleanup() {
+    local pid
+    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null; done
+    for pid in "${started[@]}"; do wait "$pid" 2>/dev/null; done
+    if [ "${KEEP:-}" = 1 ]; then echo "# kept: $work"; else rm -rf "$work"; fi
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+report() { # STATUS DESCRIPTION
+    tests=$((tests + 1))
+    if [ "$1" = 0 ]; then
+        echo "ok $tests - $2"
+    else
+        failures=$((failures + 1))
+        echo "not ok $tests - $2"
+        [ ! -s "$work/last" ] || sed 's/^/#   /' "$work/last" | tail -n 40
+    fi
+}
+
+# The command succeeds. Its output is in $work/last.
+check() { # DESCRIPTION COMMAND…
+    local description=$1 status=0
+    shift
+    "$@" >"$work/last" 2>&1 || status=$?
+    report $status "$description"
+}
+
+# The command fails, with status STATUS when it is not "any", and what it says matches the pattern.
+refused() { # DESCRIPTION STATUS PATTERN COMMAND…
+    local description=$1 expected=$2 pattern=$3 status=0
+    shift 3
+    "$@" >"$work/last" 2>&1 || status=$?
+    if [ $status = 0 ] || { [ "$expected" != any ] && [ $status != "$expected" ]; } || ! grep -qE -- "$pattern" "$work/last"; then
+        echo "(status $status, expected $expected; looking for: $pattern)" >>"$work/last"
+        report 1 "$description"
+    else
+        report 0 "$description"
+    fi
+}
+
+# The output of the last command matches.
+says() { # DESCRIPTION PATTERN
+    grep -qE -- "$2" "$work/last"
+    report $? "$1"
+}
+
+skip() { # DESCRIPTION REASON
+    tests=$((tests + 1))
+    echo "ok $tests - $1 # SKIP $2"
+}
+
+# Runs the command again and again until it succeeds or the seconds are over.
+wait_for() { # SECONDS COMMAND…
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt $deadline ] || return 1
+        read -rt 0.05 <> <(:) || :
+    done
+}
+
+# Starts a program in the background and remembers it; its output goes to $work/NAME.log. Its pid is in $last_pid.
+start() { # NAME COMMAND…
+    local name=$1
+    shift
+    "$@" >"$work/$name.log" 2>&1 </dev/null &
+    last_pid=$!
+    started+=("$last_pid")
+}
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+done_testing() {
+    echo "1..$tests"
+    [ $failures = 0 ]
+    exit
+}

@@ -1,0 +1,80 @@
+/*
+ * What the parts of posternd share. One struct, made by serve.c, alive until the loop ends.
+ *
+ * Threads: what is marked "store" belongs to the store thread, "loop" to the loop's; what is marked
+ * "fixed" is never written after the start.
+ */
+#ifndef POSTERN_AUTHORITY_AUTHORITY_H
+#define POSTERN_AUTHORITY_AUTHORITY_H
+
+#include <stdatomic.h>
+
+#include "authority/call.h"
+#include "authority/config.h"
+#include "authority/signer_client.h"
+#include "identity/throttle.h"
+#include "store/store.h"
+
+struct bearer_cache;
+struct feed;
+struct login_guard;
+struct metrics;
+
+struct authority {
+    struct loop *loop;               /* fixed */
+    struct http_server *server;      /* loop */
+    struct worker *store_worker;     /* fixed */
+    struct worker *hash_worker;      /* fixed */
+    struct store *store;             /* store */
+    struct config *config;           /* fixed, but for policy: see authority_policy() */
+    struct policy policy;            /* store: a SIGHUP changes it by a job */
+    struct serial_source serials;    /* store */
+    struct bearer_cache *bearers;    /* store */
+    struct throttle *failed_bearers; /* store: audit rows of anonymous failures, by address */
+    struct signer_client *signer;    /* loop; its keys are fixed */
+    struct metrics *metrics;         /* loop */
+    struct feed *feed;               /* feed.c's: feed_new() */
+    struct login_guard *login_guard; /* login.c's: login_guard_new(); throttles of logins */
+    err_t batch_err;                 /* store: why the batch cannot be committed */
+    bool batch_open;                 /* store */
+    bool batch_published;            /* store; whether after() has to wake the feeds */
+    struct call *free_calls;         /* loop */
+    size_t free_call_count;          /* loop */
+    bool stopping;                   /* loop: no new calls */
+    uint64_t next_request;           /* loop */
+    char request_prefix[12];         /* fixed: makes request ids unique between starts */
+};
+
+/* Those of admin's files that serve.c calls. */
+err_t feed_new(struct authority *authority, struct feed **out);
+void feed_free(struct feed *feed);
+/* Loop thread, after a commit with events: answers those who wait. */
+void feed_wake(struct feed *feed);
+/* Loop thread, at the stop: answers all who wait with no changes. */
+void feed_stop(struct feed *feed);
+size_t feed_waiting(const struct feed *feed); /* for /metrics */
+err_t login_guard_new(struct login_guard **out);
+void login_guard_free(struct login_guard *guard);
+
+/* Publishes the CA keys as "ca" events where the last published ones differ (store thread or before
+ * the threads start, inside a transaction). feed.c. */
+err_t feed_publish_cas(struct authority *authority, int64_t now);
+
+/* The route tables, by file; each ends with a row whose path is NULL. */
+extern const struct route sign_routes[];            /* sign.c */
+extern const struct route list_routes[];            /* list.c */
+extern const struct route revoke_routes[];          /* revoke.c */
+extern const struct route health_routes[];          /* health.c */
+extern const struct route metrics_routes[];         /* metrics.c */
+extern const struct route login_routes[];           /* login.c */
+extern const struct route account_routes[];         /* account.c */
+extern const struct route project_routes[];         /* project.c */
+extern const struct route cluster_routes[];         /* cluster.c */
+extern const struct route host_admin_routes[];      /* host_admin.c */
+extern const struct route service_account_routes[]; /* service_account.c */
+extern const struct route audit_routes[];           /* audit.c */
+extern const struct route host_call_routes[];       /* host_call.c */
+extern const struct route feed_routes[];            /* feed.c */
+extern const struct route site_routes[];            /* site.c */
+
+#endif

@@ -1,0 +1,234 @@
+/*
+ * The plumbing that every API route uses: from a request to its answer.
+ *
+ *   loop thread   the route is found, the body parsed, route->read() takes what it needs from it
+ *   store thread  the bearer is resolved, access is judged, route->run() decides, writes and
+ *                 prepares the answer; many calls share one transaction and one commit
+ *   loop thread   after the commit: route->finish(), or what run() prepared is sent
+ *
+ * Invariants:
+ *   1. Nothing is sent as a success before the commit of everything run() wrote.
+ *   2. A call with a problem leaves no writes (unless it said call_keep_writes()), but its audit
+ * row.
+ *   3. A call that is not a plain read leaves one audit row, in the transaction of its effect.
+ *   4. run() is called only when the caller has the route's access.
+ */
+#ifndef POSTERN_AUTHORITY_CALL_H
+#define POSTERN_AUTHORITY_CALL_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "identity/token.h"
+#include "model/entity.h"
+#include "model/policy.h"
+#include "net/http_server.h"
+#include "net/loop.h"
+#include "ssh/cert.h"
+
+struct authority;
+struct call;
+struct store;
+
+enum access {
+    ACCESS_NONE = 0,      /* a row that forgot to say it: nobody gets in */
+    ACCESS_PUBLIC,        /* no bearer is looked at */
+    ACCESS_ACCOUNT,       /* any signed-in account that is not disabled */
+    ACCESS_ADMINISTRATOR, /* an account with the administrator flag */
+    ACCESS_HOST,          /* an enrolled host */
+};
+
+struct route {
+    enum http_method method;
+    const char *path; /* "/api/v1/accounts/{name}" */
+    enum access access;
+    const char *action; /* what the audit log calls it: "account.create" */
+    /* Loop thread; may be NULL. Reads body and query into call_own(); on failure a problem is set
+     * and any error returned. Members of the body that nobody read are refused afterwards. */
+    err_t (*read)(struct call *call);
+    /* Store thread, inside the shared transaction; NULL for routes that need no store. */
+    void (*run)(struct call *call);
+    /* Loop thread, after the commit and only when there is no problem. NULL: the answer that run()
+     * prepared is sent. Otherwise it must lead to call_send(), now or later. */
+    void (*finish)(struct call *call);
+};
+
+/* Who calls; filled on the store thread before run(). */
+struct caller {
+    bool is_account;
+    bool is_host;
+    struct account account;
+    size_t project_count; /* it belongs to; for a service account its project counts */
+    char session_hash[HASH_CHARS];
+    int64_t session_expires_at;
+    entity_id api_key_id;       /* 0: a person's session */
+    struct subnet_list subnets; /* the credential's; empty: from everywhere */
+    entity_id host_id;
+    char host_name[LIMIT_HOST_NAME_CHARS + 1];
+};
+
+enum { CALL_REQUEST_ID_CHARS = 24, CALL_PATH_PARAMETERS_COUNT = 3, CALL_OWN_BYTES = 4096 };
+
+struct problem {
+    unsigned status; /* 0: none */
+    char code[48];
+    char field[96];
+    char message[512];
+    int retry_after_s; /* 0: no Retry-After */
+};
+
+/* Fields below "private" belong to call.c. */
+struct call {
+    struct job job;
+    struct authority *authority;
+    const struct route *route;
+    struct http_request *request;
+    char request_id[CALL_REQUEST_ID_CHARS];
+    const struct inet_address *source;
+    char source_text[INET_CHARS];
+    int64_t now; /* seconds, when the request came; a later run() of the same call sees a new one */
+    json_t *body; /* an object; NULL when there is none */
+    struct caller caller;
+    struct problem problem;
+    unsigned status; /* of the prepared answer; 0: none yet */
+    json_t *answer;
+    struct buf text; /* the answer when it is not JSON, or JSON written by hand */
+
+    /* private */
+    const char *text_type;
+    char path[512];
+    const char *path_names[CALL_PATH_PARAMETERS_COUNT];
+    size_t path_name_chars[CALL_PATH_PARAMETERS_COUNT];
+    const char *path_values[CALL_PATH_PARAMETERS_COUNT];
+    size_t path_count;
+    size_t members_read;
+    char bearer_hash[HASH_CHARS]; /* "" when there is no well-formed bearer */
+    bool authenticated;           /* the bearer was resolved in an earlier run() of this call */
+    bool keep_writes;
+    bool published;
+    bool audited; /* call_audit() was called */
+    struct audit audit;
+    void (*next_work)(struct call *call);
+    void (*next_run)(struct call *call);
+    void (*release)(void *own);
+    bool own_used;
+    int64_t started_us;
+    struct cert **certs;
+    size_t cert_count, cert_pending;
+    err_t cert_err;
+    void (*certified)(struct call *call);
+    struct call *next_free;
+    _Alignas(16) uint8_t own[CALL_OWN_BYTES];
+};
+
+/* The store; on the store thread only. */
+struct store *call_store(struct call *call);
+
+/* The value of {name} in the route's path, decoded; aborts for a name the path does not have. */
+const char *call_path(const struct call *call, const char *name);
+
+/* Zeroed memory for the route's parsed request, the same on every call of one struct call; at most
+ * CALL_OWN_BYTES. release (may be NULL) is called when the call ends. */
+void *call_own(struct call *call, size_t size, void (*release)(void *own));
+
+/*
+ * Reading the body. A member of the wrong type, too long, or absent though required sets a problem
+ * that names the field, and gives ERR_MALFORMED. An optional member that is absent or null leaves
+ * *out alone. Texts borrow from the body and hold no NUL or control characters.
+ */
+enum call_presence { CALL_OPTIONAL, CALL_REQUIRED };
+err_t call_read_string(struct call *call, const char *field, enum call_presence presence,
+                       size_t chars_max, const char **out);
+err_t call_read_int(struct call *call, const char *field, enum call_presence presence, int64_t min,
+                    int64_t max, int64_t *out);
+/* *out keeps its value when absent; *given (may be NULL) tells. */
+err_t call_read_bool(struct call *call, const char *field, enum call_presence presence, bool *out,
+                     bool *given);
+/* An array of texts; *out borrows the array, whose items were all checked to be strings. */
+err_t call_read_strings(struct call *call, const char *field, enum call_presence presence,
+                        size_t count_max, size_t chars_max, const json_t **out);
+/* A duration ("90d", "1min") in seconds. */
+err_t call_read_duration(struct call *call, const char *field, enum call_presence presence,
+                         int64_t *out);
+/* An array of CIDR subnets or addresses. */
+err_t call_read_subnets(struct call *call, const char *field, enum call_presence presence,
+                        struct subnet_list *out);
+/* A text that is a decimal 64-bit number ("serialNumber"); a JSON number is refused. */
+err_t call_read_u64(struct call *call, const char *field, enum call_presence presence,
+                    uint64_t *out);
+
+/* The query string. Absent: *out is left alone. */
+err_t call_query_string(struct call *call, const char *name, size_t chars_max, const char **out);
+err_t call_query_bool(struct call *call, const char *name, bool *out); /* true false 1 0 */
+err_t call_query_u64(struct call *call, const char *name, uint64_t max, uint64_t *out);
+/* "limit": 1 to LIMIT_LIST_ROWS_COUNT; the maximum when absent. */
+err_t call_query_limit(struct call *call, size_t *out);
+
+/* Refusals; the first one counts. field may be NULL. */
+void call_problem(struct call *call, unsigned status, const char *code, const char *field,
+                  const char *format, ...) __attribute__((format(printf, 5, 6)));
+void call_retry_after(struct call *call, int seconds);
+/* From a fault: status 422, its field and reason. */
+void call_fault(struct call *call, const char *code, const struct fault *fault);
+/* From a decision that refuses; an allowing one does nothing. */
+void call_decision(struct call *call, const struct decision *decision);
+/*
+ * True for OK. Else a problem: 507 disk_full, 500 internal (logged), and for ERR_NOT_FOUND 404
+ * not_found, for ERR_EXISTS 409 exists, with `what` ("the account alice") in the message. A store
+ * that failed takes the whole batch with it.
+ */
+bool call_ok(struct call *call, err_t err, const char *what);
+static inline bool call_refused(const struct call *call) { return call->problem.status != 0; }
+
+/* The answer; json is taken over (NULL: out of memory, a 500). */
+void call_answer(struct call *call, unsigned status, json_t *json);
+/* What was appended to call->text is the answer. */
+void call_answer_text(struct call *call, unsigned status, const char *content_type);
+/* Sends the prepared answer or the problem, and ends the call. Loop thread. */
+void call_send(struct call *call);
+
+/*
+ * The audit row of this call. Without it one is written from route->action: allowed and "ok", or
+ * refused with the problem's code; GET routes leave none when they are allowed. A later problem
+ * turns an allowed row into a refused one. detail is a sentence without secrets; NULL for none.
+ */
+void call_audit(struct call *call, const char *target, bool allowed, const char *code,
+                const char *detail);
+/* Who acted, where there is no bearer (a login's user name): cut to what is printable. */
+void call_actor(struct call *call, const char *actor);
+/* The writes so far stand although the call gets refused (failed logins are counted). */
+void call_keep_writes(struct call *call);
+
+/* Store thread: appends an event for gates and hosts (state is taken over; NULL: the thing is gone)
+ * and wakes the feeds after the commit. */
+void call_publish(struct call *call, const char *kind, const char *key, json_t *state);
+/* Store thread: accounts, memberships, sessions, API keys or host tokens changed: what was cached
+ * of bearers is forgotten. Every route that writes one of these must call it. */
+void call_forget_bearers(struct call *call);
+
+/*
+ * Work that blocks or computes for long. From read(), run(), `then` or finish(): after the commit,
+ * work() runs on the hash worker, then `then` on the store thread as another run() (its own
+ * transaction), and finish() after that. `then` may be NULL: finish() or the answer follows.
+ */
+void call_defer(struct call *call, void (*work)(struct call *call),
+                void (*then)(struct call *call));
+/* Loop thread, from finish() or later: runs `run` on the store thread once more (a feed that was
+ * woken). The bearer is judged again. */
+void call_again(struct call *call, void (*run)(struct call *call));
+
+/*
+ * Loop thread, from finish(): has the certificates signed by the CA for their type and then calls
+ * then(), with the signatures attached. The certificates stay the route's. When the signer is away
+ * the call ends with 503 signer_unavailable. Their issued rows must have been committed before.
+ */
+void call_certify(struct call *call, struct cert **certs, size_t count,
+                  void (*then)(struct call *call));
+
+/* "2026-04-01T14:15:20Z", a 64-bit number as a text. */
+json_t *call_json_time(int64_t when);
+json_t *call_json_u64(uint64_t value);
+/* {"k":v,…} is json_pack(); a member that is absent when the text is empty: */
+void call_json_set_text(json_t *object, const char *name, const char *text);
+
+#endif

@@ -169,7 +169,7 @@ struct audit {
 };
 
 /* "10.0.0.0/8,192.168.0.0/16", the form of source-address; ERR_TOO_LONG past LIMIT_SUBNETS_COUNT,
- * and inet_subnet_parse's. */
+ * and inet_subnet_parse's: no text is ERR_MALFORMED, for an empty list would mean "everywhere". */
 err_t subnet_list_parse(span_t text, struct subnet_list *out);
 err_t subnet_list_print(const struct subnet_list *list, struct buf *out);
 /* An empty list contains every address. */

@@ -1,0 +1,179 @@
+#include "model/entity.h"
+
+err_t subnet_list_parse(span_t text, struct subnet_list *out) {
+    struct subnet_list list = {.count = 0};
+    for (;;) {
+        const uint8_t *comma = text.len == 0 ? NULL : memchr(text.data, ',', text.len);
+        span_t item = comma == NULL ? text : span_of(text.data, (size_t)(comma - text.data));
+        if (list.count == LIMIT_SUBNETS_COUNT) {
+            return FAIL(ERR_TOO_LONG);
+        }
+        TRY(inet_subnet_parse(item, &list.subnets[list.count]));
+        list.count++;
+        if (comma == NULL) {
+            *out = list;
+            return OK;
+        }
+        text = span_of(comma + 1, text.len - item.len - 1);
+    }
+}
+
+err_t subnet_list_print(const struct subnet_list *list, struct buf *out) {
+    size_t before = out->len;
+    for (size_t i = 0; i < list->count; i++) {
+        char text[INET_CHARS];
+        inet_subnet_print(&list->subnets[i], text);
+        err_t err = buf_add_format(out, "%s%s", i == 0 ? "" : ",", text);
+        if (failed(err)) {
+            out->len = before;
+            return err;
+        }
+    }
+    return OK;
+}
+
+bool subnet_list_allows(const struct subnet_list *list, const struct inet_address *address) {
+    if (list->count == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (inet_subnet_contains(&list->subnets[i], address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Classes of characters in names; not <ctype.h>'s, which follow the locale. */
+enum { LOWER = 1, DIGIT = 2, UNDERSCORE = 4, HYPHEN = 8, DOT = 16 };
+
+static unsigned class_of(uint8_t byte) {
+    if (byte >= 'a' && byte <= 'z') {
+        return LOWER;
+    }
+    if (byte >= '0' && byte <= '9') {
+        return DIGIT;
+    }
+    return byte == '_' ? UNDERSCORE : byte == '-' ? HYPHEN : byte == '.' ? DOT : 0;
+}
+
+struct name_rule {
+    const char *field;
+    const char *words; /* the rule, for people */
+    size_t chars_max;
+    unsigned first; /* classes */
+    unsigned rest;
+};
+
+static err_t name_check(const struct name_rule *rule, span_t name, struct fault *fault) {
+    if (name.len > rule->chars_max) {
+        return fault_set(fault, ERR_TOO_LONG, rule->field, "longer than %zu characters",
+                         rule->chars_max);
+    }
+    if (name.len == 0) {
+        return fault_set(fault, ERR_MALFORMED, rule->field, "empty; %s", rule->words);
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        if ((class_of(name.data[i]) & (i == 0 ? rule->first : rule->rest)) == 0) {
+            return fault_set(fault, ERR_MALFORMED, rule->field, "character %zu is not allowed; %s",
+                             i + 1, rule->words);
+        }
+    }
+    return OK;
+}
+
+err_t account_name_check(span_t name, struct fault *fault) {
+    static const struct name_rule rule = {
+        .field = "account",
+        .words = "an account name has lower-case letters, digits, '_' and '-', and starts with a "
+                 "letter or '_'",
+        .chars_max = LIMIT_ACCOUNT_NAME_CHARS,
+        .first = LOWER | UNDERSCORE,
+        .rest = LOWER | DIGIT | UNDERSCORE | HYPHEN,
+    };
+    TRY(name_check(&rule, name, fault));
+    if (span_equal_str(name, "root")) {
+        return fault_set(fault, ERR_MALFORMED, rule.field,
+                         "root is never a person's or a service's account; choose another name");
+    }
+    return OK;
+}
+
+#define GROUP_WORDS                                                                                \
+    "such a name has lower-case letters, digits, '.', '_' and '-', and starts with a letter or "   \
+    "digit"
+
+err_t project_name_check(span_t name, struct fault *fault) {
+    static const struct name_rule rule = {
+        .field = "project",
+        .words = GROUP_WORDS,
+        .chars_max = LIMIT_PROJECT_NAME_CHARS,
+        .first = LOWER | DIGIT,
+        .rest = LOWER | DIGIT | DOT | UNDERSCORE | HYPHEN,
+    };
+    return name_check(&rule, name, fault);
+}
+
+err_t cluster_name_check(span_t name, struct fault *fault) {
+    static const struct name_rule rule = {
+        .field = "cluster",
+        .words = GROUP_WORDS,
+        .chars_max = LIMIT_CLUSTER_NAME_CHARS,
+        .first = LOWER | DIGIT,
+        .rest = LOWER | DIGIT | DOT | UNDERSCORE | HYPHEN,
+    };
+    return name_check(&rule, name, fault);
+}
+
+enum { DNS_LABEL_CHARS = 63 }; /* RFC 1035 2.3.4 */
+
+/* RFC 1123 2.1: letters, digits and hyphens, no hyphen at either end. */
+static bool label_is_valid(span_t label) {
+    if (label.len == 0 || label.len > DNS_LABEL_CHARS || label.data[0] == '-' ||
+        label.data[label.len - 1] == '-') {
+        return false;
+    }
+    for (size_t i = 0; i < label.len; i++) {
+        if ((class_of(label.data[i]) & (LOWER | DIGIT | HYPHEN)) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool label_is_number(span_t label) {
+    for (size_t i = 0; i < label.len; i++) {
+        if (class_of(label.data[i]) != DIGIT) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* RFC 1123 2.1: a name whose last label is a number can only be meant as an address. */
+static bool is_dns_name(span_t name) {
+    for (;;) {
+        const uint8_t *dot = name.len == 0 ? NULL : memchr(name.data, '.', name.len);
+        span_t label = dot == NULL ? name : span_of(name.data, (size_t)(dot - name.data));
+        if (!label_is_valid(label)) {
+            return false;
+        }
+        if (dot == NULL) {
+            return !label_is_number(label);
+        }
+        name = span_of(dot + 1, name.len - label.len - 1);
+    }
+}
+
+err_t host_name_check(span_t name, const char *field, struct fault *fault) {
+    struct inet_address address;
+    if (name.len > LIMIT_HOST_NAME_CHARS) {
+        return fault_set(fault, ERR_TOO_LONG, field, "longer than %d characters",
+                         LIMIT_HOST_NAME_CHARS);
+    }
+    if (!is_dns_name(name) && failed(inet_address_parse(name, &address))) {
+        return fault_set(fault, ERR_MALFORMED, field,
+                         "not a host name in lower case (login.example.org) and not an address");
+    }
+    return OK;
+}

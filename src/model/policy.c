@@ -1,0 +1,407 @@
+#include "model/policy.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+enum { DAY_S = 24 * 3600 };
+
+static const char *const code_names[] = {
+#define DECISION_NAME(code, status) [DECISION_##code] = #code,
+    DECISION_LIST(DECISION_NAME)
+#undef DECISION_NAME
+};
+
+static const unsigned code_statuses[] = {
+#define DECISION_STATUS(code, status) [DECISION_##code] = (status),
+    DECISION_LIST(DECISION_STATUS)
+#undef DECISION_STATUS
+};
+
+const char *decision_code_name(enum decision_code code) {
+    INVARIANT((size_t)code < COUNT_OF(code_names));
+    return code_names[code];
+}
+
+unsigned decision_code_status(enum decision_code code) {
+    INVARIANT((size_t)code < COUNT_OF(code_statuses));
+    return code_statuses[code];
+}
+
+static const struct decision allowed = {.allowed = true, .code = DECISION_allowed};
+
+__attribute__((format(printf, 3, 4))) static struct decision
+refuse(enum decision_code code, const char *field, const char *format, ...) {
+    struct decision decision = {.allowed = false, .code = code};
+    va_list args;
+    va_start(args, format);
+    (void)snprintf(decision.field, sizeof decision.field, "%s", field);
+    (void)vsnprintf(decision.reason, sizeof decision.reason, format, args);
+    va_end(args);
+    return decision;
+}
+
+/* ---- keys ---- */
+
+enum { ECDSA_BITS = 1U << KEY_ECDSA_256 | 1U << KEY_ECDSA_384 | 1U << KEY_ECDSA_521 };
+
+/* In the order in which we would recommend them. */
+static const struct {
+    const char *name;
+    uint32_t bits;
+    const char *keygen;
+} key_kinds[] = {
+    {"ed25519", 1U << KEY_ED25519, "ssh-keygen -t ed25519"},
+    {"sk-ed25519", 1U << KEY_SK_ED25519, "ssh-keygen -t ed25519-sk"},
+    {"ecdsa", ECDSA_BITS, "ssh-keygen -t ecdsa"},
+    {"sk-ecdsa", 1U << KEY_SK_ECDSA_256, "ssh-keygen -t ecdsa-sk"},
+    {"rsa", 1U << KEY_RSA, "ssh-keygen -t rsa -b 4096"},
+};
+
+err_t policy_key_type_parse(span_t name, uint32_t *bits) {
+    for (size_t i = 0; i < COUNT_OF(key_kinds); i++) {
+        if (span_equal_str(name, key_kinds[i].name)) {
+            *bits = key_kinds[i].bits;
+            return OK;
+        }
+    }
+    return FAIL(ERR_NOT_FOUND);
+}
+
+/* How to make a key that this policy takes. */
+static const char *keygen_advice(const struct policy *policy) {
+    for (size_t i = 0; i < COUNT_OF(key_kinds); i++) {
+        if ((policy->key_types & key_kinds[i].bits) != 0) {
+            return key_kinds[i].keygen;
+        }
+    }
+    return "ask the administrators, no key type is allowed here";
+}
+
+struct decision policy_key(const struct policy *policy, const struct key *key) {
+    enum key_type type = key_type(key);
+    if (type == KEY_UNKNOWN || (policy->key_types & 1U << type) == 0) {
+        return refuse(DECISION_key_type_refused, "publicKey",
+                      "keys of type %.64s are not accepted here; make a new key: %s",
+                      key_type_name(key), keygen_advice(policy));
+    }
+    if (type == KEY_RSA && key_bits(key) < policy->rsa_bits_min) {
+        return refuse(DECISION_key_size_refused, "publicKey",
+                      "the RSA key has %u bits and at least %u are needed; make a new key: %s",
+                      key_bits(key), policy->rsa_bits_min, keygen_advice(policy));
+    }
+    return allowed;
+}
+
+/* ---- duration ---- */
+
+static struct decision refuse_duration(const struct policy *policy, int64_t asked) {
+    char text[DURATION_CHARS] = "this duration";
+    char max[DURATION_CHARS];
+    if (asked > 0 && asked <= LIMIT_DURATION_S) {
+        duration_print(asked, text);
+    }
+    duration_print(policy->duration_max_s, max);
+    if (policy->duration_count == 0) {
+        return refuse(DECISION_duration_refused, "duration",
+                      "%s is not offered here; choose any up to %s", text, max);
+    }
+    char choices[POLICY_DURATIONS_COUNT * (DURATION_CHARS + 2)] = "";
+    for (size_t i = 0, len = 0; i < policy->duration_count; i++) {
+        if (policy->durations[i] > 0 && policy->durations[i] <= policy->duration_max_s) {
+            char choice[DURATION_CHARS];
+            duration_print(policy->durations[i], choice);
+            len += (size_t)snprintf(choices + len, sizeof choices - len, "%s%s",
+                                    len == 0 ? "" : ", ", choice);
+        }
+    }
+    return refuse(DECISION_duration_refused, "duration",
+                  "%s is not offered here; choose one of: %.320s", text, choices);
+}
+
+static struct decision decide_duration(const struct policy *policy, int64_t asked,
+                                       int64_t *duration) {
+    int64_t wanted = asked == 0 ? policy->duration_default_s : asked;
+    bool offered = policy->duration_count == 0;
+    for (size_t i = 0; i < policy->duration_count; i++) {
+        offered = offered || policy->durations[i] == wanted;
+    }
+    if (!offered || wanted <= 0 || wanted > policy->duration_max_s || wanted > LIMIT_DURATION_S) {
+        return refuse_duration(policy, wanted);
+    }
+    *duration = wanted;
+    return allowed;
+}
+
+/* ---- subnets ---- */
+
+/* Adds a subnet and keeps the list without entries that others cover; false when it is full. */
+static bool subnets_add(struct subnet_list *list, const struct inet_subnet *subnet) {
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (inet_subnet_covers(&list->subnets[i], subnet)) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (!inet_subnet_covers(subnet, &list->subnets[i])) {
+            list->subnets[kept++] = list->subnets[i];
+        }
+    }
+    list->count = kept;
+    if (list->count == LIMIT_SUBNETS_COUNT) {
+        return false;
+    }
+    list->subnets[list->count++] = *subnet;
+    return true;
+}
+
+/* Two subnets overlap only when one covers the other, so the smaller one is what they share. */
+static bool subnets_intersect(const struct subnet_list *a, const struct subnet_list *b,
+                              struct subnet_list *out) {
+    struct subnet_list both = {.count = 0};
+    for (size_t i = 0; i < a->count; i++) {
+        for (size_t j = 0; j < b->count; j++) {
+            const struct inet_subnet *smaller = NULL;
+            if (inet_subnet_covers(&b->subnets[j], &a->subnets[i])) {
+                smaller = &a->subnets[i];
+            } else if (inet_subnet_covers(&a->subnets[i], &b->subnets[j])) {
+                smaller = &b->subnets[j];
+            }
+            if (smaller != NULL && !subnets_add(&both, smaller)) {
+                return false;
+            }
+        }
+    }
+    *out = both;
+    return true;
+}
+
+static struct decision refuse_subnets(const struct subnet_list *imposed, bool by_credential) {
+    struct buf text CLEANUP(buf_done) = BUF(LIMIT_SUBNETS_COUNT * INET_CHARS);
+    if (failed(subnet_list_print(imposed, &text))) {
+        buf_clear(&text);
+    }
+    return refuse(DECISION_subnets_refused, "ipSubnets",
+                  "none of these addresses is allowed %s; choose within: %.*s",
+                  by_credential ? "for the API key that was used" : "here",
+                  (int)(text.len > 280 ? 280 : text.len), (const char *)text.data);
+}
+
+/* Narrows *list by `by`, where an empty list stands for every address on both sides. */
+static struct decision narrow_subnets(struct subnet_list *list, const struct subnet_list *by,
+                                      bool by_credential) {
+    if (by == NULL || by->count == 0) {
+        return allowed;
+    }
+    if (list->count == 0) {
+        *list = *by;
+        return allowed;
+    }
+    struct subnet_list both;
+    if (!subnets_intersect(list, by, &both)) {
+        return refuse(DECISION_subnets_refused, "ipSubnets",
+                      "together with the restrictions that hold anyway these are more than %d "
+                      "subnets; ask for fewer",
+                      LIMIT_SUBNETS_COUNT);
+    }
+    if (both.count == 0) {
+        return refuse_subnets(by, by_credential);
+    }
+    *list = both;
+    return allowed;
+}
+
+static struct decision decide_subnets(const struct policy *policy, const struct subnet_list *asked,
+                                      const struct subnet_list *credential,
+                                      struct subnet_list *out) {
+    struct subnet_list list = {.count = 0};
+    if (asked != NULL) {
+        list = *asked;
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        if (list.subnets[i].address.family_bits == 0) {
+            return refuse(DECISION_subnets_refused, "ipSubnets",
+                          "entry %zu is not a subnet; write it as 192.0.2.0/24 or 2001:db8::/32",
+                          i + 1);
+        }
+    }
+    struct decision decision = narrow_subnets(&list, &policy->subnets, false);
+    if (decision.allowed) {
+        decision = narrow_subnets(&list, credential, true);
+    }
+    if (decision.allowed) {
+        *out = list;
+    }
+    return decision;
+}
+
+/* ---- the rest ---- */
+
+static struct decision decide_force_command(const struct policy *policy, const char *command) {
+    if (command == NULL) {
+        return allowed;
+    }
+    const char *why = NULL;
+    span_t text = span_of(command, strnlen(command, LIMIT_FORCE_COMMAND_CHARS + 1));
+    if (!policy->force_command_allowed) {
+        why = "forced commands are not offered here; leave it out";
+    } else if (text.len == 0) {
+        why = "the forced command is empty; leave it out or name one";
+    } else if (!text_is_utf8(text)) {
+        why = "the forced command has control characters or is not UTF-8; write it on one line";
+    }
+    if (text.len > LIMIT_FORCE_COMMAND_CHARS) {
+        return refuse(DECISION_force_command_refused, "forceCommand",
+                      "the forced command is longer than %d bytes; put it into a script",
+                      LIMIT_FORCE_COMMAND_CHARS);
+    }
+    if (why != NULL) {
+        return refuse(DECISION_force_command_refused, "forceCommand", "%s", why);
+    }
+    return allowed;
+}
+
+static struct decision decide_account(const struct sign_facts *facts) {
+    static const struct inet_address nowhere = {.family_bits = 0};
+    const struct account *account = facts->account;
+    if (account == NULL || account->id == 0) {
+        return refuse(DECISION_not_permitted, "", "there is no such account");
+    }
+    if (account->disabled) {
+        return refuse(DECISION_account_disabled, "",
+                      "the account %s is disabled; ask the administrators", account->name);
+    }
+    if (facts->project_count == 0) {
+        return refuse(DECISION_no_project, "",
+                      "the account %s belongs to no project; ask the manager of a project to add "
+                      "it",
+                      account->name);
+    }
+    const struct inet_address *source = facts->source == NULL ? &nowhere : facts->source;
+    if (facts->credential_subnets != NULL &&
+        !subnet_list_allows(facts->credential_subnets, source)) {
+        char text[INET_CHARS];
+        inet_address_print(source, text);
+        return refuse(DECISION_source_refused, "",
+                      "the API key may not be used from %s; use it from the addresses it was made "
+                      "for, or make another",
+                      text);
+    }
+    return allowed;
+}
+
+static struct decision decide_quota(const struct policy *policy, const struct sign_facts *facts) {
+    uint32_t quota = facts->account->quota_per_day;
+    if (quota == 0) {
+        quota = policy->quota_per_day;
+    }
+    if (facts->key_has_valid || facts->issued_last_day < quota) {
+        return allowed;
+    }
+    char later[48] = "try again later";
+    if (facts->quota_frees_at > facts->now) {
+        int64_t minute = (facts->quota_frees_at + 59) / 60; /* rounded up: true when it comes */
+        (void)snprintf(later, sizeof later, "try again after %02d:%02d UTC",
+                       (int)(minute / 60 % 24), (int)(minute % 60));
+    }
+    return refuse(DECISION_quota_exceeded, "publicKey",
+                  "%u certificates in the last 24 hours, and %u are allowed; sign a key again "
+                  "while its certificate is valid (that is free), or %s; revoking gives nothing "
+                  "back",
+                  facts->issued_last_day, quota, later);
+}
+
+struct decision policy_sign(const struct policy *policy, const struct sign_request *request,
+                            const struct sign_facts *facts, struct sign_grant *grant) {
+    struct sign_grant granted = {.counts = !facts->key_has_valid};
+    int64_t duration = 0;
+    struct decision decision = decide_account(facts);
+    if (decision.allowed) {
+        decision = request->key == NULL
+                       ? refuse(DECISION_key_type_refused, "publicKey", "there is no public key")
+                       : policy_key(policy, request->key);
+    }
+    if (decision.allowed) {
+        decision = decide_duration(policy, request->duration_s, &duration);
+    }
+    if (decision.allowed) {
+        decision =
+            decide_subnets(policy, request->subnets, facts->credential_subnets, &granted.subnets);
+    }
+    if (decision.allowed) {
+        decision = decide_force_command(policy, request->force_command);
+    }
+    if (decision.allowed) {
+        decision = decide_quota(policy, facts);
+    }
+    if (!decision.allowed) {
+        return decision;
+    }
+    INVARIANT(facts->now > 0 && policy->backdate_s >= 0);
+    granted.valid_after = facts->now > policy->backdate_s ? facts->now - policy->backdate_s : 0;
+    granted.valid_before = facts->now + duration;
+    granted.force_command = request->force_command;
+    *grant = granted;
+    return decision;
+}
+
+void policy_default(struct policy *policy) {
+    static const char *const extensions[] = {
+        "permit-X11-forwarding", "permit-agent-forwarding", "permit-port-forwarding", "permit-pty",
+        "permit-user-rc",
+    };
+    *policy = (struct policy){
+        .durations = {60, DAY_S},
+        .duration_count = 2,
+        .duration_default_s = DAY_S,
+        .duration_max_s = DAY_S,
+        .backdate_s = 60,
+        .quota_per_day = 5,
+        .rsa_bits_min = 3072,
+        .extension_count = COUNT_OF(extensions),
+        .force_command_allowed = true,
+        .host_duration_s = 90LL * DAY_S,
+    };
+    for (size_t i = 0; i < COUNT_OF(key_kinds); i++) {
+        policy->key_types |= key_kinds[i].bits;
+    }
+    for (size_t i = 0; i < COUNT_OF(extensions); i++) {
+        (void)snprintf(policy->extensions[i], sizeof policy->extensions[i], "%s", extensions[i]);
+    }
+}
+
+static err_t add_source_address(const struct subnet_list *subnets, struct cert *cert) {
+    struct buf text CLEANUP(buf_done) = BUF(LIMIT_SUBNETS_COUNT * INET_CHARS + 1);
+    char *value CLEANUP(freep) = NULL;
+    TRY(subnet_list_print(subnets, &text));
+    TRY(buf_to_str(&text, &value));
+    return cert_add_critical_option(cert, "source-address", value);
+}
+
+err_t policy_fill_cert(const struct policy *policy, const struct sign_grant *grant,
+                       const struct account *account, const char *key_id, const struct key *key,
+                       struct cert *cert) {
+    INVARIANT(grant->valid_after >= 0 && grant->valid_after < grant->valid_before);
+    struct key *copy CLEANUP(key_freep) = NULL;
+    TRY(key_copy(key, &copy));
+    TRY(cert_set_key_id(cert, key_id));
+    TRY(cert_add_principal(cert, account->name));
+    if (grant->force_command != NULL) {
+        TRY(cert_add_critical_option(cert, "force-command", grant->force_command));
+    }
+    if (grant->subnets.count != 0) {
+        TRY(add_source_address(&grant->subnets, cert));
+    }
+    for (size_t i = 0; i < policy->extension_count; i++) {
+        TRY(cert_add_extension(cert, policy->extensions[i], NULL));
+    }
+    cert->type = CERT_USER;
+    cert->valid_after = (uint64_t)grant->valid_after;
+    cert->valid_before = (uint64_t)grant->valid_before;
+    key_free(cert->key);
+    cert->key = TAKE(copy);
+    return OK;
+}

@@ -50,12 +50,16 @@ check() { # DESCRIPTION COMMAND…
     report $status "$description"
 }
 
+# The output of the last command matches; an empty pattern matches anything.
+said() { [ -z "$1" ] || grep -qE -- "$1" "$work/last"; }
+
 # The command fails, with status STATUS when it is not "any", and what it says matches the pattern.
 refused() { # DESCRIPTION STATUS PATTERN COMMAND…
     local description=$1 expected=$2 pattern=$3 status=0
     shift 3
     "$@" >"$work/last" 2>&1 || status=$?
-    if [ $status = 0 ] || { [ "$expected" != any ] && [ $status != "$expected" ]; } || ! grep -qE -- "$pattern" "$work/last"; then
+    if [ $status = 0 ] || { [ "$expected" != any ] && [ $status != "$expected" ]; } ||
+        ! said "$pattern"; then
         echo "(status $status, expected $expected; looking for: $pattern)" >>"$work/last"
         report 1 "$description"
     else
@@ -65,7 +69,7 @@ refused() { # DESCRIPTION STATUS PATTERN COMMAND…
 
 # The output of the last command matches.
 says() { # DESCRIPTION PATTERN
-    grep -qE -- "$2" "$work/last"
+    said "$2"
     report $? "$1"
 }
 

@@ -25,7 +25,10 @@ void loop_stop(struct loop *loop);
 err_t loop_on_signal(struct loop *loop, int signal, void (*call)(void *context), void *context);
 
 struct timer;
-/* once after delay_ms, or every interval_ms. */
+/*
+ * Once after delay_ms, or (interval_ms > 0) every interval_ms. timer_stop() frees a timer, one that
+ * has fired as well, and may be called from its own call().
+ */
 err_t timer_start(struct loop *loop, int delay_ms, int interval_ms, void (*call)(void *context),
                   void *context, struct timer **out);
 void timer_stop(struct timer *timer); /* takes NULL */
@@ -40,7 +43,9 @@ void watch_stop(struct watch *watch); /* takes NULL; does not close */
 
 /*
  * A worker: threads that take jobs in order. run() is called on a worker thread, done() afterwards
- * on the loop's thread. The queue is bounded: worker_submit() says ERR_BUSY beyond queue_max.
+ * on the loop's thread. The queue is bounded: worker_submit() says ERR_BUSY beyond queue_max (jobs
+ * waiting, those at work not counted), and ERR_CLOSED once worker_free() has begun. Only the loop's
+ * thread submits. Worker threads take no signals.
  */
 struct worker;
 struct job {
@@ -59,7 +64,7 @@ err_t worker_new_batching(struct loop *loop, size_t batch_max, size_t queue_max,
                           void *context, struct worker **out);
 err_t worker_submit(struct worker *worker, struct job *job);
 size_t worker_queued(const struct worker *worker);
-/* Finishes the queue, runs what is done, joins the threads. */
+/* Finishes the queue, joins the threads, calls every done(). Not from a done(); takes NULL. */
 void worker_free(struct worker *worker);
 
 #endif

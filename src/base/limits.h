@@ -56,6 +56,10 @@ enum limits {
     LIMIT_LIST_ROWS_COUNT = 1000,   /* rows of one page of a listing */
     LIMIT_FEED_EVENTS_COUNT = 2000, /* events of one answer; beyond that a snapshot is cheaper */
 
+    /* the feed, as gates and hosts read it */
+    LIMIT_FEED_CHANGES_COUNT = 1024 * 1024,
+    LIMIT_FEED_CLUSTERS_COUNT = 256, /* that one account reaches */
+
     /* files */
     LIMIT_CONFIG_FILE_BYTES = 1024 * 1024,
     LIMIT_STATE_FILE_BYTES = 1024 * 1024,

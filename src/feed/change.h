@@ -1,0 +1,118 @@
+/*
+ * What the feed carries: changes of the authority's truth, as gates and hosts need them.
+ *
+ *   answer   {"revision":"42","snapshot":false,"changes":[change…]}
+ *   change   {"revision":"42","kind":"account","key":"alice","state":{…}}      state null: gone
+ *
+ *   kind        key                        state
+ *   ca          SHA256:… of the CA key     {"type":"user"|"host","publicKey":"ssh-ed25519 …"}
+ *   account     name                       {"enabled":true,"clusters":["daint"]}
+ *   revocation  serial                     {"account":"alice","expireTime":"…Z","reason":"…"}
+ *   cluster     name                       {"address":"daint.example","port":22}
+ *   host        name                       {"cluster":"daint","role":"login","address":"…","port":22}
+ *   key         id                         {"account":"alice","publicKey":"…","expireTime":"…Z",
+ *                                           "ipSubnets":["10.0.0.0/8"]}   (the last two may lack)
+ *
+ * A snapshot holds everything that is there; who applies it drops what it lacks.
+ *
+ * An older reader meets newer writers: changes of an unknown kind and members of an unknown name
+ * are skipped. A writer whose new member restricts lists its name in the state's "critical" array;
+ * a reader that does not know it refuses the answer, as it would have granted too much. The values
+ * of "type" and "role" are always critical.
+ */
+#ifndef POSTERN_FEED_CHANGE_H
+#define POSTERN_FEED_CHANGE_H
+
+#include "model/entity.h"
+
+enum change_kind {
+    CHANGE_UNKNOWN, /* zero; a decoded answer never holds one */
+    CHANGE_CA,
+    CHANGE_ACCOUNT,
+    CHANGE_REVOCATION,
+    CHANGE_CLUSTER,
+    CHANGE_HOST,
+    CHANGE_KEY,
+};
+enum { CHANGE_KINDS_COUNT = CHANGE_KEY + 1 };
+
+enum ca_use { CA_USE_USER = 1, CA_USE_HOST = 2 };
+
+struct change_list {
+    const char *const *items;
+    size_t count;
+};
+
+/* All text is borrowed: from the answer where it was decoded, from the caller where it is encoded.
+ */
+struct change {
+    uint64_t revision;
+    enum change_kind kind;
+    const char *key;
+    bool gone; /* then none of the following is set */
+    union {
+        struct {
+            enum ca_use use;
+            const char *public_key; /* a line without comment */
+        } ca;
+        struct {
+            bool enabled;
+            struct change_list clusters; /* that its projects reach */
+        } account;
+        struct {
+            uint64_t serial; /* decoded from the key; set for gone ones as well; never 0 */
+            const char *account;
+            int64_t expires_at;
+            const char *reason;
+        } revocation;
+        struct {
+            const char *address; /* "" when not told */
+            uint16_t port;       /* 0 when not told */
+        } cluster;
+        struct {
+            const char *cluster; /* "" for a jump host */
+            enum host_role role;
+            const char *address;
+            uint16_t port;
+        } host;
+        struct {
+            const char *account;
+            const char *public_key;
+            int64_t expires_at; /* 0: never */
+            struct change_list subnets;
+        } key;
+    };
+};
+
+/* "ca", "account", …; CHANGE_UNKNOWN gives "". */
+const char *change_kind_name(enum change_kind kind);
+
+struct change_answer {
+    uint64_t revision; /* the replica's once all is applied */
+    bool snapshot;
+    struct change *changes; /* revisions do not decrease and do not pass the answer's */
+    size_t count;
+    void *owner; /* what the text is borrowed from */
+};
+
+/*
+ * Refuses, naming the field ("changes[3].state.publicKey"), whatever is missing, of a wrong type,
+ * not a valid name, key, time, subnet or number, doubled or out of order, and an answer beyond
+ * LIMIT_HTTP_ANSWER_BYTES or LIMIT_FEED_CHANGES_COUNT. *out is all valid or not there at all.
+ */
+err_t change_answer_decode(span_t json, struct change_answer **out, struct fault *fault);
+void change_answer_free(struct change_answer *answer);
+void change_answer_freep(struct change_answer **answer);
+
+/* Appends the state's JSON, which is what the store's event keeps; nothing for a gone one. */
+err_t change_encode_state(const struct change *change, struct buf *out);
+
+/* An answer is begun, filled and ended. `state` is JSON from change_encode_state(); "" says gone.
+ * ERR_MALFORMED for text that is not UTF-8. */
+err_t change_answer_begin(struct buf *out, uint64_t revision, bool snapshot);
+err_t change_answer_add(struct buf *out, uint64_t revision, const char *kind, const char *key,
+                        const char *state);
+err_t change_answer_add_change(struct buf *out, const struct change *change);
+err_t change_answer_end(struct buf *out);
+
+#endif

@@ -1,0 +1,89 @@
+# shellcheck shell=bash disable=SC2154
+# The tour: one cluster, one login node, one compute node, one person.
+
+chapter "A centre comes up: an authority, a jump host, a login node and a compute node"
+world_unix_account alice 20001
+must "the authority, and its first administrator signed in" world_authority demo
+jump_port=$(free_port) login_port=$(free_port) node_port=$(free_port)
+must "cluster daint, and project physics that reaches it" as_admin "
+    postern admin cluster create daint --address daint.example.org --port $login_port >/dev/null &&
+    postern admin project create physics >/dev/null && postern admin project add-cluster physics daint >/dev/null"
+must "host jump" world_host jump jump '' jump.example.org "$jump_port"
+must "host daint-ln001" world_host daint-ln001 login daint daint.example.org "$login_port"
+must "host nid006554" world_host nid006554 compute daint nid006554 "$node_port"
+for host in "jump jump $jump_port" "daint-ln001 login $login_port" "nid006554 compute $node_port"; do
+    # shellcheck disable=SC2086
+    must "sshd of ${host%% *}" world_sshd $host
+done
+invitation=$(as_admin "postern --json admin account create alice --display-name Alice" | jq -r .invitation)
+must "account alice, a member of physics" as_admin "postern admin project add-member physics alice >/dev/null"
+
+as_you "cat >.ssh/config" <<CONFIG
+Host jump
+    HostName 127.0.0.1
+    Port $jump_port
+    HostKeyAlias jump.example.org
+Host daint
+    HostName daint.example.org
+    Port $login_port
+    ProxyJump jump
+Host nid*
+    Port $node_port
+    ProxyJump daint
+Host *
+    User alice
+    IdentityFile $world/laptop/.ssh/id_ed25519
+    CertificateFile $world/laptop/.ssh/id_ed25519-cert.pub
+    IdentitiesOnly yes
+    UserKnownHostsFile $world/laptop/.config/posterngate/demo/known_hosts
+    BatchMode yes
+CONFIG
+
+chapter "Alice sets up her laptop, once"
+step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
+step works "alice" "postern login --invitation $invitation" \
+    "python3 $root/demo/type.py \
+        '[Pp]assword.*: ' '$demo_password' '[Pp]assword.*: ' '$demo_password' \
+        '\\b([A-Z2-7]{32})\\b' '@save $world/laptop/totp-secret' '[Cc]ode.*: ' '@totp $world/laptop/totp-secret -1' \
+        -- postern login --invitation $invitation"
+step works "" "ssh-keygen -t ed25519 -f ~/.ssh/id_ed25519" "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519"
+step refused "[Pp]ermission denied" "ssh daint hostname"
+
+chapter "Every morning: prove who you are, sign your key"
+step works "" "postern logout"
+step works "alice" "postern login" "python3 $root/demo/type.py '[Uu]ser.*: ' alice '[Pp]assword.*: ' '$demo_password' \
+    '[Cc]ode.*: ' '@totp $world/laptop/totp-secret 0' -- postern login"
+step works "" "postern sign -f ~/.ssh/id_ed25519"
+step works "alice" "postern status -f ~/.ssh/id_ed25519"
+
+chapter "Pass the jump host, reach the nodes"
+step works "alice" "ssh jump"
+step works "^daint-ln001$" "ssh daint hostname"
+step works "^nid006554$" "ssh nid006554 hostname"
+step works "" "echo 'six bytes of physics' > data && scp data daint:"
+step works "" "mkdir -p results && cp data results/ && rsync -a results/ nid006554:results/"
+step works "^six bytes of physics$" "ssh nid006554 cat results/data"
+step works "VALID|valid" "postern list"
+
+chapter "Lose access on revocation"
+serial=$(as_you "postern --json list" | jq -r '.sshKeys[0].serialNumber')
+step works "" "postern revoke $serial"
+must "every host has the revocation" await_revocation "$world/laptop/.ssh/id_ed25519-cert.pub"
+step refused "[Pp]ermission denied" "ssh jump"
+step refused "[Pp]ermission denied" "ssh daint hostname"
+step refused "[Pp]ermission denied" "ssh -o ProxyJump=none -o HostName=127.0.0.1 -o HostKeyAlias=daint.example.org daint hostname"
+step refused "[Pp]ermission denied" "ssh -o ProxyJump=none -o HostName=127.0.0.1 -o HostKeyAlias=nid006554 nid006554 hostname"
+
+play() {
+    cat <<PLAY
+
+The centre stays up until Ctrl-C. In another terminal, a shell on Alice's laptop:
+
+    $world/laptop/shell
+
+and in it: postern login (password $demo_password, codes from $world/laptop/totp-secret:
+oathtool --totp -b "\$(cat ~/totp-secret)"), postern sign -f ~/.ssh/id_ed25519, ssh daint, postern list, …
+The authority answers at $authority_url; its log is $world/posternd.log.
+PLAY
+    while :; do read -r _ || sleep infinity; done
+}

@@ -1,0 +1,174 @@
+# shellcheck shell=bash
+# A small centre on one machine: an authority, a jump host, login and compute nodes, each with a real sshd that trusts only
+# the authority; and a person's laptop. Sourced by demo.sh inside a mount namespace of its own, so that the centre's accounts
+# and host names exist for it alone.
+#
+# Everything lives in $world and ends with world_end. Hosts listen on loopback, on free ports.
+
+world_pids=()
+sshd_run_made=""
+
+world_begin() {
+    world=$(mktemp -d /run/posterngate-demo.XXXXXX)
+    chmod 755 "$world"
+    mkdir -p "$world"/{bin,etc,home,hosts,laptop,office,authority}
+    if [ ! -d /run/sshd ]; then
+        mkdir -m 755 /run/sshd
+        sshd_run_made=1
+    fi
+    install -m 755 "$root"/build/release/src/{authority/posternd,cli/postern} "$world/bin/"
+    find "$root/build/release/src/host" -maxdepth 1 -type f -perm -u+x -exec install -m 755 -t "$world/bin" {} +
+
+    # The laptop's owner is whoever asked for the demo, so that they can play with it afterwards from another terminal.
+    you_uid=${SUDO_UID:-20000} you_gid=${SUDO_GID:-20000}
+    {
+        echo "you:x:$you_uid:$you_gid:You:$world/laptop:/bin/bash"
+        grep -v '^you:' /etc/passwd
+        getent passwd sshd >/dev/null || echo "sshd:x:20099:65534::/run/sshd:/usr/sbin/nologin"
+    } >"$world/etc/passwd"
+    { cat /etc/group; echo "you:x:$you_gid:"; } >"$world/etc/group"
+    cat /etc/shadow >"$world/etc/shadow" && chmod 600 "$world/etc/shadow"
+    cat /etc/hosts >"$world/etc/hosts"
+    local file
+    for file in passwd group shadow hosts; do mount --bind "$world/etc/$file" "/etc/$file"; done
+    mkdir -m 700 "$world/laptop/.ssh"
+    chown -R "$you_uid:$you_gid" "$world/laptop"
+}
+
+# A Unix account of the centre, as its user database would make it. "*" is no password at all; "!" would lock the account.
+world_unix_account() { # NAME UID
+    mkdir -p "$world/home/$1"
+    echo "$1:x:$2:$2:$1:$world/home/$1:/bin/bash" >>/etc/passwd
+    echo "$1:x:$2:" >>/etc/group
+    echo "$1:*:19000:0:99999:7:::" >>/etc/shadow
+    chown "$2:$2" "$world/home/$1"
+    chmod 700 "$world/home/$1"
+}
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# Waits until somebody listens on a port of loopback.
+await_port() { # PORT
+    python3 - "$1" <<'PY'
+import socket, sys, time
+deadline = time.monotonic() + 20
+while True:
+    try:
+        socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1).close()
+        break
+    except OSError:
+        if time.monotonic() > deadline:
+            sys.exit("nobody listens on port " + sys.argv[1])
+        time.sleep(0.02)
+PY
+}
+
+start() { # NAME COMMAND…
+    local name=$1
+    shift
+    "$@" >"$world/$name.log" 2>&1 </dev/null &
+    world_pids+=($!)
+}
+
+world_end() {
+    local pid
+    for pid in "${world_pids[@]}"; do kill "$pid" 2>/dev/null; done
+    for pid in "${world_pids[@]}"; do wait "$pid" 2>/dev/null; done
+    # Sessions that were still open end with their sshd's process group.
+    local file
+    for file in passwd group shadow hosts; do umount "/etc/$file" 2>/dev/null; done
+    [ -z "$sshd_run_made" ] || rmdir /run/sshd 2>/dev/null
+    [ -z "${world:-}" ] || rm -rf "$world"
+}
+
+# Runs a command line as the person at the laptop, or as the administrator in the office.
+as_you() {
+    setpriv --reuid="$you_uid" --regid="$you_gid" --clear-groups env -i HOME="$world/laptop" USER=you \
+        PATH="$world/bin:/usr/bin:/bin" TERM="${TERM:-dumb}" LANG=C.UTF-8 TZ="${TZ:-}" bash -c "cd; $1"
+}
+as_admin() {
+    env -i HOME="$world/office" USER=root PATH="$world/bin:/usr/bin:/bin" LANG=C.UTF-8 bash -c "cd; $1"
+}
+
+# Waits until every host's KRL lists the serial of a certificate.
+await_revocation() { # CERTIFICATE
+    local krl deadline=$((SECONDS + 5))
+    for krl in "$world"/hosts/*/state/krl; do
+        while ssh-keygen -Q -f "$krl" "$1" >/dev/null 2>&1; do
+            [ $SECONDS -lt $deadline ] || return 1
+            sleep 0.01
+        done
+    done
+}
+
+# A shell on the laptop, for other terminals: ssh and friends read the laptop's configuration.
+world_laptop_shell() {
+    mkdir -p "$world/laptop/bin"
+    local program
+    for program in ssh scp sftp; do
+        printf '#!/bin/sh\nexec /usr/bin/%s -F %s/laptop/.ssh/config "$@"\n' $program "$world" >"$world/laptop/bin/$program"
+    done
+    cat >"$world/laptop/shell" <<SHELL
+#!/bin/sh
+cd $world/laptop && exec env HOME=$world/laptop PATH=$world/laptop/bin:$world/bin:/usr/bin:/bin PS1='you@laptop:\\w\$ ' bash --norc
+SHELL
+    chmod 755 "$world/laptop/shell" "$world/laptop/bin"/*
+    chown -R "$you_uid:$you_gid" "$world/laptop/bin" "$world/laptop/shell"
+}
+
+# Starts the authority and signs its first administrator in.
+world_authority() { # SITE
+    authority_port=$(free_port)
+    authority_url=https://127.0.0.1:$authority_port
+    "$world/bin/posternd" init "$world/authority" --site "$1" --url "$authority_url" --listen "127.0.0.1:$authority_port" \
+        --admin operator >"$world/init.log" 2>&1 || { cat "$world/init.log"; return 1; }
+    start posternd "$world/bin/posternd" serve -c "$world/authority/posternd.yaml"
+    await_port "$authority_port" || { cat "$world/posternd.log"; return 1; }
+    tls_fingerprint=$(openssl s_client -connect "127.0.0.1:$authority_port" -showcerts </dev/null 2>/dev/null |
+        awk '/BEGIN CERT/ {pem = ""} {pem = pem $0 "\n"} /END CERT/ {last = pem} END {printf "%s", last}' |
+        openssl x509 -noout -fingerprint -sha256 | sed 's/.*=//; s/://g' | tr A-F a-f)
+    local invitation
+    invitation=$(grep -o 'pgi_[A-Za-z0-9_-]*' "$world/init.log" | head -1)
+    as_admin "postern init $authority_url --fingerprint $tls_fingerprint" >"$world/last" 2>&1 &&
+        enrol office operator "$invitation" >"$world/last" 2>&1 || { cat "$world/last"; return 1; }
+}
+
+# A person accepts an invitation: chooses a password, scans the code, confirms it. Uses the code of the step before, so that
+# the present one is still good for a login: a step is never accepted twice.
+enrol() { # LAPTOP NAME INVITATION
+    local secret="$world/$1/totp-secret" as=as_you
+    [ "$1" = laptop ] || as=as_admin
+    $as "python3 $root/demo/type.py \
+        '[Pp]assword.*: ' '$demo_password' '[Pp]assword.*: ' '$demo_password' \
+        '\\b([A-Z2-7]{32})\\b' '@save $secret' '[Cc]ode.*: ' '@totp $secret -1' \
+        -- postern login --invitation $3"
+}
+
+# One host of the centre: enrolled with a one-time token, synced by the feed, its sshd set up by postern-host.
+world_host() { # NAME ROLE CLUSTER ADDRESS PORT
+    local name=$1 role=$2 cluster=$3 address=$4 port=$5 dir=$world/hosts/$1 token
+    mkdir -p "$dir/ssh"
+    grep -qF " $address" /etc/hosts || echo "127.0.0.1 $address" >>/etc/hosts
+    ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$dir/ssh/ssh_host_ed25519_key" || return 1
+    token=$(as_admin "postern --json admin host add $name --role $role ${cluster:+--cluster $cluster} \
+        --address $address --port $port" | jq -r .enrolmentToken) || return 1
+    "$world/bin/postern-host" enrol --state "$dir/state" --url "$authority_url" --token "$token" \
+        --fingerprint "$tls_fingerprint" --host-key "$dir/ssh/ssh_host_ed25519_key.pub" >"$world/last" 2>&1 &&
+        "$world/bin/postern-host" sync --state "$dir/state" --once >>"$world/last" 2>&1 || { cat "$world/last"; return 1; }
+    start "sync-$name" "$world/bin/postern-host" sync --state "$dir/state"
+}
+
+# Starts a host's sshd, with the lines that postern-host prints and nothing of the machine's own configuration.
+world_sshd() { # NAME ROLE PORT
+    local name=$1 role=$2 port=$3 dir=$world/hosts/$1
+    {
+        printf '%s\n' "Port $port" "ListenAddress 127.0.0.1" "HostKey $dir/ssh/ssh_host_ed25519_key" "PidFile none" \
+            "UsePAM no" "PrintMotd no" "Subsystem sftp /usr/lib/openssh/sftp-server" "AcceptEnv LANG LC_*"
+        "$world/bin/postern-host" sshd-config --state "$dir/state" "$([ "$role" = jump ] && echo --jump-host)"
+    } >"$dir/ssh/sshd_config" || return 1
+    /usr/sbin/sshd -t -f "$dir/ssh/sshd_config" || return 1
+    start "sshd-$name" unshare --uts sh -c "hostname $name; exec /usr/sbin/sshd -D -e -f $dir/ssh/sshd_config"
+    await_port "$port" || { cat "$world/sshd-$name.log"; return 1; }
+}

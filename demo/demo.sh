@@ -53,6 +53,18 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# The centre stays up for whoever wants to look around in it.
+play() {
+    printf '\nThe centre stays up until Ctrl-C. In another terminal, a shell on the laptop:\n\n    %s\n\n' "$world/laptop/shell"
+    printf 'and in it ssh, scp, postern list, postern sign, … To sign in again: postern login, with the password\n'
+    printf '%s and a code from: oathtool --totp -b "$(cat ~/totp-secret)"\n' "$demo_password"
+    printf 'The authority answers at %s; its log is %s\n' "$authority_url" "$world/posternd.log"
+    while :; do
+        sleep 3600 &
+        wait $!
+    done
+}
+
 chapter() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
 
 # One step: shows the command as it is typed, runs it at the laptop, shows what it said and how long it took. OUTCOME is "works",

@@ -74,16 +74,3 @@ step refused "[Pp]ermission denied" "ssh daint hostname"
 step refused "[Pp]ermission denied" "ssh -o ProxyJump=none -o HostName=127.0.0.1 -o HostKeyAlias=daint.example.org daint hostname"
 step refused "[Pp]ermission denied" "ssh -o ProxyJump=none -o HostName=127.0.0.1 -o HostKeyAlias=nid006554 nid006554 hostname"
 
-play() {
-    cat <<PLAY
-
-The centre stays up until Ctrl-C. In another terminal, a shell on Alice's laptop:
-
-    $world/laptop/shell
-
-and in it: postern login (password $demo_password, codes from $world/laptop/totp-secret:
-oathtool --totp -b "\$(cat ~/totp-secret)"), postern sign -f ~/.ssh/id_ed25519, ssh daint, postern list, …
-The authority answers at $authority_url; its log is $world/posternd.log.
-PLAY
-    while :; do read -r _ || sleep infinity; done
-}

@@ -1,0 +1,109 @@
+# shellcheck shell=bash disable=SC2154
+# The story of the CSCS document: keys signed for a day or a minute, Ela as the jump host, the clusters Daint, Santis and
+# Clariden, at most five keys a day, listing, revoking one key and all of them.
+
+chapter "The centre: Ela, and the clusters Daint, Santis and Clariden"
+world_unix_account cscsusername 20001
+must "the authority, and its first administrator signed in" world_authority cscs
+ela_port=$(free_port)
+must "host ela" world_host ela jump '' ela.example.org "$ela_port"
+must "sshd of ela" world_sshd ela jump "$ela_port"
+must "project s1234" as_admin "postern admin project create s1234 >/dev/null"
+for cluster in daint santis clariden; do
+    port=$(free_port)
+    printf -v "${cluster}_port" %s "$port"
+    must "cluster $cluster, reached by s1234" as_admin "
+        postern admin cluster create $cluster --address $cluster.alps.example.org --port $port >/dev/null &&
+        postern admin project add-cluster s1234 $cluster >/dev/null"
+    must "host $cluster-ln001" world_host "$cluster-ln001" login "$cluster" "$cluster.alps.example.org" "$port"
+    must "sshd of $cluster-ln001" world_sshd "$cluster-ln001" login "$port"
+done
+invitation=$(as_admin "postern --json admin account create cscsusername" | jq -r .invitation)
+must "account cscsusername, a member of s1234, with a second factor" as_admin \
+    "postern admin project add-member s1234 cscsusername >/dev/null"
+as_you "cat >.ssh/config" <<CONFIG
+Host ela
+    HostName 127.0.0.1
+    Port $ela_port
+    HostKeyAlias ela.example.org
+    User cscsusername
+    IdentityFile $world/laptop/.ssh/cscs-key
+    IdentitiesOnly yes
+$(for cluster in daint santis clariden; do
+    port=${cluster}_port
+    printf 'Host %s\n    HostName %s.alps.example.org\n    Port %s\n    ProxyJump ela\n    User cscsusername\n' \
+        "$cluster" "$cluster" "${!port}"
+    printf '    IdentityFile %s/laptop/.ssh/cscs-key\n    IdentitiesOnly yes\n' "$world"
+done)
+Host *
+    UserKnownHostsFile $world/laptop/.config/posterngate/cscs/known_hosts
+    BatchMode yes
+CONFIG
+
+chapter "Setup ssh keys"
+step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
+step works "cscsusername" "postern login --invitation $invitation" "python3 $root/demo/type.py \
+    '[Pp]assword.*: ' '$demo_password' '[Pp]assword.*: ' '$demo_password' \
+    '\\b([A-Z2-7]{32})\\b' '@save $world/laptop/totp-secret' '[Cc]ode.*: ' '@totp $world/laptop/totp-secret -1' \
+    -- postern login --invitation $invitation"
+step works "" "ssh-keygen -t ed25519 -f ~/.ssh/cscs-key" "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/cscs-key"
+step refused "[Pp]ermission denied" "ssh ela"
+
+chapter "A key for one minute, which will expire while the story goes on"
+step works "" "ssh-keygen -t ed25519 -f ~/.ssh/short" "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/short"
+step works "" "postern sign -f ~/.ssh/short -d 1min"
+expires=$(date -d "$(as_you "postern --json list" | jq -r '.sshKeys[0].expireTime')" +%s)
+step works "^daint-ln001$" "ssh -i ~/.ssh/short -o IdentityFile=~/.ssh/short daint hostname" "$(printf '%s' \
+    "sed 's/cscs-key/short/' .ssh/config >.ssh/config-short; ssh -F ~/.ssh/config-short daint hostname")"
+
+chapter "A key for one day: sign it, check it against Ela, log in"
+step works "" "postern sign"
+step works "cscsusername" "ssh ela"
+step works "^daint-ln001$" "ssh daint hostname"
+step works "^santis-ln001$" "ssh santis hostname"
+step works "^clariden-ln001$" "ssh clariden hostname"
+step works "" "postern list"
+step works "" "postern sign -d 1d   # again: the key has a valid certificate, so this is free" "postern sign -d 1d"
+
+chapter "The agent"
+step works "" "eval \$(ssh-agent); postern sign --agent; ssh -A ela; ssh-add -l" \
+    "eval \$(ssh-agent) >/dev/null; trap 'kill \$SSH_AGENT_PID' EXIT; postern sign --agent && ssh -A ela && ssh-add -l"
+
+chapter "A service on a compute node, through a tunnel that jumps through Ela"
+service_port=$(free_port) local_port=$(free_port)
+mkdir -p "$world/service" && echo "six by six" >"$world/service/index.html"
+start service python3 -m http.server "$service_port" --bind 127.0.0.1 --directory "$world/service"
+await_port "$service_port"
+step works "^six by six$" "ssh -N -L $local_port:localhost:$service_port daint & curl -s localhost:$local_port" "
+    ssh -N -o ExitOnForwardFailure=yes -L $local_port:localhost:$service_port daint & tunnel=\$!
+    trap 'kill \$tunnel' EXIT
+    curl -s --retry 50 --retry-connrefused --retry-delay 0 --retry-max-time 20 localhost:$local_port"
+
+chapter "At most five keys a day"
+step works "deprecated" "postern gen -f ~/.ssh/generated" "python3 $root/demo/type.py '[Pp]assphrase.*: ' '' -- postern gen -f ~/.ssh/generated"
+step works "" "ssh-keygen -t rsa -b 3072 -f ~/.ssh/fourth && postern sign -f ~/.ssh/fourth" \
+    "ssh-keygen -q -t rsa -b 3072 -N '' -f ~/.ssh/fourth && postern sign -f ~/.ssh/fourth"
+step works "" "ssh-keygen -t ecdsa -f ~/.ssh/fifth && postern sign -f ~/.ssh/fifth" \
+    "ssh-keygen -q -t ecdsa -N '' -f ~/.ssh/fifth && postern sign -f ~/.ssh/fifth"
+step refused "5" "ssh-keygen -t ed25519 -f ~/.ssh/sixth && postern sign -f ~/.ssh/sixth" \
+    "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/sixth && postern sign -f ~/.ssh/sixth"
+
+chapter "The minute is over"
+printf '  waiting until %s\n' "$(date -d "@$expires" +%T)"
+while [ "$(date +%s)" -le "$expires" ]; do sleep 0.2; done
+step refused "[Pp]ermission denied" "ssh -i ~/.ssh/short daint hostname" "ssh -F ~/.ssh/config-short daint hostname"
+step works "" "postern list"
+step works "EXPIRED|expired" "postern list -a"
+
+chapter "Revoke one key, then all of them"
+serial=$(ssh-keygen -L -f "$world/laptop/.ssh/cscs-key-cert.pub" | awk '$1 == "Serial:" {print $2}')
+step works "" "postern revoke $serial"
+must "every host has the revocation" await_revocation "$world/laptop/.ssh/cscs-key-cert.pub"
+step refused "[Pp]ermission denied" "ssh ela"
+step refused "[Pp]ermission denied" "ssh daint hostname"
+step works "^santis-ln001$" "ssh -i ~/.ssh/fifth santis hostname" \
+    "sed 's/cscs-key/fifth/' .ssh/config >.ssh/config-fifth; ssh -F ~/.ssh/config-fifth santis hostname"
+step works "" "postern revoke-all" "postern revoke-all --yes"
+must "every host has that revocation too" await_revocation "$world/laptop/.ssh/fifth-cert.pub"
+step refused "[Pp]ermission denied" "ssh -i ~/.ssh/fifth santis hostname" "ssh -F ~/.ssh/config-fifth santis hostname"
+step works "REVOKED|revoked" "postern list --all"

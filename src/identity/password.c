@@ -1,0 +1,153 @@
+#include "identity/password.h"
+
+#include <ctype.h>
+#include <sodium.h>
+#include <strings.h>
+
+#include "base/text.h"
+
+enum {
+    ARGON2_PASSES = 2,
+    ARGON2_BYTES = 19 * 1024 * 1024,
+    RUNS_MIN = 5, /* "abcdefgh1234" is two runs: it looks long and is guessed at once */
+    REST_CHARS_MIN = 8,
+    NAME_CHARS_MIN = 3, /* shorter names occur in words by chance */
+};
+
+_Static_assert(crypto_pwhash_STRBYTES <= 128, "an encoded hash fits struct login");
+
+/* The hash of a random password that nobody kept: what an account without one is compared with. */
+static const char nobodys_hash[crypto_pwhash_STRBYTES] =
+    "$argon2id$v=19$m=19456,t=2,p=1$90SiPlyILmgsVR5PLQ134g$"
+    "Jt+duexJ0r9H6FOMQuzvypIrxpypa0M+qcJUYua4PSo";
+
+static size_t character_count(span_t text) {
+    size_t count = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        count += (text.data[i] & 0xc0) != 0x80; /* UTF-8 continuation bytes do not count */
+    }
+    return count;
+}
+
+/* Does b follow a as people type runs: the same, the next or previous letter or digit, or the
+ * neighbour on a keyboard row? */
+static bool is_step(char a, char b) {
+    static const char *const rows[] = {"1234567890", "qwertyuiop", "qwertzuiop", "asdfghjkl",
+                                       "zxcvbnm",    "yxcvbnm",    "azertyuiop"};
+    if (b == a || b == a + 1 || b == a - 1) {
+        return true;
+    }
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const char *at = a == '\0' ? NULL : strchr(rows[i], a);
+        if (at != NULL && b != '\0' && (at[1] == b || (at > rows[i] && at[-1] == b))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t run_count(const char *text, size_t len) {
+    size_t runs = len != 0;
+    for (size_t i = 1; i < len; i++) {
+        runs += !is_step((char)tolower((uint8_t)text[i - 1]), (char)tolower((uint8_t)text[i]));
+    }
+    return runs;
+}
+
+/* The length of the shortest text whose repetition this is. */
+static size_t period_of(const char *text, size_t len) {
+    size_t period = 1;
+    while (period < len && memcmp(text, text + period, len - period) != 0) {
+        period++;
+    }
+    return period;
+}
+
+static bool starts_with_name(const char *at, size_t left, const char *name, size_t name_len) {
+    if (left < name_len) {
+        return false;
+    }
+    bool forward = strncasecmp(at, name, name_len) == 0;
+    bool backward = true;
+    for (size_t i = 0; i < name_len; i++) {
+        backward = backward && tolower((uint8_t)at[i]) == tolower((uint8_t)name[name_len - 1 - i]);
+    }
+    return forward || backward;
+}
+
+/* How many characters are left without the account's name, forwards or backwards. */
+static size_t rest_without(const char *text, size_t len, const char *name) {
+    size_t name_len = strlen(name);
+    size_t rest = 0;
+    for (size_t i = 0; i < len;) {
+        if (name_len >= NAME_CHARS_MIN && starts_with_name(text + i, len - i, name, name_len)) {
+            i += name_len;
+        } else {
+            rest++;
+            i++;
+        }
+    }
+    return rest;
+}
+
+err_t password_judge(const secret_t *password, const char *account_name, struct fault *fault) {
+    span_t text = secret_span(password);
+    size_t count = character_count(text);
+    if (!text_is_utf8(text)) {
+        return fault_set(fault, ERR_MALFORMED, "password",
+                         "the password has control characters or is not UTF-8 text");
+    }
+    if (count < LIMIT_PASSWORD_CHARS_MIN) {
+        return fault_set(fault, ERR_RANGE, "password",
+                         "the password has %zu characters and needs at least %d; four or five "
+                         "unrelated words make a good one",
+                         count, LIMIT_PASSWORD_CHARS_MIN);
+    }
+    if (text.len > LIMIT_PASSWORD_CHARS_MAX) {
+        return fault_set(fault, ERR_TOO_LONG, "password",
+                         "the password is longer than %d bytes; take a shorter one",
+                         LIMIT_PASSWORD_CHARS_MAX);
+    }
+    if (rest_without(password->text, text.len, account_name) < REST_CHARS_MIN) {
+        return fault_set(fault, ERR_REFUSED, "password",
+                         "the password is little more than the account's name; choose something "
+                         "that does not contain it");
+    }
+    if (period_of(password->text, text.len) < LIMIT_PASSWORD_CHARS_MIN &&
+        period_of(password->text, text.len) <= text.len / 2) {
+        return fault_set(fault, ERR_REFUSED, "password",
+                         "the password repeats a short text; choose something less regular, such "
+                         "as four or five unrelated words");
+    }
+    if (run_count(password->text, text.len) < RUNS_MIN) {
+        return fault_set(fault, ERR_REFUSED, "password",
+                         "the password is a run of neighbouring characters; choose something less "
+                         "regular, such as four or five unrelated words");
+    }
+    return OK;
+}
+
+err_t password_hash(const secret_t *password, char out[128]) {
+    char hash[crypto_pwhash_STRBYTES];
+    if (sodium_init() < 0) {
+        return FAIL(ERR_CRYPTO);
+    }
+    const char *text = password->len == 0 ? "" : password->text;
+    /* Fails only when the memory cannot be had. */
+    if (crypto_pwhash_str_alg(hash, text, password->len, ARGON2_PASSES, ARGON2_BYTES,
+                              crypto_pwhash_ALG_ARGON2ID13) != 0) {
+        return FAIL(ERR_MEMORY);
+    }
+    memcpy(out, hash, sizeof hash);
+    return OK;
+}
+
+err_t password_verify(const char *hash, const secret_t *password) {
+    if (sodium_init() < 0) {
+        return FAIL(ERR_CRYPTO);
+    }
+    bool have = hash[0] != '\0';
+    const char *text = password->len == 0 ? "" : password->text;
+    bool equal = crypto_pwhash_str_verify(have ? hash : nobodys_hash, text, password->len) == 0;
+    return have && equal ? OK : FAIL(ERR_REFUSED);
+}

@@ -9,9 +9,9 @@
  *   account     name                       {"enabled":true,"clusters":["daint"]}
  *   revocation  serial                     {"account":"alice","expireTime":"…Z","reason":"…"}
  *   cluster     name                       {"address":"daint.example","port":22}
- *   host        name                       {"cluster":"daint","role":"login","address":"…","port":22}
- *   key         id                         {"account":"alice","publicKey":"…","expireTime":"…Z",
- *                                           "ipSubnets":["10.0.0.0/8"]}   (the last two may lack)
+ *   host        name {"cluster":"daint","role":"login","address":"…","port":22} key         id
+ * {"account":"alice","publicKey":"…","expireTime":"…Z", "ipSubnets":["10.0.0.0/8"]}   (the last two
+ * may lack)
  *
  * A snapshot holds everything that is there; who applies it drops what it lacks.
  *
@@ -80,7 +80,7 @@ struct change {
             const char *public_key;
             int64_t expires_at; /* 0: never */
             struct change_list subnets;
-        } key;
+        } key_of; /* a registered key */
     };
 };
 

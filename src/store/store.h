@@ -7,9 +7,14 @@
  * transaction is on disk. A part of a transaction is undone by store_mark() and store_undo(), which
  * is how many requests share one commit and yet fail alone.
  *
- * Getters return ERR_NOT_FOUND; adders ERR_EXISTS for a name or hash that is there; every writer
- * ERR_DISK_FULL or ERR_IO, after which the transaction can only be rolled back. Listings call
- * each() in the stated order and stop at its first error.
+ * Getters, updaters and removers return ERR_NOT_FOUND, and so does a writer that refers to an
+ * account, project, cluster or API key that is not there; adders and updaters return ERR_EXISTS for
+ * a name or hash (not an empty one) that is there. These refusals change nothing. After any other
+ * failure of a writer or of store_commit() (ERR_DISK_FULL, ERR_IO, ERR_MEMORY, …) the transaction
+ * can only be rolled back, and until then every call fails with that error.
+ *
+ * Listings call each() in the stated order, at most `max` times, and stop at its first error.
+ * each() may read, other listings included, but not write. after_name may be NULL: from the first.
  */
 #ifndef POSTERN_STORE_STORE_H
 #define POSTERN_STORE_STORE_H
@@ -27,6 +32,7 @@ void store_closep(struct store **store);
 
 err_t store_begin(struct store *store);
 err_t store_commit(struct store *store);
+/* Also takes a store without a transaction, so that it can stand in clean-up paths. */
 void store_rollback(struct store *store);
 /* A mark inside a transaction; undo goes back to it, keep forgets it. Marks do not nest. */
 err_t store_mark(struct store *store);
@@ -96,6 +102,9 @@ err_t store_issued_get(struct store *store, uint64_t serial, struct issued *out)
  * a certificate of this key is valid (valid_before > now) and not revoked. */
 err_t store_issued_facts(struct store *store, entity_id account_id, const char *fingerprint,
                          int64_t since, int64_t now, uint32_t *count, bool *key_has_valid);
+/* When the oldest of those that facts counted was issued: a day later the quota has room again. */
+err_t store_issued_oldest(struct store *store, entity_id account_id, int64_t since,
+                          int64_t *issued_at);
 struct issued_filter {
     entity_id account_id; /* 0: of all accounts */
     int64_t now;
@@ -113,6 +122,7 @@ err_t store_issued_revoke(struct store *store, uint64_t serial, int64_t at, cons
 err_t store_revoked_list(struct store *store, int64_t now,
                          err_t (*each)(void *context, const struct issued *issued), void *context);
 
+/* account_id 0 lists those of all accounts; in the order of ids. */
 err_t store_api_key_add(struct store *store, struct api_key *key);
 err_t store_api_key_get(struct store *store, entity_id id, struct api_key *out);
 err_t store_api_key_find(struct store *store, const char *hash, struct api_key *out);
@@ -123,10 +133,15 @@ err_t store_api_key_list(struct store *store, entity_id account_id,
 err_t store_session_add(struct store *store, const struct session *session);
 err_t store_session_find(struct store *store, const char *hash, struct session *out);
 err_t store_session_remove(struct store *store, const char *hash);
-/* account_id and api_key_id 0: any; removes those that match and those expired at now. */
+/* account_id and api_key_id 0: any (so with both 0 everybody is logged out); removes those that
+ * match and those expired at now. */
 err_t store_session_remove_all(struct store *store, entity_id account_id, entity_id api_key_id,
                                int64_t now);
+/* Removes those expired at now. */
+err_t store_session_sweep(struct store *store, int64_t now);
 
+/* account_id 0 lists those of all accounts; in the order of ids. ERR_EXISTS for a fingerprint that
+ * is registered, for whichever account. */
 err_t store_registered_key_add(struct store *store, struct registered_key *key);
 err_t store_registered_key_remove(struct store *store, entity_id id);
 err_t store_registered_key_list(struct store *store, entity_id account_id,
@@ -136,6 +151,8 @@ err_t store_registered_key_list(struct store *store, entity_id account_id,
 /* Appends with the next revision, which is strictly increasing and without gaps. */
 err_t store_event_append(struct store *store, const char *kind, const char *key, const char *state,
                          int64_t at, uint64_t *revision);
+/* newest: the last that was given, 0 before the first; oldest: the oldest that is kept, newest + 1
+ * when none is. */
 err_t store_event_revision(struct store *store, uint64_t *newest, uint64_t *oldest);
 /* Events after `since`, oldest first. */
 err_t store_event_list(struct store *store, uint64_t since, size_t max,

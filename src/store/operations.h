@@ -1,0 +1,120 @@
+/*
+ * Every operation of a store, once: READ_LIST, WRITE_LIST and CHECKED_LIST make the table of
+ * functions that a store implements (backend.h) and the public functions that call through it
+ * (store.c). The contract of each stands in store.h.
+ */
+#ifndef POSTERN_STORE_OPERATIONS_H
+#define POSTERN_STORE_OPERATIONS_H
+
+#define EACH(type) err_t (*each)(void *context, const struct type *type), void *context
+
+/* X(name, parameters, arguments) */
+#define READ_LIST(X)                                                                               \
+    X(account_get, (struct store * store, entity_id id, struct account * out), (store, id, out))   \
+    X(account_find, (struct store * store, const char *name, struct account *out),                 \
+      (store, name, out))                                                                          \
+    X(account_list, (struct store * store, const char *after_name, size_t max, EACH(account)),     \
+      (store, after_name, max, each, context))                                                     \
+    X(login_get, (struct store * store, entity_id account_id, struct login * out),                 \
+      (store, account_id, out))                                                                    \
+    X(project_get, (struct store * store, entity_id id, struct project * out), (store, id, out))   \
+    X(project_find, (struct store * store, const char *name, struct project *out),                 \
+      (store, name, out))                                                                          \
+    X(project_list, (struct store * store, const char *after_name, size_t max, EACH(project)),     \
+      (store, after_name, max, each, context))                                                     \
+    X(member_get,                                                                                  \
+      (struct store * store, entity_id project_id, entity_id account_id, struct membership * out), \
+      (store, project_id, account_id, out))                                                        \
+    X(member_list,                                                                                 \
+      (struct store * store, entity_id project_id, entity_id account_id, EACH(membership)),        \
+      (store, project_id, account_id, each, context))                                              \
+    X(project_cluster_list, (struct store * store, entity_id project_id, EACH(cluster)),           \
+      (store, project_id, each, context))                                                          \
+    X(reach_list, (struct store * store, entity_id account_id, EACH(cluster)),                     \
+      (store, account_id, each, context))                                                          \
+    X(cluster_get, (struct store * store, entity_id id, struct cluster * out), (store, id, out))   \
+    X(cluster_find, (struct store * store, const char *name, struct cluster *out),                 \
+      (store, name, out))                                                                          \
+    X(cluster_list, (struct store * store, const char *after_name, size_t max, EACH(cluster)),     \
+      (store, after_name, max, each, context))                                                     \
+    X(host_get, (struct store * store, entity_id id, struct host * out), (store, id, out))         \
+    X(host_find, (struct store * store, const char *name, struct host *out), (store, name, out))   \
+    X(host_find_enrol, (struct store * store, const char *enrol_hash, struct host *out),           \
+      (store, enrol_hash, out))                                                                    \
+    X(host_find_token, (struct store * store, const char *token_hash, struct host *out),           \
+      (store, token_hash, out))                                                                    \
+    X(host_list, (struct store * store, const char *after_name, size_t max, EACH(host)),           \
+      (store, after_name, max, each, context))                                                     \
+    X(issued_get, (struct store * store, uint64_t serial, struct issued * out),                    \
+      (store, serial, out))                                                                        \
+    X(issued_facts,                                                                                \
+      (struct store * store, entity_id account_id, const char *fingerprint, int64_t since,         \
+       int64_t now, uint32_t *count, bool *key_has_valid),                                         \
+      (store, account_id, fingerprint, since, now, count, key_has_valid))                          \
+    X(issued_oldest,                                                                               \
+      (struct store * store, entity_id account_id, int64_t since, int64_t * issued_at),            \
+      (store, account_id, since, issued_at))                                                       \
+    X(issued_list, (struct store * store, const struct issued_filter *filter, EACH(issued)),       \
+      (store, filter, each, context))                                                              \
+    X(revoked_list, (struct store * store, int64_t now, EACH(issued)),                             \
+      (store, now, each, context))                                                                 \
+    X(api_key_get, (struct store * store, entity_id id, struct api_key * out), (store, id, out))   \
+    X(api_key_find, (struct store * store, const char *hash, struct api_key *out),                 \
+      (store, hash, out))                                                                          \
+    X(api_key_list, (struct store * store, entity_id account_id, EACH(api_key)),                   \
+      (store, account_id, each, context))                                                          \
+    X(session_find, (struct store * store, const char *hash, struct session *out),                 \
+      (store, hash, out))                                                                          \
+    X(registered_key_list, (struct store * store, entity_id account_id, EACH(registered_key)),     \
+      (store, account_id, each, context))                                                          \
+    X(event_revision, (struct store * store, uint64_t * newest, uint64_t * oldest),                \
+      (store, newest, oldest))                                                                     \
+    X(event_list, (struct store * store, uint64_t since, size_t max, EACH(event)),                 \
+      (store, since, max, each, context))                                                          \
+    X(audit_list, (struct store * store, const struct audit_filter *filter, EACH(audit)),          \
+      (store, filter, each, context))                                                              \
+    X(meta_get, (struct store * store, const char *name, char **value), (store, name, value))
+
+#define WRITE_LIST(X)                                                                              \
+    X(account_add, (struct store * store, struct account * account), (store, account))             \
+    X(account_update, (struct store * store, const struct account *account), (store, account))     \
+    X(login_put, (struct store * store, const struct login *login), (store, login))                \
+    X(project_add, (struct store * store, struct project * project), (store, project))             \
+    X(member_put, (struct store * store, const struct membership *membership),                     \
+      (store, membership))                                                                         \
+    X(member_remove, (struct store * store, entity_id project_id, entity_id account_id),           \
+      (store, project_id, account_id))                                                             \
+    X(project_cluster_put, (struct store * store, entity_id project_id, entity_id cluster_id),     \
+      (store, project_id, cluster_id))                                                             \
+    X(project_cluster_remove, (struct store * store, entity_id project_id, entity_id cluster_id),  \
+      (store, project_id, cluster_id))                                                             \
+    X(cluster_add, (struct store * store, struct cluster * cluster), (store, cluster))             \
+    X(cluster_update, (struct store * store, const struct cluster *cluster), (store, cluster))     \
+    X(host_add, (struct store * store, struct host * host), (store, host))                         \
+    X(host_update, (struct store * store, const struct host *host), (store, host))                 \
+    X(host_remove, (struct store * store, entity_id id), (store, id))                              \
+    X(api_key_add, (struct store * store, struct api_key * key), (store, key))                     \
+    X(api_key_update, (struct store * store, const struct api_key *key), (store, key))             \
+    X(session_add, (struct store * store, const struct session *session), (store, session))        \
+    X(session_remove, (struct store * store, const char *hash), (store, hash))                     \
+    X(session_remove_all,                                                                          \
+      (struct store * store, entity_id account_id, entity_id api_key_id, int64_t now),             \
+      (store, account_id, api_key_id, now))                                                        \
+    X(session_sweep, (struct store * store, int64_t now), (store, now))                            \
+    X(registered_key_add, (struct store * store, struct registered_key * key), (store, key))       \
+    X(registered_key_remove, (struct store * store, entity_id id), (store, id))                    \
+    X(event_prune, (struct store * store, uint64_t up_to), (store, up_to))                         \
+    X(audit_append, (struct store * store, struct audit * audit), (store, audit))                  \
+    X(meta_put, (struct store * store, const char *name, const char *value), (store, name, value))
+
+/* Writers whose arguments store.c checks first. */
+#define CHECKED_LIST(X)                                                                            \
+    X(issued_add, (struct store * store, const struct issued *issued), (store, issued))            \
+    X(issued_revoke, (struct store * store, uint64_t serial, int64_t at, const char *reason),      \
+      (store, serial, at, reason))                                                                 \
+    X(event_append,                                                                                \
+      (struct store * store, const char *kind, const char *key, const char *state, int64_t at,     \
+       uint64_t *revision),                                                                        \
+      (store, kind, key, state, at, revision))
+
+#endif

@@ -1,0 +1,181 @@
+/*
+ * Every statement that the SQLite store runs. All are prepared when the store opens, so a statement
+ * that does not fit the schema is found at once.
+ *
+ * The column lists stand in the order of the shapes in sqlite_shapes.c; those that an INSERT takes
+ * are numbered from ?1 in that order, as are those of an UPDATE, which leaves the id alone (setting
+ * it to itself would make SQLite look up every row that refers to it).
+ */
+#ifndef POSTERN_STORE_SQLITE_STATEMENTS_H
+#define POSTERN_STORE_SQLITE_STATEMENTS_H
+
+#define ACCOUNT_COLUMNS "id, " ACCOUNT_FIELDS
+#define ACCOUNT_FIELDS                                                                             \
+    "name, kind, display_name, email, administrator, disabled, project_id, quota_per_day, "        \
+    "created_at"
+#define LOGIN_COLUMNS                                                                              \
+    "account_id, password_hash, totp_secret, totp_last_step, invitation_hash, "                    \
+    "invitation_expires_at, failures, locked_until"
+#define PROJECT_COLUMNS "id, name, display_name, created_at"
+#define MEMBER_COLUMNS  "project_id, account_id, role, since"
+#define CLUSTER_COLUMNS "id, " CLUSTER_FIELDS
+#define CLUSTER_FIELDS  "name, address, port, created_at"
+#define HOST_COLUMNS    "id, " HOST_FIELDS
+#define HOST_FIELDS                                                                                \
+    "cluster_id, name, address, port, role, enrol_hash, enrol_expires_at, token_hash, "            \
+    "key_line, enrolled_at, seen_at"
+#define ISSUED_COLUMNS                                                                             \
+    "serial, account_id, host_id, key_id, fingerprint, ca_fingerprint, issued_at, valid_after, "   \
+    "valid_before, counts, source, revoked_at, revoked_reason"
+#define API_KEY_COLUMNS "id, " API_KEY_FIELDS
+#define API_KEY_FIELDS                                                                             \
+    "account_id, name, hash, hint, subnets, created_at, expires_at, last_used_at, revoked_at"
+#define SESSION_COLUMNS "hash, account_id, api_key_id, subnets, created_at, expires_at"
+#define REGISTERED_KEY_COLUMNS                                                                     \
+    "id, account_id, name, key_line, fingerprint, subnets, created_at, expires_at"
+#define EVENT_COLUMNS "revision, kind, key, state, at"
+#define AUDIT_COLUMNS                                                                              \
+    "sequence, at, actor, action, target, allowed, code, detail, source, request_id"
+
+/* X(name, SQL) */
+#define STATEMENT_LIST(X)                                                                          \
+    X(begin, "BEGIN IMMEDIATE")                                                                    \
+    X(commit, "COMMIT")                                                                            \
+    X(rollback, "ROLLBACK")                                                                        \
+    X(savepoint, "SAVEPOINT mark")                                                                 \
+    X(savepoint_undo, "ROLLBACK TO mark")                                                          \
+    X(savepoint_release, "RELEASE mark")                                                           \
+                                                                                                   \
+    X(account_add, "INSERT INTO account (" ACCOUNT_COLUMNS                                         \
+                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                           \
+    X(account_get, "SELECT " ACCOUNT_COLUMNS " FROM account WHERE id = ?1")                        \
+    X(account_find, "SELECT " ACCOUNT_COLUMNS " FROM account WHERE name = ?1")                     \
+    X(account_update, "UPDATE account SET (" ACCOUNT_FIELDS                                        \
+                      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) WHERE id = ?1")                   \
+    X(account_list,                                                                                \
+      "SELECT " ACCOUNT_COLUMNS " FROM account WHERE name > ?1 ORDER BY name LIMIT ?2")            \
+                                                                                                   \
+    X(login_get, "SELECT " LOGIN_COLUMNS " FROM login WHERE account_id = ?1")                      \
+    X(login_put,                                                                                   \
+      "INSERT OR REPLACE INTO login (" LOGIN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")  \
+                                                                                                   \
+    X(project_add, "INSERT INTO project (" PROJECT_COLUMNS ") VALUES (?1, ?2, ?3, ?4)")            \
+    X(project_get, "SELECT " PROJECT_COLUMNS " FROM project WHERE id = ?1")                        \
+    X(project_find, "SELECT " PROJECT_COLUMNS " FROM project WHERE name = ?1")                     \
+    X(project_list,                                                                                \
+      "SELECT " PROJECT_COLUMNS " FROM project WHERE name > ?1 ORDER BY name LIMIT ?2")            \
+                                                                                                   \
+    X(member_put, "INSERT OR REPLACE INTO member (" MEMBER_COLUMNS ") VALUES (?1, ?2, ?3, ?4)")    \
+    X(member_get,                                                                                  \
+      "SELECT " MEMBER_COLUMNS " FROM member WHERE project_id = ?1 AND account_id = ?2")           \
+    X(member_remove, "DELETE FROM member WHERE project_id = ?1 AND account_id = ?2")               \
+    X(member_list, "SELECT " MEMBER_COLUMNS " FROM member ORDER BY project_id, account_id")        \
+    X(member_list_project,                                                                         \
+      "SELECT " MEMBER_COLUMNS " FROM member WHERE project_id = ?1 ORDER BY account_id")           \
+    X(member_list_account,                                                                         \
+      "SELECT " MEMBER_COLUMNS " FROM member WHERE account_id = ?1 ORDER BY project_id")           \
+                                                                                                   \
+    X(project_cluster_put,                                                                         \
+      "INSERT OR IGNORE INTO project_cluster (project_id, cluster_id) VALUES (?1, ?2)")            \
+    X(project_cluster_remove,                                                                      \
+      "DELETE FROM project_cluster WHERE project_id = ?1 AND cluster_id = ?2")                     \
+    X(project_cluster_list,                                                                        \
+      "SELECT " CLUSTER_COLUMNS " FROM cluster WHERE id IN"                                        \
+      " (SELECT cluster_id FROM project_cluster WHERE project_id = ?1) ORDER BY name")             \
+    X(reach_list, "SELECT " CLUSTER_COLUMNS " FROM cluster WHERE id IN"                            \
+                  " (SELECT cluster_id FROM project_cluster WHERE project_id IN"                   \
+                  "  (SELECT project_id FROM member WHERE account_id = ?1)) ORDER BY name")        \
+                                                                                                   \
+    X(cluster_add, "INSERT INTO cluster (" CLUSTER_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5)")        \
+    X(cluster_get, "SELECT " CLUSTER_COLUMNS " FROM cluster WHERE id = ?1")                        \
+    X(cluster_find, "SELECT " CLUSTER_COLUMNS " FROM cluster WHERE name = ?1")                     \
+    X(cluster_update, "UPDATE cluster SET (" CLUSTER_FIELDS ") = (?2, ?3, ?4, ?5) WHERE id = ?1")  \
+    X(cluster_list,                                                                                \
+      "SELECT " CLUSTER_COLUMNS " FROM cluster WHERE name > ?1 ORDER BY name LIMIT ?2")            \
+                                                                                                   \
+    X(host_add, "INSERT INTO host (" HOST_COLUMNS                                                  \
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                    \
+    X(host_get, "SELECT " HOST_COLUMNS " FROM host WHERE id = ?1")                                 \
+    X(host_find, "SELECT " HOST_COLUMNS " FROM host WHERE name = ?1")                              \
+    X(host_find_enrol,                                                                             \
+      "SELECT " HOST_COLUMNS " FROM host WHERE enrol_hash = ?1 AND enrol_hash <> ''")              \
+    X(host_find_token,                                                                             \
+      "SELECT " HOST_COLUMNS " FROM host WHERE token_hash = ?1 AND token_hash <> ''")              \
+    X(host_update, "UPDATE host SET (" HOST_FIELDS                                                 \
+                   ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) WHERE id = ?1")            \
+    X(host_remove, "DELETE FROM host WHERE id = ?1")                                               \
+    X(host_list, "SELECT " HOST_COLUMNS " FROM host WHERE name > ?1 ORDER BY name LIMIT ?2")       \
+                                                                                                   \
+    X(issued_add, "INSERT INTO issued (" ISSUED_COLUMNS                                            \
+                  ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")             \
+    X(issued_get, "SELECT " ISSUED_COLUMNS " FROM issued WHERE serial = ?1")                       \
+    X(issued_facts,                                                                                \
+      "SELECT (SELECT count(*) FROM issued INDEXED BY issued_counted"                              \
+      "  WHERE account_id = ?1 AND counts = 1 AND issued_at >= ?3),"                               \
+      " EXISTS (SELECT 1 FROM issued INDEXED BY issued_by_key"                                     \
+      "  WHERE account_id = ?1 AND fingerprint = ?2 AND revoked_at = 0 AND valid_before > ?4)")    \
+    X(issued_oldest,                                                                               \
+      "SELECT issued_at FROM issued INDEXED BY issued_counted"                                     \
+      " WHERE account_id = ?1 AND counts = 1 AND issued_at >= ?2 ORDER BY issued_at LIMIT 1")      \
+    X(issued_list,                                                                                 \
+      "SELECT " ISSUED_COLUMNS " FROM issued WHERE serial < ?2 AND (?3 OR valid_before > ?5)"      \
+      " AND (?4 OR revoked_at = 0) ORDER BY serial DESC LIMIT ?6")                                 \
+    X(issued_list_account,                                                                         \
+      "SELECT " ISSUED_COLUMNS                                                                     \
+      " FROM issued INDEXED BY issued_by_key WHERE account_id = ?1 AND serial < ?2"                \
+      " AND (?3 OR valid_before > ?5) AND (?4 OR revoked_at = 0) ORDER BY serial DESC LIMIT ?6")   \
+    X(issued_revoke,                                                                               \
+      "UPDATE issued SET revoked_at = ?2, revoked_reason = ?3 WHERE serial = ?1 AND "              \
+      "revoked_at = 0")                                                                            \
+    X(revoked_list, "SELECT " ISSUED_COLUMNS " FROM issued INDEXED BY issued_revoked"              \
+                    " WHERE revoked_at <> 0 AND valid_before > ?1 ORDER BY serial")                \
+                                                                                                   \
+    X(api_key_add, "INSERT INTO api_key (" API_KEY_COLUMNS                                         \
+                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                           \
+    X(api_key_get, "SELECT " API_KEY_COLUMNS " FROM api_key WHERE id = ?1")                        \
+    X(api_key_find, "SELECT " API_KEY_COLUMNS " FROM api_key WHERE hash = ?1")                     \
+    X(api_key_update, "UPDATE api_key SET (" API_KEY_FIELDS                                        \
+                      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) WHERE id = ?1")                   \
+    X(api_key_list,                                                                                \
+      "SELECT " API_KEY_COLUMNS " FROM api_key WHERE ?1 = 0 OR account_id = ?1 ORDER BY id")       \
+                                                                                                   \
+    X(session_add, "INSERT INTO session (" SESSION_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)")    \
+    X(session_find, "SELECT " SESSION_COLUMNS " FROM session WHERE hash = ?1")                     \
+    X(session_remove, "DELETE FROM session WHERE hash = ?1")                                       \
+    X(session_remove_all, "DELETE FROM session WHERE (expires_at <> 0 AND expires_at <= ?3)"       \
+                          " OR ((?1 = 0 OR account_id = ?1) AND (?2 = 0 OR api_key_id = ?2))")     \
+    X(session_sweep, "DELETE FROM session WHERE expires_at <> 0 AND expires_at <= ?1")             \
+                                                                                                   \
+    X(registered_key_add, "INSERT INTO registered_key (" REGISTERED_KEY_COLUMNS                    \
+                          ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                             \
+    X(registered_key_remove, "DELETE FROM registered_key WHERE id = ?1")                           \
+    X(registered_key_list, "SELECT " REGISTERED_KEY_COLUMNS                                        \
+                           " FROM registered_key WHERE ?1 = 0 OR account_id = ?1 ORDER BY id")     \
+                                                                                                   \
+    X(event_append, "INSERT INTO event (kind, key, state, at) VALUES (?1, ?2, ?3, ?4)")            \
+    X(event_revision,                                                                              \
+      "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0),"                \
+      " coalesce((SELECT min(revision) FROM event), 0)")                                           \
+    X(event_list,                                                                                  \
+      "SELECT " EVENT_COLUMNS " FROM event WHERE revision > ?1 ORDER BY revision LIMIT ?2")        \
+    X(event_prune, "DELETE FROM event WHERE revision <= ?1")                                       \
+                                                                                                   \
+    X(audit_append,                                                                                \
+      "INSERT INTO audit (" AUDIT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")    \
+    X(audit_list, "SELECT " AUDIT_COLUMNS " FROM audit WHERE sequence < ?1 AND at >= ?2"           \
+                  " AND (?3 IS NULL OR actor = ?3)"                                                \
+                  " AND (?4 IS NULL OR action = ?4"                                                \
+                  "  OR (substr(?4, -1) = '.' AND substr(action, 1, length(?4)) = ?4))"            \
+                  " ORDER BY sequence DESC LIMIT ?5")                                              \
+                                                                                                   \
+    X(meta_get, "SELECT value FROM meta WHERE name = ?1")                                          \
+    X(meta_put, "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")
+
+enum statement {
+#define STATEMENT_ENUM(name, sql) STATEMENT_##name,
+    STATEMENT_LIST(STATEMENT_ENUM)
+#undef STATEMENT_ENUM
+        STATEMENTS_COUNT
+};
+
+#endif

@@ -1,0 +1,146 @@
+/* Writing changes. */
+#include "feed/change.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "feed/change_names.h"
+
+const char *const change_kind_names[CHANGE_KINDS_COUNT] = {
+    "", "ca", "account", "revocation", "cluster", "host", "key",
+};
+const char *const change_ca_use_names[CHANGE_CA_USES_COUNT] = {"", "user", "host"};
+const char *const change_host_role_names[CHANGE_HOST_ROLES_COUNT] = {"", "jump", "login",
+                                                                     "compute"};
+
+const char *change_kind_name(enum change_kind kind) { return change_kind_names[kind]; }
+
+static err_t put_string(struct buf *out, const char *text) {
+    if (!text_is_utf8(span_str(text))) {
+        return FAIL(ERR_MALFORMED);
+    }
+    TRY(buf_add_byte(out, '"'));
+    for (const char *at = text; *at != '\0';) {
+        size_t plain = strcspn(at, "\"\\");
+        TRY(buf_add(out, span_of(at, plain)));
+        at += plain;
+        if (*at != '\0') {
+            TRY(buf_add_byte(out, '\\'));
+            TRY(buf_add_byte(out, (uint8_t)*at++));
+        }
+    }
+    return buf_add_byte(out, '"');
+}
+
+/* `lead` is what stands before the value: {"name": or ,"name": */
+static err_t put_text(struct buf *out, const char *lead, const char *text) {
+    TRY(buf_add_str(out, lead));
+    return put_string(out, text);
+}
+
+static err_t put_list(struct buf *out, const char *lead, const struct change_list *list) {
+    TRY(buf_add_str(out, lead));
+    TRY(buf_add_byte(out, '['));
+    for (size_t i = 0; i < list->count; i++) {
+        TRY(put_text(out, i > 0 ? "," : "", list->items[i]));
+    }
+    return buf_add_byte(out, ']');
+}
+
+static err_t put_time(struct buf *out, const char *lead, int64_t when) {
+    char text[TIME_CHARS];
+    time_print_utc(when, text);
+    return put_text(out, lead, text);
+}
+
+static err_t put_state(struct buf *out, const struct change *change) {
+    switch (change->kind) {
+    case CHANGE_CA:
+        TRY(put_text(out, "{\"type\":", change_ca_use_names[change->ca.use]));
+        return put_text(out, ",\"publicKey\":", change->ca.public_key);
+    case CHANGE_ACCOUNT:
+        TRY(buf_add_format(out, "{\"enabled\":%s", change->account.enabled ? "true" : "false"));
+        return put_list(out, ",\"clusters\":", &change->account.clusters);
+    case CHANGE_REVOCATION:
+        TRY(put_text(out, "{\"account\":", change->revocation.account));
+        TRY(put_time(out, ",\"expireTime\":", change->revocation.expires_at));
+        return put_text(out, ",\"reason\":", change->revocation.reason);
+    case CHANGE_CLUSTER:
+        TRY(put_text(out, "{\"address\":", change->cluster.address));
+        return buf_add_format(out, ",\"port\":%u", (unsigned)change->cluster.port);
+    case CHANGE_HOST:
+        TRY(put_text(out, "{\"cluster\":", change->host.cluster));
+        TRY(put_text(out, ",\"role\":", change_host_role_names[change->host.role]));
+        TRY(put_text(out, ",\"address\":", change->host.address));
+        return buf_add_format(out, ",\"port\":%u", (unsigned)change->host.port);
+    case CHANGE_KEY:
+        TRY(put_text(out, "{\"account\":", change->key_of.account));
+        TRY(put_text(out, ",\"publicKey\":", change->key_of.public_key));
+        if (change->key_of.expires_at != 0) {
+            TRY(put_time(out, ",\"expireTime\":", change->key_of.expires_at));
+        }
+        return change->key_of.subnets.count == 0
+                   ? OK
+                   : put_list(out, ",\"ipSubnets\":", &change->key_of.subnets);
+    case CHANGE_UNKNOWN:
+        break;
+    }
+    return FAIL(ERR_UNSUPPORTED);
+}
+
+/* Undoes a half-written addition, so that a failure leaves *out as it was. */
+static err_t settle(struct buf *out, size_t before, err_t err) {
+    if (failed(err)) {
+        out->len = before;
+    }
+    return err;
+}
+
+static err_t encode_state(const struct change *change, struct buf *out) {
+    TRY(put_state(out, change));
+    return buf_add_byte(out, '}');
+}
+
+err_t change_encode_state(const struct change *change, struct buf *out) {
+    return change->gone ? OK : settle(out, out->len, encode_state(change, out));
+}
+
+err_t change_answer_begin(struct buf *out, uint64_t revision, bool snapshot) {
+    return buf_add_format(out, "{\"revision\":\"%llu\",\"snapshot\":%s,\"changes\":[",
+                          (unsigned long long)revision, snapshot ? "true" : "false");
+}
+
+static err_t add_head(struct buf *out, uint64_t revision, const char *kind, const char *key) {
+    if (out->len > 0 && out->data[out->len - 1] != '[') {
+        TRY(buf_add_byte(out, ','));
+    }
+    TRY(buf_add_format(out, "{\"revision\":\"%llu\"", (unsigned long long)revision));
+    TRY(put_text(out, ",\"kind\":", kind));
+    TRY(put_text(out, ",\"key\":", key));
+    return buf_add_str(out, ",\"state\":");
+}
+
+static err_t add(struct buf *out, uint64_t revision, const char *kind, const char *key,
+                 const char *state) {
+    TRY(add_head(out, revision, kind, key));
+    TRY(buf_add_str(out, state[0] == '\0' ? "null" : state));
+    return buf_add_byte(out, '}');
+}
+
+err_t change_answer_add(struct buf *out, uint64_t revision, const char *kind, const char *key,
+                        const char *state) {
+    return settle(out, out->len, add(out, revision, kind, key, state));
+}
+
+static err_t add_change(struct buf *out, const struct change *change) {
+    TRY(add_head(out, change->revision, change_kind_names[change->kind], change->key));
+    TRY(change->gone ? buf_add_str(out, "null") : encode_state(change, out));
+    return buf_add_byte(out, '}');
+}
+
+err_t change_answer_add_change(struct buf *out, const struct change *change) {
+    return settle(out, out->len, add_change(out, change));
+}
+
+err_t change_answer_end(struct buf *out) { return buf_add_str(out, "]}"); }

@@ -1,0 +1,151 @@
+/*
+ * The replica: the SQLite file in which gates and hosts keep what the feed told them. One process
+ * writes it (`postern-host sync`, a gate); short-lived helpers of sshd, under another uid, read it
+ * and never wait for the network.
+ *
+ * Invariants:
+ *  1. A reader sees the whole of one answer of the feed or nothing of it (one transaction each),
+ * and a writer killed at any moment leaves the answer before: the last known good.
+ *  2. The revision in the file is that of the last answer applied; since answers are idempotent, to
+ *     apply one again after a crash is harmless.
+ *  3. A reader needs no write access, neither to the file nor to its directory, with or without a
+ *     living writer, and after one was killed.
+ *
+ * Journal mode. The rollback journals break invariant 3: a killed writer leaves a hot journal,
+ * which a reader must play back before it may read, and a reader that cannot write is then refused,
+ * which locks everybody out. So it is WAL, whose readers skip what was not committed. WAL in turn
+ * needs its two side files to exist for a reader that cannot create them; SQLITE_FCNTL_PERSIST_WAL
+ * keeps them when the writer ends. synchronous=NORMAL: a commit does not wait for the disk. After a
+ * power loss the file is whole and at worst some answers old; the feed tells them again.
+ *
+ * Whoever may read the file may lock it (fcntl), and so hold up its writer. It is therefore
+ * readable to the group of sshd's command user only, not to all.
+ */
+#ifndef POSTERN_FEED_REPLICA_H
+#define POSTERN_FEED_REPLICA_H
+
+#include <sys/types.h>
+
+#include "feed/change.h"
+
+struct replica;
+
+enum { REPLICA_SCHEMA = 1 };
+
+/*
+ * ERR_NOT_FOUND when there is none, ERR_MALFORMED when it is no replica or is damaged,
+ * ERR_UNSUPPORTED for another schema, ERR_PERMISSION, ERR_BUSY, ERR_IO.
+ */
+err_t replica_open_read(const char *path, struct replica **out);
+/* Makes the file when absent: mode 0640, of the given group (-1: leave it as the system does).
+ * ERR_BUSY when another writer is at it. */
+err_t replica_open_write(const char *path, gid_t group, struct replica **out);
+void replica_close(struct replica *replica);
+void replica_closep(struct replica **replica);
+
+/* --- writing: begin, change, commit. A failure leaves only rollback. --- */
+
+err_t replica_begin(struct replica *replica);
+err_t replica_commit(struct replica *replica);
+void replica_rollback(struct replica *replica); /* harmless when nothing was begun */
+
+/* Which kinds of things an answer touched: bit (1u << enum change_kind). */
+typedef unsigned replica_kinds;
+
+/*
+ * Applies an answer: its changes, its revision, and `now` as the time of the last contact. What a
+ * snapshot lacks is dropped. ERR_ORDER for changes whose answer is older than the replica (a
+ * snapshot may be: an authority restored from a backup is still the authority).
+ */
+err_t replica_apply(struct replica *replica, const struct change_answer *answer, int64_t now,
+                    replica_kinds *touched);
+/* Forgets revocations of certificates that ended REPLICA_PRUNE_SLACK_S before now. */
+enum { REPLICA_PRUNE_SLACK_S = 300 };
+err_t replica_prune(struct replica *replica, int64_t now, size_t *pruned);
+
+/*
+ * What the writer knows of its own machine, for the readers, which read no configuration. `name` is
+ * the host's in the feed.
+ */
+struct replica_self {
+    char name[LIMIT_HOST_NAME_CHARS + 1];
+    bool best_effort; /* past max_age_s: false refuses, true goes on and warns */
+    int64_t max_age_s;
+};
+err_t replica_self_put(struct replica *replica, const struct replica_self *self);
+
+/* --- reading --- */
+
+/* ERR_NOT_FOUND when never put. */
+err_t replica_self_get(struct replica *replica, struct replica_self *out);
+
+struct replica_info {
+    uint64_t revision; /* 0: never synced */
+    int64_t synced_at; /* 0: never */
+    size_t accounts, revocations, keys, clusters, hosts;
+};
+err_t replica_info(struct replica *replica, struct replica_info *out);
+/* The revision alone, without counting. */
+err_t replica_revision(struct replica *replica, uint64_t *out);
+
+/* May this certificate's account log in here? Zero denies. */
+struct replica_login {
+    const char *user;
+    uint64_t serial;
+    const char *ca_fingerprint; /* "SHA256:…" of the CA that signed; NULL when not told */
+    int64_t now;
+};
+
+enum replica_why {
+    REPLICA_UNDECIDED, /* zero */
+    REPLICA_STALE,
+    REPLICA_NO_HOST,
+    REPLICA_NO_ACCOUNT,
+    REPLICA_DISABLED,
+    REPLICA_NO_REACH,
+    REPLICA_NO_SERIAL,
+    REPLICA_REVOKED,
+    REPLICA_UNKNOWN_CA,
+    REPLICA_ALLOWED,
+};
+
+struct replica_verdict {
+    bool allowed;
+    enum replica_why why;
+    bool stale; /* allowed although the replica is too old: worth a warning */
+};
+/* A failure to read denies as well, and is returned. */
+err_t replica_principals(struct replica *replica, const struct replica_login *login,
+                         struct replica_verdict *out);
+/* The part that needs no certificate: age, host, account, reach. */
+err_t replica_account(struct replica *replica, const char *user, int64_t now,
+                      struct replica_verdict *out);
+const char *replica_why_text(enum replica_why why);
+
+err_t replica_is_revoked(struct replica *replica, uint64_t serial, bool *out);
+
+struct replica_key {
+    const char *public_key;
+    int64_t expires_at;  /* 0: never */
+    const char *subnets; /* "10.0.0.0/8,…" as from= takes it; "" : from everywhere */
+};
+/* The account's registered keys that have not expired, by id. */
+err_t replica_keys(struct replica *replica, const char *user, int64_t now,
+                   err_t (*each)(void *context, const struct replica_key *key), void *context);
+
+/* Revoked serials in ascending order; public keys of the CAs of one use by fingerprint. */
+err_t replica_revoked_list(struct replica *replica, err_t (*each)(void *context, uint64_t serial),
+                           void *context);
+err_t replica_ca_list(struct replica *replica, enum ca_use use,
+                      err_t (*each)(void *context, const char *public_key), void *context);
+
+/* Where a jump host may lead to: login and compute hosts and clusters, by name and by address, each
+ * pair of name and port once. */
+err_t replica_destination_list(struct replica *replica,
+                               err_t (*each)(void *context, const char *name, uint16_t port),
+                               void *context);
+/* The names of the clusters that the account reaches, in the feed's order. */
+err_t replica_cluster_list(struct replica *replica, const char *user,
+                           err_t (*each)(void *context, const char *cluster), void *context);
+
+#endif

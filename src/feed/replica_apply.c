@@ -1,0 +1,273 @@
+/* The replica's writer. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "feed/replica.h"
+#include "feed/replica_db.h"
+
+enum { WRITE_BUSY_MS = 2000 };
+
+static const char *const schema[] = {
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE ca (fingerprint TEXT PRIMARY KEY, use INTEGER NOT NULL,"
+    " public_key TEXT NOT NULL) WITHOUT ROWID",
+    /* clusters: ",daint,santis,"; "," when there are none */
+    "CREATE TABLE account (name TEXT PRIMARY KEY, enabled INTEGER NOT NULL,"
+    " clusters TEXT NOT NULL) WITHOUT ROWID",
+    /* no reason and no account: helpers of sshd need to know that, not why or whose */
+    "CREATE TABLE revocation (serial INTEGER PRIMARY KEY, expires_at INTEGER NOT NULL)",
+    "CREATE TABLE cluster (name TEXT PRIMARY KEY, address TEXT NOT NULL, port INTEGER NOT NULL)"
+    " WITHOUT ROWID",
+    "CREATE TABLE host (name TEXT PRIMARY KEY, cluster TEXT NOT NULL, role INTEGER NOT NULL,"
+    " address TEXT NOT NULL, port INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE key (id TEXT PRIMARY KEY, account TEXT NOT NULL, public_key TEXT NOT NULL,"
+    " expires_at INTEGER NOT NULL, subnets TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX key_by_account ON key (account, id)",
+    "PRAGMA application_id = 1346848338",
+    "PRAGMA user_version = 1",
+};
+_Static_assert(REPLICA_APPLICATION_ID == 1346848338 && REPLICA_SCHEMA == 1, "as in the schema");
+
+static err_t make_schema(struct replica *replica) {
+    TRY(replica_begin(replica));
+    err_t err = OK;
+    for (size_t i = 0; i < COUNT_OF(schema) && !failed(err); i++) {
+        err = replica_db_exec(replica, schema[i]);
+    }
+    if (failed(err)) {
+        replica_rollback(replica);
+        return err;
+    }
+    return replica_commit(replica);
+}
+
+/* The side files get the mode, owner and group of the file itself: SQLite sees to that. */
+static err_t make_file(const char *path, gid_t group) {
+    int fd CLEANUP(fd_closep) = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct stat status;
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        return err_from_errno(errno);
+    }
+    if (group != (gid_t)-1 && status.st_gid != group && fchown(fd, (uid_t)-1, group) != 0) {
+        return err_from_errno(errno);
+    }
+    return fchmod(fd, 0640) == 0 ? OK : err_from_errno(errno);
+}
+
+static err_t set_up(struct replica *replica) {
+    int keep = 1;
+    TRY(replica_db_err(sqlite3_busy_timeout(replica->db, WRITE_BUSY_MS)));
+    TRY(replica_db_exec(replica, "PRAGMA journal_mode = WAL"));
+    TRY(replica_db_err(sqlite3_file_control(replica->db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep)));
+    /* A small log: a reader who finds no living writer reads all of it. */
+    TRY(replica_db_exec(replica, "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 256;"
+                                 "PRAGMA journal_size_limit = 4194304;"));
+    int64_t tables = 0;
+    TRY(replica_db_pragma(replica, "SELECT count(*) FROM sqlite_master", &tables));
+    return tables == 0 ? make_schema(replica) : replica_db_check_schema(replica);
+}
+
+err_t replica_open_write(const char *path, gid_t group, struct replica **out) {
+    TRY(make_file(path, group));
+    struct replica *replica CLEANUP(replica_closep) = calloc(1, sizeof *replica);
+    if (replica == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    TRY(replica_db_err(
+        sqlite3_open_v2(path, &replica->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL)));
+    TRY(set_up(replica));
+    *out = TAKE(replica);
+    return OK;
+}
+
+err_t replica_begin(struct replica *replica) { return replica_db_exec(replica, "BEGIN IMMEDIATE"); }
+
+err_t replica_commit(struct replica *replica) { return replica_db_exec(replica, "COMMIT"); }
+
+void replica_rollback(struct replica *replica) {
+    if (sqlite3_get_autocommit(replica->db) == 0) {
+        /* A rollback that fails has been done already by SQLite itself. */
+        ignore_err(replica_db_exec(replica, "ROLLBACK"));
+    }
+}
+
+/* --- applying --- */
+
+static const struct {
+    const char *put, *drop, *clear;
+} table_sql[CHANGE_KINDS_COUNT] = {
+    [CHANGE_CA] = {"INSERT OR REPLACE INTO ca VALUES (?, ?, ?)",
+                   "DELETE FROM ca WHERE fingerprint = ?", "DELETE FROM ca"},
+    [CHANGE_ACCOUNT] = {"INSERT OR REPLACE INTO account VALUES (?, ?, ?)",
+                        "DELETE FROM account WHERE name = ?", "DELETE FROM account"},
+    [CHANGE_REVOCATION] = {"INSERT OR REPLACE INTO revocation VALUES (?, ?)",
+                           "DELETE FROM revocation WHERE serial = ?", "DELETE FROM revocation"},
+    [CHANGE_CLUSTER] = {"INSERT OR REPLACE INTO cluster VALUES (?, ?, ?)",
+                        "DELETE FROM cluster WHERE name = ?", "DELETE FROM cluster"},
+    [CHANGE_HOST] = {"INSERT OR REPLACE INTO host VALUES (?, ?, ?, ?, ?)",
+                     "DELETE FROM host WHERE name = ?", "DELETE FROM host"},
+    [CHANGE_KEY] = {"INSERT OR REPLACE INTO key VALUES (?, ?, ?, ?, ?)",
+                    "DELETE FROM key WHERE id = ?", "DELETE FROM key"},
+};
+
+/* Statements made when first needed and kept for the rest of one answer, and scratch space. */
+struct applier {
+    struct replica *replica;
+    sqlite3_stmt *put[CHANGE_KINDS_COUNT];
+    sqlite3_stmt *drop[CHANGE_KINDS_COUNT];
+    struct buf text;
+};
+
+static void applier_done(struct applier *applier) {
+    for (size_t i = 0; i < CHANGE_KINDS_COUNT; i++) {
+        replica_db_finalizep(&applier->put[i]);
+        replica_db_finalizep(&applier->drop[i]);
+    }
+    buf_done(&applier->text);
+}
+
+/* Joins with commas, and ended by NUL. */
+static err_t join(struct buf *out, const struct change_list *list) {
+    for (size_t i = 0; i < list->count; i++) {
+        TRY(i > 0 ? buf_add_byte(out, ',') : OK);
+        TRY(buf_add_str(out, list->items[i]));
+    }
+    return OK;
+}
+
+static err_t bind_number(sqlite3_stmt *statement, int index, int64_t number) {
+    return replica_db_err(sqlite3_bind_int64(statement, index, number));
+}
+
+static err_t bind_buf(sqlite3_stmt *statement, int index, const struct buf *text) {
+    return replica_db_err(sqlite3_bind_text(statement, index,
+                                            text->len > 0 ? (const char *)text->data : "",
+                                            (int)text->len, SQLITE_STATIC));
+}
+
+static err_t bind_key(sqlite3_stmt *statement, const struct change *change) {
+    return change->kind == CHANGE_REVOCATION
+               ? bind_number(statement, 1, (int64_t)change->revocation.serial)
+               : replica_db_bind_text(statement, 1, change->key);
+}
+
+static err_t bind_account(struct applier *applier, sqlite3_stmt *put, const struct change *change) {
+    TRY(buf_add_byte(&applier->text, ','));
+    TRY(join(&applier->text, &change->account.clusters));
+    TRY(change->account.clusters.count > 0 ? buf_add_byte(&applier->text, ',') : OK);
+    TRY(bind_number(put, 2, change->account.enabled ? 1 : 0));
+    return bind_buf(put, 3, &applier->text);
+}
+
+static err_t bind_registered_key(struct applier *applier, sqlite3_stmt *put,
+                                 const struct change *change) {
+    TRY(join(&applier->text, &change->key_of.subnets));
+    TRY(replica_db_bind_text(put, 2, change->key_of.account));
+    TRY(replica_db_bind_text(put, 3, change->key_of.public_key));
+    TRY(bind_number(put, 4, change->key_of.expires_at));
+    return bind_buf(put, 5, &applier->text);
+}
+
+/* Binds what follows the key. */
+static err_t bind_state(struct applier *applier, sqlite3_stmt *put, const struct change *change) {
+    switch (change->kind) {
+    case CHANGE_CA:
+        TRY(bind_number(put, 2, (int64_t)change->ca.use));
+        return replica_db_bind_text(put, 3, change->ca.public_key);
+    case CHANGE_ACCOUNT:
+        return bind_account(applier, put, change);
+    case CHANGE_REVOCATION:
+        return bind_number(put, 2, change->revocation.expires_at);
+    case CHANGE_CLUSTER:
+        TRY(replica_db_bind_text(put, 2, change->cluster.address));
+        return bind_number(put, 3, change->cluster.port);
+    case CHANGE_HOST:
+        TRY(replica_db_bind_text(put, 2, change->host.cluster));
+        TRY(bind_number(put, 3, (int64_t)change->host.role));
+        TRY(replica_db_bind_text(put, 4, change->host.address));
+        return bind_number(put, 5, change->host.port);
+    case CHANGE_KEY:
+        return bind_registered_key(applier, put, change);
+    case CHANGE_UNKNOWN:
+        break;
+    }
+    return FAIL(ERR_UNSUPPORTED);
+}
+
+static err_t apply_change(struct applier *applier, const struct change *change) {
+    INVARIANT(change->kind > CHANGE_UNKNOWN && change->kind <= CHANGE_KEY);
+    sqlite3_stmt **statement =
+        change->gone ? &applier->drop[change->kind] : &applier->put[change->kind];
+    if (*statement == NULL) {
+        TRY(replica_db_prepare(
+            applier->replica,
+            change->gone ? table_sql[change->kind].drop : table_sql[change->kind].put, statement));
+    }
+    buf_clear(&applier->text);
+    TRY(replica_db_err(sqlite3_reset(*statement)));
+    TRY(bind_key(*statement, change));
+    if (!change->gone) {
+        TRY(bind_state(applier, *statement, change));
+    }
+    bool row = false;
+    return replica_db_step(*statement, &row);
+}
+
+static err_t put_meta_number(struct replica *replica, const char *name, int64_t value) {
+    sqlite3_stmt *statement CLEANUP(replica_db_finalizep) = NULL;
+    TRY(replica_db_prepare(replica, "INSERT OR REPLACE INTO meta VALUES (?, ?)", &statement));
+    TRY(replica_db_bind_text(statement, 1, name));
+    TRY(bind_number(statement, 2, value));
+    bool row = false;
+    return replica_db_step(statement, &row);
+}
+
+err_t replica_apply(struct replica *replica, const struct change_answer *answer, int64_t now,
+                    replica_kinds *touched) {
+    uint64_t revision = 0;
+    replica_kinds kinds = 0;
+    TRY(replica_revision(replica, &revision));
+    if (!answer->snapshot && answer->revision < revision) {
+        return FAIL(ERR_ORDER);
+    }
+    if (answer->snapshot) {
+        for (size_t kind = CHANGE_CA; kind < CHANGE_KINDS_COUNT; kind++) {
+            TRY(replica_db_exec(replica, table_sql[kind].clear));
+            kinds |= 1U << kind;
+        }
+    }
+    struct applier applier CLEANUP(applier_done) = {.replica = replica,
+                                                    .text = BUF(LIMIT_HTTP_BODY_BYTES)};
+    for (size_t i = 0; i < answer->count; i++) {
+        TRY(apply_change(&applier, &answer->changes[i]));
+        kinds |= 1U << answer->changes[i].kind;
+    }
+    TRY(put_meta_number(replica, "revision", (int64_t)answer->revision));
+    TRY(put_meta_number(replica, "synced_at", now));
+    *touched = kinds;
+    return OK;
+}
+
+err_t replica_prune(struct replica *replica, int64_t now, size_t *pruned) {
+    sqlite3_stmt *statement CLEANUP(replica_db_finalizep) = NULL;
+    TRY(replica_db_prepare(replica, "DELETE FROM revocation WHERE expires_at < ?", &statement));
+    TRY(bind_number(statement, 1, now - REPLICA_PRUNE_SLACK_S));
+    bool row = false;
+    TRY(replica_db_step(statement, &row));
+    *pruned = (size_t)sqlite3_changes(replica->db);
+    return OK;
+}
+
+err_t replica_self_put(struct replica *replica, const struct replica_self *self) {
+    TRY(put_meta_number(replica, "best_effort", self->best_effort ? 1 : 0));
+    TRY(put_meta_number(replica, "max_age_s", self->max_age_s));
+    sqlite3_stmt *statement CLEANUP(replica_db_finalizep) = NULL;
+    TRY(replica_db_prepare(replica, "INSERT OR REPLACE INTO meta VALUES ('self', ?)", &statement));
+    TRY(replica_db_bind_text(statement, 1, self->name));
+    bool row = false;
+    return replica_db_step(statement, &row);
+}

@@ -103,7 +103,8 @@ static err_t encode_state(const struct change *change, struct buf *out) {
 }
 
 err_t change_encode_state(const struct change *change, struct buf *out) {
-    return change->gone ? OK : settle(out, out->len, encode_state(change, out));
+    size_t before = out->len;
+    return change->gone ? OK : settle(out, before, encode_state(change, out));
 }
 
 err_t change_answer_begin(struct buf *out, uint64_t revision, bool snapshot) {
@@ -130,7 +131,8 @@ static err_t add(struct buf *out, uint64_t revision, const char *kind, const cha
 
 err_t change_answer_add(struct buf *out, uint64_t revision, const char *kind, const char *key,
                         const char *state) {
-    return settle(out, out->len, add(out, revision, kind, key, state));
+    size_t before = out->len;
+    return settle(out, before, add(out, revision, kind, key, state));
 }
 
 static err_t add_change(struct buf *out, const struct change *change) {
@@ -140,7 +142,8 @@ static err_t add_change(struct buf *out, const struct change *change) {
 }
 
 err_t change_answer_add_change(struct buf *out, const struct change *change) {
-    return settle(out, out->len, add_change(out, change));
+    size_t before = out->len;
+    return settle(out, before, add_change(out, change));
 }
 
 err_t change_answer_end(struct buf *out) { return buf_add_str(out, "]}"); }

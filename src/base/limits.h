@@ -12,12 +12,14 @@ enum limits {
     LIMIT_KEY_BLOB_BYTES = 8 * 1024,      /* an RSA-16384 public key needs 2.1 KiB */
     LIMIT_KEY_LINE_CHARS = 16 * 1024,     /* one line of a public key file, comment included */
     LIMIT_KEY_COMMENT_CHARS = 1024,
-    LIMIT_KEY_FILE_BYTES = 64 * 1024, /* a private key file */
-    LIMIT_KDF_ROUNDS = 4096,          /* bcrypt rounds we are willing to run */
-    LIMIT_RSA_BITS_MIN = 2048,        /* what can be represented; policy may ask for more */
+    LIMIT_KEY_FILE_BYTES = 64 * 1024,           /* a private key file */
+    LIMIT_KDF_ROUNDS = 4096,                    /* bcrypt rounds we are willing to run */
+    LIMIT_PBKDF2_ITERATIONS = 10 * 1000 * 1000, /* the same for PKCS#8 */
+    LIMIT_RSA_BITS_MIN = 2048, /* what can be represented; policy may ask for more */
     LIMIT_RSA_BITS_MAX = 16384,
     LIMIT_CERT_BLOB_BYTES = 32 * 1024,
-    LIMIT_PRINCIPALS_COUNT = 256, /* as OpenSSH's SSHKEY_CERT_MAX_PRINCIPALS */
+    LIMIT_CERT_LINE_CHARS = 48 * 1024, /* one line of a certificate file, comment included */
+    LIMIT_PRINCIPALS_COUNT = 256,      /* as OpenSSH's SSHKEY_CERT_MAX_PRINCIPALS */
     LIMIT_PRINCIPAL_CHARS = 255,
     LIMIT_KEY_ID_CHARS = 1024,
     LIMIT_CERT_OPTIONS_COUNT = 64,
@@ -26,8 +28,12 @@ enum limits {
     LIMIT_SUBNETS_COUNT = 32,
     LIMIT_KRL_BYTES = 64 * 1024 * 1024,
     LIMIT_KRL_ENTRIES_COUNT = 4 * 1024 * 1024,
-    LIMIT_KRL_BITMAP_BITS = 0x7fffffff,     /* ssh-keygen's bound for the span of a bitmap */
-    LIMIT_AGENT_MESSAGE_BYTES = 256 * 1024, /* as ssh-agent's */
+    LIMIT_KRL_CAS_COUNT = 1024,
+    LIMIT_KRL_COMMENT_CHARS = 1024,
+    LIMIT_KRL_BITMAP_BITS = 16 * 1024, /* of one that we write: sshd refuses files with a longer
+                                          one, although ssh-keygen writes them */
+    LIMIT_KRL_PRUNE_SERIALS_COUNT = 4 * 1024 * 1024, /* a longer range is kept without asking */
+    LIMIT_AGENT_MESSAGE_BYTES = 256 * 1024,          /* as ssh-agent's */
     LIMIT_AGENT_KEYS_COUNT = 2048,
 
     /* names people choose */
@@ -43,12 +49,19 @@ enum limits {
     /* HTTP */
     LIMIT_HTTP_HEADERS_BYTES = 16 * 1024,
     LIMIT_HTTP_BODY_BYTES = 64 * 1024, /* a request's */
+    LIMIT_HTTP_FIELDS_COUNT = 64,
+    LIMIT_HTTP_QUERY_COUNT = 16,            /* parameters of a query string */
+    LIMIT_HTTP_CHUNK_OVERHEAD_BYTES = 4096, /* a chunk's size line, or all trailers */
+    LIMIT_HTTP_ANSWER_FIELDS_BYTES = 4096,  /* of http_answer_header() */
     LIMIT_HTTP_ANSWER_BYTES =
         64 * 1024 * 1024, /* an answer's, as our client reads it (feed snapshots) */
     LIMIT_HTTP_CONNECTIONS_COUNT = 4096,
     LIMIT_HTTP_CONNECTIONS_PER_ADDRESS_COUNT = 512,
     LIMIT_HTTP_REQUEST_S = 15, /* from the first byte of a request to its last */
     LIMIT_HTTP_IDLE_S = 75,
+    LIMIT_HTTP_ANSWER_S = 30, /* to take an answer, and a second more for each … */
+    LIMIT_HTTP_ANSWER_BYTES_PER_S = 32 * 1024,
+    LIMIT_HTTP_LINGER_S = 2, /* reading on after a refusal, so that the client gets to see it */
     LIMIT_HTTP_LONG_POLL_S = 50,
     LIMIT_JSON_DEPTH = 16,
 

@@ -32,25 +32,33 @@ err_t krl_revoke_key(struct krl *krl, const struct key *key);
 err_t krl_revoke_key_sha256(struct krl *krl, span_t hash);
 
 /* Appends the file's bytes: sections sorted, serials in whichever of list, range and bitmap is
- * shortest. */
+ * shortest. No bitmap is longer than LIMIT_KRL_BITMAP_BITS, the most that sshd reads. */
 err_t krl_write(const struct krl *krl, struct buf *out);
-/* Bounded by LIMIT_KRL_BYTES and LIMIT_KRL_ENTRIES_COUNT. A critical extension is
- * ERR_OPTION_UNKNOWN. */
+/*
+ * Bounded by LIMIT_KRL_BYTES, LIMIT_KRL_ENTRIES_COUNT (ranges of serials, key ids, keys and hashes
+ * together) and LIMIT_KRL_CAS_COUNT. A critical extension is ERR_OPTION_UNKNOWN; a signature
+ * section, an unknown section or format version ERR_UNSUPPORTED; a CA key that OpenSSH would not
+ * read is key_parse()'s error or ERR_KEY_TYPE.
+ */
 err_t krl_parse(span_t file, struct krl **out);
 
+/* Listed for that CA or for every CA. */
 bool krl_has_serial(const struct krl *krl, const struct key *ca_key, uint64_t serial);
 bool krl_has_key_id(const struct krl *krl, const struct key *ca_key, const char *key_id);
+/* By its blob or either hash. */
 bool krl_has_key(const struct krl *krl, const struct key *key);
 /* Any of the above, for the certificate, its key and its CA key. */
 bool krl_has_cert(const struct krl *krl, const struct cert *cert);
 
-/* Adds everything of `from`. */
+/* Adds everything of `from`, except its header. After a failure some of it may have been added. */
 err_t krl_merge(struct krl *krl, const struct krl *from);
 /* Drops the serials of ca_key (NULL: of every section) for which keep() is false; ranges are walked
- * entry by entry. */
+ * entry by entry, save that one longer than LIMIT_KRL_PRUNE_SERIALS_COUNT is kept whole. A section
+ * whose pruning fails is as it was. */
 err_t krl_prune(struct krl *krl, const struct key *ca_key,
                 bool (*keep)(void *context, uint64_t serial), void *context);
 
+/* A range counts as its serials; past SIZE_MAX the number stays there. */
 struct krl_counts {
     size_t serials, key_ids, keys, hashes;
 };

@@ -1,8 +1,15 @@
 /*
- * An HTTPS server over libevent's evhttp, with the bounds it lacks: a cap on connections (in all
- * and per address), a deadline for a whole request, refusal of duplicate Content-Length, Host or
- * Authorization and of Transfer-Encoding beside Content-Length, and TCP_NODELAY. Every request ends
- * in exactly one http_answer*() or is dropped when its connection goes away.
+ * An HTTPS server: HTTP/1.1 over libevent's loop and OpenSSL.
+ *
+ * Everything is bounded: connections (in all and per address; IPv6 by its /64), the handshake and
+ * each whole request by one deadline, headers, body, header fields, query parameters, and the time
+ * a client may take to read an answer. What two readers could understand differently is refused
+ * with 400 (see http_message.h). Every handled request ends in exactly one http_answer*(), also
+ * when its client has gone.
+ *
+ * It is not libevent's evhttp: that answers 400, 413 and 417 by itself in HTML, reads bare LF,
+ * folded lines and "Content-Length: +5", cannot bound a request's time or tell who connects before
+ * a request is whole, and costs three times the CPU.
  */
 #ifndef POSTERN_NET_HTTP_SERVER_H
 #define POSTERN_NET_HTTP_SERVER_H
@@ -26,6 +33,7 @@ struct http_server_config {
     size_t connections_max;             /* 0: LIMIT_HTTP_CONNECTIONS_COUNT */
     size_t connections_per_address_max; /* 0: LIMIT_HTTP_CONNECTIONS_PER_ADDRESS_COUNT */
     int request_deadline_ms;            /* 0: LIMIT_HTTP_REQUEST_S */
+    int idle_ms;                        /* between requests; 0: LIMIT_HTTP_IDLE_S */
 };
 
 /* handler is called on the loop's thread for every well-formed request of a known method. */
@@ -39,6 +47,8 @@ err_t http_server_reload_tls(struct http_server *server, struct fault *fault);
  * unanswered. */
 void http_server_drain(struct http_server *server);
 size_t http_server_busy(const struct http_server *server);
+/* Closes every connection; requests not answered yet are told that their client has gone, and must
+ * still be answered. Not from the handler; takes NULL. */
 void http_server_free(struct http_server *server);
 
 struct http_server_counts {
@@ -63,15 +73,26 @@ const struct inet_address *http_request_source(const struct http_request *reques
 void http_request_set_context(struct http_request *request, void *context,
                               void (*release)(void *context));
 void *http_request_context(const struct http_request *request);
-/* Called once if the client goes away before the answer; the request must still be answered (to
- * nobody). */
+/*
+ * Called once if the client goes away before the answer (or has finished sending, which cannot be
+ * told apart); the request must still be answered, to nobody. May answer itself.
+ */
 void http_request_on_gone(struct http_request *request,
                           void (*gone)(void *context, struct http_request *request), void *context);
 
-/* An extra header for the answer ("Retry-After", "WWW-Authenticate"). */
+/*
+ * An extra header for the answer ("Retry-After", "WWW-Authenticate"). Cache-Control,
+ * Content-Security-Policy, Referrer-Policy, X-Content-Type-Options and X-Frame-Options replace
+ * their defaults. ERR_MALFORMED for what is no field; ERR_TOO_LONG.
+ */
 err_t http_answer_header(struct http_request *request, const char *name, const char *value);
-/* Sends and ends the request. Cache-Control: no-store and the security headers are always there. */
+/* Sends and ends the request. Cache-Control: no-store and the security headers are always there.
+ * content_type may be NULL when the body is empty. */
 void http_answer(struct http_request *request, unsigned status, const char *content_type,
                  span_t body);
+/* An RFC 9457 problem document: type about:blank, the status and its title, a stable code, and a
+ * message a person can act on (any text). The server's own refusals have this form too. */
+void http_answer_problem(struct http_request *request, unsigned status, const char *code,
+                         const char *message);
 
 #endif

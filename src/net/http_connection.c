@@ -1,0 +1,582 @@
+#include "net/http_connection.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <openssl/ssl.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/secret.h"
+
+enum { INPUT_BYTES = 4096 };
+
+static void on_event(evutil_socket_t fd, short what, void *context);
+
+static void set_deadline(struct http_request *conn, int64_t delay_ms) {
+    conn->deadline_ms = clock_monotonic_ms() + delay_ms;
+}
+
+static void connection_free(struct http_request *conn) {
+    if (conn->input != NULL) {
+        secret_wipe(conn->input, conn->input_len);
+        free(conn->input);
+    }
+    buf_done(&conn->gathered);
+    buf_done(&conn->fields);
+    buf_done(&conn->output);
+    struct http_server *server = conn->server;
+    free(conn);
+    server_release_object(server);
+}
+
+void connection_pin(struct http_request *conn) { conn->pins++; }
+
+/* What to wait for follows from the state alone. */
+static void update_events(struct http_request *conn) {
+    bool full = conn->state == CONNECTION_HELD && conn->input_len == conn->input_size;
+    bool read =
+        !conn->input_ended && !full && (conn->state != CONNECTION_ANSWERING || !conn->want_write);
+    short events = (short)((read ? EV_READ : 0) | (conn->want_write ? EV_WRITE : 0));
+    if (events == conn->events) {
+        return;
+    }
+    struct event_base *base = loop_event_base(conn->server->loop);
+    (void)event_del(&conn->event);
+    conn->events = events;
+    if (event_assign(&conn->event, base, conn->stream.fd, (short)(events | EV_PERSIST), on_event,
+                     conn) != 0 ||
+        (events != 0 && event_add(&conn->event, NULL) != 0)) {
+        connection_close(conn);
+    }
+}
+
+void connection_unpin(struct http_request *conn) {
+    if (conn->pins == 1 && conn->state != CONNECTION_CLOSED) {
+        update_events(conn);
+    }
+    conn->pins--;
+    if (conn->pins == 0 && conn->state == CONNECTION_CLOSED && !conn->held) {
+        connection_free(conn);
+    }
+}
+
+static void set_busy(struct http_request *conn, bool busy) {
+    if (conn->busy != busy) {
+        conn->server->busy += busy ? 1 : (size_t)-1;
+    }
+    conn->busy = busy;
+}
+
+static void tell_gone(struct http_request *conn) {
+    if (conn->held && conn->gone != NULL) {
+        void (*gone)(void *, struct http_request *) = conn->gone;
+        conn->gone = NULL;
+        gone(conn->gone_context, conn);
+    }
+}
+
+void connection_close(struct http_request *conn) {
+    if (conn->state == CONNECTION_CLOSED) {
+        return;
+    }
+    connection_pin(conn);
+    conn->state = CONNECTION_CLOSED;
+    (void)event_del(&conn->event);
+    stream_close(&conn->stream);
+    *conn->link = conn->next;
+    if (conn->next != NULL) {
+        conn->next->link = conn->link;
+    }
+    server_release_peer(conn->server, conn->peer);
+    conn->server->counts.connections_open--;
+    if (!conn->held) {
+        set_busy(conn, false);
+    }
+    tell_gone(conn);
+    connection_unpin(conn);
+}
+
+static err_t connection_init(struct http_request *conn, int fd) {
+    conn->stream.fd = fd;
+    conn->state = CONNECTION_HEAD;
+    buf_init(&conn->gathered, LIMIT_HTTP_BODY_BYTES);
+    buf_init(&conn->fields, LIMIT_HTTP_ANSWER_FIELDS_BYTES);
+    conn->input = malloc(INPUT_BYTES);
+    if (conn->input == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    conn->input_size = INPUT_BYTES;
+    if (conn->server->tls != NULL) {
+        conn->state = CONNECTION_HANDSHAKE;
+        conn->stream.ssl = SSL_new(conn->server->tls);
+        if (conn->stream.ssl == NULL || SSL_set_fd(conn->stream.ssl, fd) != 1) {
+            return FAIL(ERR_MEMORY);
+        }
+        SSL_set_accept_state(conn->stream.ssl);
+    }
+    if (event_assign(&conn->event, loop_event_base(conn->server->loop), fd, EV_READ | EV_PERSIST,
+                     on_event, conn) != 0 ||
+        event_add(&conn->event, NULL) != 0) {
+        return FAIL(ERR_MEMORY);
+    }
+    conn->events = EV_READ;
+    return OK;
+}
+
+err_t connection_open(struct http_server *server, int fd, const struct inet_address *source,
+                      struct http_peer *peer) {
+    struct http_request *conn = calloc(1, sizeof *conn);
+    if (conn == NULL) {
+        struct stream stream = {.fd = fd};
+        stream_close(&stream);
+        return FAIL(ERR_MEMORY);
+    }
+    conn->server = server;
+    server->objects++;
+    conn->source = *source;
+    conn->peer = peer;
+    err_t err = connection_init(conn, fd);
+    if (failed(err)) {
+        stream_close(&conn->stream);
+        connection_free(conn);
+        return err;
+    }
+    /* The first request's time begins here and includes the handshake. */
+    conn->timing = true;
+    set_deadline(conn, server->config.request_deadline_ms);
+    conn->link = &server->connections;
+    conn->next = server->connections;
+    server->connections = conn;
+    if (conn->next != NULL) {
+        conn->next->link = &conn->next;
+    }
+    peer->connection_count++;
+    server->counts.connections_open++;
+    server->counts.connections_total++;
+    return OK;
+}
+
+/* Makes room for `size` bytes of input in all; what points into it is lost. */
+static err_t reserve_input(struct http_request *conn, size_t size) {
+    if (size <= conn->input_size) {
+        return OK;
+    }
+    char *grown = malloc(size);
+    if (grown == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    memcpy(grown, conn->input, conn->input_len);
+    secret_wipe(conn->input, conn->input_len);
+    free(conn->input);
+    conn->input = grown;
+    conn->input_size = size;
+    return OK;
+}
+
+/* Reads once into the room there is. True when there is news: bytes, the end, or the connection
+ * closed. */
+static bool fill_input(struct http_request *conn) {
+    if (!conn->readable || conn->input_ended) {
+        return false;
+    }
+    size_t room = conn->input_size - conn->input_len;
+    size_t done;
+    enum stream_result result =
+        stream_read(&conn->stream, conn->input + conn->input_len, room, &done);
+    conn->want_write = result == STREAM_WANT_WRITE;
+    switch (result) {
+    case STREAM_OK:
+        conn->input_len += done;
+        /* A short read has emptied the socket, unless TLS holds more. */
+        conn->readable = done == room || stream_pending(&conn->stream);
+        return true;
+    case STREAM_END:
+        conn->input_ended = true;
+        return true;
+    case STREAM_FAILED:
+        connection_close(conn);
+        return true;
+    default:
+        conn->readable = false;
+        return false;
+    }
+}
+
+static bool do_handshake(struct http_request *conn) {
+    enum stream_result result = stream_handshake(&conn->stream);
+    conn->want_write = result == STREAM_WANT_WRITE;
+    if (result == STREAM_OK) {
+        conn->state = CONNECTION_HEAD;
+        conn->readable = true; /* the request may have come along */
+        return true;
+    }
+    if (result == STREAM_END || result == STREAM_FAILED) {
+        connection_close(conn);
+    }
+    return false;
+}
+
+static void refuse_head(struct http_request *conn, err_t err) {
+    switch (err.code) {
+    case ERR_TOO_LONG:
+        answer_refuse(conn, 431, "headers_too_large", "The request's header is too large.");
+        break;
+    case ERR_DUPLICATE:
+        answer_refuse(conn, 400, "duplicate_field",
+                      "A header field or query parameter that may come once comes twice.");
+        break;
+    case ERR_CONFLICT:
+        answer_refuse(conn, 400, "ambiguous_length",
+                      "Content-Length and Transfer-Encoding must not come together.");
+        break;
+    case ERR_UNSUPPORTED:
+        answer_refuse(conn, 501, "transfer_coding_unknown",
+                      "The only transfer coding known here is chunked.");
+        break;
+    case ERR_PROTOCOL:
+        answer_refuse(conn, 505, "http_version_unknown", "The server speaks HTTP/1.1.");
+        break;
+    default:
+        answer_refuse(conn, 400, "malformed_request", "The request is not well-formed HTTP/1.1.");
+    }
+}
+
+static enum http_method method_of(const char *name) {
+    static const char *const methods[] = {
+        [HTTP_GET] = "GET",
+        [HTTP_POST] = "POST",
+        [HTTP_PUT] = "PUT",
+        [HTTP_DELETE] = "DELETE",
+    };
+    for (unsigned i = HTTP_GET; i < COUNT_OF(methods); i++) {
+        if (strcmp(name, methods[i]) == 0) {
+            return (enum http_method)i;
+        }
+    }
+    return 0;
+}
+
+/* What can be said before the body has come. True when the request may go on. */
+static bool accept_head(struct http_request *conn) {
+    conn->method = method_of(conn->head.method);
+    if (conn->method == 0) {
+        ignore_err(http_answer_header(conn, "Allow", "GET, POST, PUT, DELETE"));
+        answer_refuse(conn, 405, "method_not_allowed",
+                      "The server knows GET, POST, PUT and DELETE.");
+        return false;
+    }
+    if (conn->head.framing == HTTP_BODY_LENGTH && conn->head.length > LIMIT_HTTP_BODY_BYTES) {
+        answer_refuse(conn, 413, "body_too_large", "The request's body is too large.");
+        return false;
+    }
+    err_t err = http_target_parse(conn->head.target, &conn->path, conn->params, &conn->param_count);
+    if (failed(err)) {
+        refuse_head(conn, err.code == ERR_DUPLICATE ? err : FAIL(ERR_MALFORMED));
+        return false;
+    }
+    return true;
+}
+
+static void send_continue(struct http_request *conn) {
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    size_t done;
+    enum stream_result result = stream_write(&conn->stream, text, sizeof text - 1, &done);
+    /* A socket that has no room for 25 bytes at the start of a request is not worth waiting for. */
+    if (result != STREAM_OK || done != sizeof text - 1) {
+        connection_close(conn);
+    }
+}
+
+static bool parse_head(struct http_request *conn) {
+    conn->server->counts.requests_total++;
+    conn->close_after = true; /* until all of it has been understood */
+    err_t err = http_head_parse_request(conn->input, conn->head_len, &conn->head);
+    if (failed(err)) {
+        refuse_head(conn, err);
+        return true;
+    }
+    if (!accept_head(conn)) {
+        return true;
+    }
+    conn->close_after = !conn->head.keep_alive;
+    conn->state = CONNECTION_BODY;
+    conn->rest = conn->head_len;
+    conn->body = span_of(NULL, 0);
+    if (conn->head.framing == HTTP_BODY_CHUNKED) {
+        conn->chunks = (struct http_chunks){0};
+    }
+    bool whole = conn->head.framing == HTTP_BODY_LENGTH
+                     ? conn->input_len - conn->head_len >= conn->head.length
+                     : conn->head.framing == HTTP_BODY_NONE;
+    if (conn->head.expects_continue && !whole) {
+        send_continue(conn);
+    }
+    return true;
+}
+
+static bool on_head(struct http_request *conn) {
+    if (conn->input_len > conn->scanned) {
+        conn->head_len = http_head_length(conn->input, conn->input_len, &conn->scanned);
+        if (conn->head_len > 0) {
+            return parse_head(conn);
+        }
+    }
+    if (conn->input_len == conn->input_size) {
+        if (conn->input_size >= LIMIT_HTTP_HEADERS_BYTES) {
+            conn->server->counts.requests_total++;
+            refuse_head(conn, FAIL(ERR_TOO_LONG));
+        } else if (failed(reserve_input(conn, LIMIT_HTTP_HEADERS_BYTES))) {
+            connection_close(conn);
+        }
+        return true;
+    }
+    if (fill_input(conn)) {
+        return true;
+    }
+    if (conn->input_ended) {
+        connection_close(conn);
+    } else if (conn->input_len > 0 && !conn->timing) {
+        conn->timing = true;
+        set_deadline(conn, conn->server->config.request_deadline_ms);
+    }
+    return false;
+}
+
+/* Takes what follows the head, in place if it fits with a byte to spare (so that the end of the
+ * input can still be noticed), else into `gathered`. */
+static err_t take_body(struct http_request *conn, bool *whole) {
+    size_t length = (size_t)conn->head.length;
+    span_t ahead = span_of(conn->input + conn->head_len, conn->input_len - conn->head_len);
+    if (conn->head.framing == HTTP_BODY_NONE) {
+        *whole = true;
+        return OK;
+    }
+    if (conn->head.framing == HTTP_BODY_LENGTH && length < conn->input_size - conn->head_len) {
+        *whole = ahead.len >= length;
+        conn->rest = conn->head_len + length;
+        conn->body = span_of(ahead.data, length);
+        return OK;
+    }
+    if (conn->head.framing == HTTP_BODY_LENGTH) {
+        size_t missing = length - conn->gathered.len;
+        size_t taken = ahead.len < missing ? ahead.len : missing;
+        TRY(buf_add(&conn->gathered, span_of(ahead.data, taken)));
+        ahead = span_of(ahead.data + taken, ahead.len - taken);
+        *whole = taken == missing;
+    } else {
+        TRY(http_chunks_take(&conn->chunks, &ahead, &conn->gathered));
+        *whole = conn->chunks.finished;
+    }
+    if (ahead.len > 0) {
+        memmove(conn->input + conn->head_len, ahead.data, ahead.len);
+    }
+    conn->input_len = conn->head_len + ahead.len;
+    conn->body = buf_span(&conn->gathered);
+    return OK;
+}
+
+static void dispatch(struct http_request *conn) {
+    conn->state = CONNECTION_HELD;
+    conn->held = true;
+    conn->timing = false;
+    conn->deadline_ms = INT64_MAX;
+    set_busy(conn, true);
+    conn->server->handler(conn->server->context, conn);
+}
+
+static bool on_body(struct http_request *conn) {
+    bool whole;
+    err_t err = take_body(conn, &whole);
+    if (err.code == ERR_TOO_LONG) {
+        answer_refuse(conn, 413, "body_too_large", "The request's body is too large.");
+        return true;
+    }
+    if (failed(err)) {
+        refuse_head(conn, err);
+        return true;
+    }
+    if (whole) {
+        dispatch(conn);
+        return true;
+    }
+    if (fill_input(conn)) {
+        return true;
+    }
+    if (conn->input_ended) {
+        connection_close(conn);
+    } else if (!conn->timing) {
+        conn->timing = true;
+        set_deadline(conn, conn->server->config.request_deadline_ms);
+    }
+    return false;
+}
+
+/* While the handler has the request: what is sent ahead is kept as far as there is room, and the
+ * end of the input means that the client has gone. It may have closed its sending half alone, so
+ * the answer is still tried. */
+static bool on_held(struct http_request *conn) {
+    if (conn->input_len == conn->input_size || !fill_input(conn)) {
+        return false;
+    }
+    if (conn->input_ended) {
+        tell_gone(conn);
+    }
+    return true;
+}
+
+static void next_request(struct http_request *conn) {
+    secret_wipe(conn->input, conn->rest);
+    conn->input_len -= conn->rest;
+    memmove(conn->input, conn->input + conn->rest, conn->input_len);
+    conn->rest = 0;
+    conn->scanned = 0;
+    buf_done(&conn->gathered);
+    conn->state = CONNECTION_HEAD;
+    conn->timing = false;
+    set_deadline(conn, conn->server->config.idle_ms);
+}
+
+static void on_answered(struct http_request *conn) {
+    set_busy(conn, false);
+    conn->want_write = false;
+    buf_done(&conn->output);
+    if (!conn->close_after) {
+        next_request(conn);
+    } else if (conn->input_ended) {
+        connection_close(conn);
+    } else {
+        /* Closing with unread input would make the kernel send a reset, which can destroy the
+         * answer before the client has read it (RFC 9112 section 9.6). */
+        stream_shutdown(&conn->stream);
+        conn->state = CONNECTION_LINGER;
+        conn->timing = false;
+        conn->readable = true;
+        set_deadline(conn, LIMIT_HTTP_LINGER_S * 1000);
+    }
+}
+
+/* Writes as much as the socket takes. True when that was all or the connection was closed. */
+static bool flush(struct http_request *conn, span_t answer, size_t *written) {
+    while (*written < answer.len) {
+        size_t done;
+        enum stream_result result =
+            stream_write(&conn->stream, answer.data + *written, answer.len - *written, &done);
+        *written += done;
+        if (result == STREAM_WANT_READ || result == STREAM_WANT_WRITE) {
+            conn->want_write = result == STREAM_WANT_WRITE;
+            return false;
+        }
+        if (result != STREAM_OK) {
+            connection_close(conn);
+            return true;
+        }
+    }
+    on_answered(conn);
+    return true;
+}
+
+void connection_send(struct http_request *conn) {
+    struct buf *scratch = &conn->server->scratch;
+    size_t written = 0;
+    conn->state = CONNECTION_ANSWERING;
+    if (flush(conn, buf_span(scratch), &written)) {
+        secret_wipe(scratch->data, scratch->len);
+        return;
+    }
+    size_t len_max = scratch->len_max;
+    conn->output = *scratch;
+    conn->output_done = written;
+    buf_init(scratch, len_max);
+    conn->timing = true;
+    set_deadline(conn,
+                 (LIMIT_HTTP_ANSWER_S + (int64_t)conn->output.len / LIMIT_HTTP_ANSWER_BYTES_PER_S) *
+                     1000);
+}
+
+/* Throws away what comes until the peer has finished too. */
+static bool on_linger(struct http_request *conn) {
+    char waste[4096];
+    if (!conn->readable) {
+        return false;
+    }
+    conn->readable = false;
+    ssize_t len = recv(conn->stream.fd, waste, sizeof waste, 0);
+    if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR)) {
+        connection_close(conn);
+    }
+    return false;
+}
+
+void connection_advance(struct http_request *conn) {
+    bool more = true;
+    while (more) {
+        switch (conn->state) {
+        case CONNECTION_HANDSHAKE:
+            more = do_handshake(conn);
+            break;
+        case CONNECTION_HEAD:
+            more = on_head(conn);
+            break;
+        case CONNECTION_BODY:
+            more = on_body(conn);
+            break;
+        case CONNECTION_HELD:
+            more = on_held(conn);
+            break;
+        case CONNECTION_ANSWERING:
+            more = flush(conn, buf_span(&conn->output), &conn->output_done);
+            break;
+        case CONNECTION_LINGER:
+            more = on_linger(conn);
+            break;
+        case CONNECTION_CLOSED:
+            more = false;
+            break;
+        }
+    }
+}
+
+static void on_event(evutil_socket_t fd, short what, void *context) {
+    (void)fd;
+    struct http_request *conn = context;
+    connection_pin(conn);
+    if ((what & EV_READ) != 0) {
+        conn->readable = true;
+    }
+    connection_advance(conn);
+    connection_unpin(conn);
+}
+
+void connection_release(struct http_request *conn) {
+    conn->gone = NULL;
+    if (conn->release != NULL) {
+        void (*release)(void *) = conn->release;
+        conn->release = NULL;
+        release(conn->context);
+    }
+    conn->context = NULL;
+    if (conn->state == CONNECTION_CLOSED) {
+        set_busy(conn, false);
+    }
+}
+
+void connection_expire(struct http_request *conn) {
+    conn->server->counts.deadline_closed += conn->timing ? 1 : 0;
+    bool asked = conn->state == CONNECTION_BODY ||
+                 (conn->state == CONNECTION_HEAD && conn->timing && conn->input_len > 0);
+    if (!asked) {
+        connection_close(conn);
+        return;
+    }
+    connection_pin(conn);
+    answer_refuse(conn, 408, "request_timeout", "The request did not arrive in time.");
+    connection_unpin(conn);
+}
+
+void connection_close_idle(struct http_request *conn) {
+    if (conn->state == CONNECTION_HEAD && conn->input_len == 0) {
+        stream_shutdown(&conn->stream);
+        connection_close(conn);
+    }
+}

@@ -42,7 +42,8 @@ struct cert {
     size_t tbs_len;     /* how many bytes of it the signature covers */
 };
 
-/* An empty certificate to fill in; the setters copy. */
+/* An empty certificate to fill in, with a fresh random nonce; the setters copy. `key` is handed
+ * over. */
 err_t cert_new(struct cert **out);
 void cert_free(struct cert *cert);
 void cert_freep(struct cert **cert);
@@ -64,17 +65,17 @@ err_t cert_principal_check(span_t principal);
 /*
  * Serialises everything up to the signature (what the CA signs) into cert->blob, with the given CA
  * key. ERR_PRINCIPAL when there is none; ERR_RANGE for serial 0 or valid_after >= valid_before;
- * ERR_KEY_TYPE for an unknown subject key.
+ * ERR_KEY_TYPE for an unknown subject or CA key. The nonce is taken as it is.
  */
 err_t cert_prepare(struct cert *cert, const struct key *ca_key);
 static inline span_t cert_tbs(const struct cert *cert) {
     return span_of(cert->blob.data, cert->tbs_len);
 }
 /* Appends the CA's signature blob after verifying it; ERR_SIGNATURE leaves the certificate as it
- * was. */
+ * was, ERR_EXISTS when it has one. */
 err_t cert_attach_signature(struct cert *cert, span_t signature);
-/* The same without the check, where the signature came from our own signer and the caller trusts
- * it. */
+/* The same without the check of the signature's value, where the signature came from our own signer
+ * and the caller trusts it. */
 err_t cert_attach_signature_unchecked(struct cert *cert, span_t signature);
 
 /*

@@ -43,6 +43,9 @@ struct login {
     int64_t totp_last_step;    /* a step is never accepted twice */
     char invitation_hash[HASH_CHARS];
     int64_t invitation_expires_at;
+    /* What was prepared with the invitation, and becomes the login when a code confirms it. */
+    char pending_password_hash[128];
+    char pending_totp_hex[2 * 32 + 1];
     uint32_t failures; /* in a row */
     int64_t locked_until;
 };

@@ -17,6 +17,8 @@
       (store, after_name, max, each, context))                                                     \
     X(login_get, (struct store * store, entity_id account_id, struct login * out),                 \
       (store, account_id, out))                                                                    \
+    X(login_find_invitation, (struct store * store, const char *hash, struct login *out),          \
+      (store, hash, out))                                                                          \
     X(project_get, (struct store * store, entity_id id, struct project * out), (store, id, out))   \
     X(project_find, (struct store * store, const char *name, struct project *out),                 \
       (store, name, out))                                                                          \

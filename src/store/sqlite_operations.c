@@ -256,6 +256,10 @@ static err_t op_login_get(struct store *store, entity_id account_id, struct logi
     return get(store, STATEMENT_login_get, ARGUMENTS(U64(account_id)), &login_shape, out);
 }
 
+static err_t op_login_find_invitation(struct store *store, const char *hash, struct login *out) {
+    return get(store, STATEMENT_login_find_invitation, ARGUMENTS(TEXT(hash)), &login_shape, out);
+}
+
 static err_t op_login_put(struct store *store, const struct login *login) {
     return put(store, STATEMENT_login_put, &login_shape, login);
 }

@@ -33,6 +33,7 @@ SHAPE(account, COLUMN(U64, account, id), COLUMN(TEXT, account, name), COLUMN(U32
 SHAPE_BARE(login, COLUMN(U64, login, account_id), COLUMN(TEXT, login, password_hash),
            COLUMN(TOTP, login, totp_secret), COLUMN(I64, login, totp_last_step),
            COLUMN(TEXT, login, invitation_hash), COLUMN(I64, login, invitation_expires_at),
+           COLUMN(TEXT, login, pending_password_hash), COLUMN(TEXT, login, pending_totp_hex),
            COLUMN(U32, login, failures), COLUMN(I64, login, locked_until));
 
 SHAPE(project, COLUMN(U64, project, id), COLUMN(TEXT, project, name),

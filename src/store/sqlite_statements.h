@@ -15,7 +15,7 @@
     "created_at"
 #define LOGIN_COLUMNS                                                                              \
     "account_id, password_hash, totp_secret, totp_last_step, invitation_hash, "                    \
-    "invitation_expires_at, failures, locked_until"
+    "invitation_expires_at, pending_password_hash, pending_totp_hex, failures, locked_until"
 #define PROJECT_COLUMNS "id, name, display_name, created_at"
 #define MEMBER_COLUMNS  "project_id, account_id, role, since"
 #define CLUSTER_COLUMNS "id, " CLUSTER_FIELDS
@@ -56,8 +56,10 @@
       "SELECT " ACCOUNT_COLUMNS " FROM account WHERE name > ?1 ORDER BY name LIMIT ?2")            \
                                                                                                    \
     X(login_get, "SELECT " LOGIN_COLUMNS " FROM login WHERE account_id = ?1")                      \
-    X(login_put,                                                                                   \
-      "INSERT OR REPLACE INTO login (" LOGIN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")  \
+    X(login_find_invitation,                                                                       \
+      "SELECT " LOGIN_COLUMNS " FROM login WHERE invitation_hash = ?1 AND invitation_hash <> ''")  \
+    X(login_put, "INSERT OR REPLACE INTO login (" LOGIN_COLUMNS                                    \
+                 ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                             \
                                                                                                    \
     X(project_add, "INSERT INTO project (" PROJECT_COLUMNS ") VALUES (?1, ?2, ?3, ?4)")            \
     X(project_get, "SELECT " PROJECT_COLUMNS " FROM project WHERE id = ?1")                        \

@@ -49,6 +49,7 @@ err_t store_account_list(struct store *store, const char *after_name, size_t max
                          void *context);
 
 err_t store_login_get(struct store *store, entity_id account_id, struct login *out);
+err_t store_login_find_invitation(struct store *store, const char *hash, struct login *out);
 err_t store_login_put(struct store *store, const struct login *login);
 
 /* Projects, who belongs to them, and which clusters they reach. */

@@ -28,9 +28,12 @@ CREATE TABLE login (
     totp_last_step INTEGER NOT NULL,
     invitation_hash TEXT NOT NULL,
     invitation_expires_at INTEGER NOT NULL,
+    pending_password_hash TEXT NOT NULL,
+    pending_totp_hex TEXT NOT NULL,
     failures INTEGER NOT NULL,
     locked_until INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX login_by_invitation ON login (invitation_hash) WHERE invitation_hash <> '';
 
 CREATE TABLE member (
     project_id INTEGER NOT NULL REFERENCES project (id),

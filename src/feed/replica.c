@@ -385,20 +385,27 @@ err_t replica_ca_list(struct replica *replica, enum ca_use use,
     }
 }
 
-err_t replica_destination_list(struct replica *replica,
+/* ?1: the account or NULL; ?2: the role that is never led to. */
+static const char destination_sql[] =
+    "WITH reach(clusters) AS (SELECT clusters FROM account WHERE name = ?1),"
+    " place(name, address, port, cluster) AS ("
+    "  SELECT name, address, port, name FROM cluster"
+    "  UNION ALL SELECT name, address, port, cluster FROM host WHERE role <> ?2),"
+    " open(name, address, port) AS ("
+    "  SELECT name, address, CASE port WHEN 0 THEN 22 ELSE port END FROM place"
+    "  WHERE ?1 IS NULL OR instr((SELECT clusters FROM reach), ',' || cluster || ',') > 0)"
+    " SELECT name, port FROM open UNION SELECT address, port FROM open WHERE address <> ''"
+    " ORDER BY 1, 2";
+
+err_t replica_destination_list(struct replica *replica, const char *user,
                                err_t (*each)(void *context, const char *name, uint16_t port),
                                void *context) {
     sqlite3_stmt *statement CLEANUP(replica_db_finalizep) = NULL;
-    TRY(replica_db_prepare(
-        replica,
-        "WITH place(name, address, port) AS ("
-        " SELECT name, address, port FROM cluster"
-        " UNION SELECT name, address, port FROM host WHERE role <> ?)"
-        " SELECT name, CASE port WHEN 0 THEN 22 ELSE port END FROM place"
-        " UNION SELECT address, CASE port WHEN 0 THEN 22 ELSE port END FROM place"
-        "  WHERE address <> '' ORDER BY 1, 2",
-        &statement));
-    TRY(replica_db_err(sqlite3_bind_int(statement, 1, HOST_JUMP)));
+    TRY(replica_db_prepare(replica, destination_sql, &statement));
+    if (user != NULL) {
+        TRY(replica_db_bind_text(statement, 1, user));
+    }
+    TRY(replica_db_err(sqlite3_bind_int(statement, 2, HOST_JUMP)));
     bool row = false;
     for (;;) {
         TRY(replica_db_step(statement, &row));
@@ -408,6 +415,21 @@ err_t replica_destination_list(struct replica *replica,
         TRY(each(context, replica_db_text(statement, 0),
                  (uint16_t)sqlite3_column_int(statement, 1)));
     }
+}
+
+err_t replica_role(struct replica *replica, enum host_role *out) {
+    sqlite3_stmt *statement CLEANUP(replica_db_finalizep) = NULL;
+    TRY(replica_db_prepare(replica,
+                           "SELECT role FROM host WHERE name ="
+                           " (SELECT value FROM meta WHERE name = 'self')",
+                           &statement));
+    bool row = false;
+    TRY(replica_db_step(statement, &row));
+    if (!row) {
+        return FAIL(ERR_NOT_FOUND);
+    }
+    *out = (enum host_role)sqlite3_column_int(statement, 0);
+    return OK;
 }
 
 err_t replica_cluster_list(struct replica *replica, const char *user,

@@ -139,11 +139,15 @@ err_t replica_revoked_list(struct replica *replica, err_t (*each)(void *context,
 err_t replica_ca_list(struct replica *replica, enum ca_use use,
                       err_t (*each)(void *context, const char *public_key), void *context);
 
-/* Where a jump host may lead to: login and compute hosts and clusters, by name and by address, each
- * pair of name and port once. */
-err_t replica_destination_list(struct replica *replica,
+/*
+ * Where a jump host may lead to: login and compute hosts and clusters, by name and by address, each
+ * pair of name and port once; those of the clusters that the account reaches, or all for NULL.
+ */
+err_t replica_destination_list(struct replica *replica, const char *user,
                                err_t (*each)(void *context, const char *name, uint16_t port),
                                void *context);
+/* The role of this host; ERR_NOT_FOUND when the authority does not list it. */
+err_t replica_role(struct replica *replica, enum host_role *out);
 /* The names of the clusters that the account reaches, in the feed's order. */
 err_t replica_cluster_list(struct replica *replica, const char *user,
                            err_t (*each)(void *context, const char *cluster), void *context);

@@ -1,0 +1,58 @@
+/*
+ * sshd's AuthorizedPrincipalsCommand: `principals USER SERIAL KEYID [CA [KEY]]`, with the tokens
+ * %u %s %i %F %f. Prints the one principal that may log in as USER here, the account itself, or
+ * nothing. sshd then wants the certificate to carry it; its CA, its dates and the KRL it has
+ * checked by itself. That a revoked serial is refused here as well is a second door.
+ *
+ * A refusal exits 0 with no output: for sshd, both are "no principal", and it logs another status
+ * as a failure of the command.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "host/host.h"
+#include "host/login.h"
+
+enum { ANSWER_BYTES_MAX = 256 * 1024 };
+
+static err_t answer(const char *state_dir, const struct replica_login *login,
+                    struct replica_verdict *verdict) {
+    struct replica *replica CLEANUP(replica_closep) = NULL;
+    struct buf line CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
+    TRY(login_open_replica(state_dir, &replica));
+    TRY(replica_principals(replica, login, verdict));
+    if (!verdict->allowed) {
+        return OK;
+    }
+    TRY(login_put_options(replica, login->user, &line));
+    TRY(buf_add_format(&line, "%s\n", login->user));
+    return login_answer(&line);
+}
+
+int host_principals(const char *state_dir, int argc, char **argv) {
+    struct replica_login login = {.now = clock_now_s()};
+    if (argc < 3 || argc > 5 || failed(u64_parse(span_str(argv[1]), &login.serial))) {
+        (void)fputs("usage: postern-host principals [--state DIR] USER SERIAL KEYID [CA [KEY]]\n",
+                    stderr);
+        return HOST_EXIT_USAGE;
+    }
+    login.user = argv[0];
+    login.ca_fingerprint = argc > 3 ? argv[3] : NULL;
+    struct replica_verdict verdict = {0};
+    err_t err = answer(state_dir, &login, &verdict);
+    if (failed(err)) {
+        (void)fprintf(stderr, "postern-host: cannot answer from the replica in %s: %s\n", state_dir,
+                      err_text(err));
+        syslog(LOG_ERR, "cannot answer from the replica in %s: %s", state_dir, err_text(err));
+        return HOST_EXIT_INTERNAL;
+    }
+    if (!verdict.allowed) {
+        login_log_refusal(login.user, argv[1], replica_why_text(verdict.why));
+    } else if (verdict.stale) {
+        syslog(LOG_WARNING, "allowed account=%s although the replica is too old", login.user);
+    }
+    return HOST_EXIT_OK;
+}

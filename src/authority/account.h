@@ -1,0 +1,20 @@
+/* Accounts, as routes of other files need them. */
+#ifndef POSTERN_AUTHORITY_ACCOUNT_H
+#define POSTERN_AUTHORITY_ACCOUNT_H
+
+#include "authority/call.h"
+
+const char *account_kind_name(enum account_kind kind); /* "person", "service" */
+
+/* Store thread. False with 404 not_found. */
+bool account_find(struct call *call, const char *name, struct account *out);
+/* [{"name","role"}…]: a service account belongs to its one project as a member. NULL with a
+ * problem. */
+json_t *account_projects_json(struct call *call, const struct account *account);
+json_t *account_json(struct call *call, const struct account *account);
+
+/* For the body of a request: copies a text that read() bounded; one that does not fit is a 400. */
+err_t account_copy_text(struct call *call, const char *field, const char *from, char *to,
+                        size_t to_size);
+
+#endif

@@ -1,0 +1,62 @@
+#include "authority/authority.h"
+#include "base/clock.h"
+
+struct listing {
+    struct audit_filter filter;
+    json_t *list;
+};
+
+/* An RFC 3339 time, or a duration: that long ago. */
+static err_t read_since(struct call *call, int64_t *out) {
+    const char *text = NULL;
+    int64_t ago_s = 0;
+    TRY(call_query_string(call, "since", TIME_CHARS, &text));
+    if (text == NULL) {
+        return OK;
+    }
+    if (!failed(duration_parse(span_str(text), &ago_s))) {
+        *out = call->now - ago_s;
+        return OK;
+    }
+    err_t err = time_parse(span_str(text), out);
+    if (failed(err)) {
+        call_problem(call, 400, "malformed", "since",
+                     "since is a time (2026-04-01T14:00:00Z) or how long ago (1h, 7d)");
+    }
+    return err;
+}
+
+static err_t read(struct call *call) {
+    struct listing *own = call_own(call, sizeof *own, NULL);
+    struct audit_filter *filter = &own->filter;
+    TRY(call_query_string(call, "actor", LIMIT_ACCOUNT_NAME_CHARS + 16, &filter->actor));
+    TRY(call_query_string(call, "action", 48, &filter->action));
+    TRY(call_query_u64(call, "before", INT64_MAX, &filter->before_sequence));
+    TRY(read_since(call, &filter->since));
+    return call_query_limit(call, &filter->max);
+}
+
+static err_t add_row(void *context, const struct audit *audit) {
+    json_t *item = json_pack(
+        "{s:o,s:o,s:s,s:s,s:s,s:b,s:s,s:s,s:s,s:s}", "sequence", call_json_u64(audit->sequence),
+        "time", call_json_time(audit->at), "actor", audit->actor, "action", audit->action, "target",
+        audit->target, "allowed", audit->allowed, "code", audit->code, "detail", audit->detail,
+        "source", audit->source, "requestId", audit->request_id);
+    return json_array_append_new(context, item) == 0 ? OK : FAIL(ERR_MEMORY);
+}
+
+static void run(struct call *call) {
+    struct listing *own = call_own(call, sizeof *own, NULL);
+    own->list = json_array();
+    if (call_ok(call, store_audit_list(call_store(call), &own->filter, add_row, own->list),
+                "the audit log")) {
+        call_answer(call, 200, json_pack("{s:o}", "audit", own->list));
+    } else {
+        json_decref(own->list);
+    }
+}
+
+const struct route audit_routes[] = {
+    {HTTP_GET, "/api/v1/audit", ACCESS_ADMINISTRATOR, "audit.list", read, run, NULL},
+    {0},
+};

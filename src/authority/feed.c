@@ -1,0 +1,380 @@
+/*
+ * The feed: a long poll that is answered the moment something changed.
+ *
+ * Invariants:
+ *   1. A call waits only if nothing was published since it looked: feed_wakes() is noted on the
+ *      loop thread before the look, and a call that finds another number looks again.
+ *   2. Whoever waits is on the list, and nobody else; the list is in the order of deadlines.
+ *   3. A call that is woken is judged anew: a host that was removed meanwhile learns nothing.
+ *   4. An answer for one revision range is encoded once, however many wait for it.
+ */
+#include <stdio.h>
+
+#include "authority/feed_state.h"
+#include "authority/publish.h"
+#include "base/clock.h"
+#include "feed/change.h"
+
+enum {
+    ANSWERS_KEPT_COUNT = 4,
+    TICK_MS = 500,
+    SEEN_EVERY_S = 60, /* how exact a host's "seen" is; each note of it is a write */
+    SNAPSHOT_KEPT_S = 60,
+};
+
+/* Store thread: an answer as bytes, for those who ask from the same revision. */
+struct kept_answer {
+    bool snapshot;
+    uint64_t since;
+    uint64_t revision;
+    int64_t built_at;
+    struct buf text;
+};
+
+struct poll {
+    struct call *call;
+    bool has_since;
+    uint64_t since;
+    uint64_t wakes;
+    int64_t deadline_ms;
+    bool waiting;
+    bool gone;
+    struct poll *earlier, *later;
+};
+
+struct feed {
+    struct authority *authority;
+    struct timer *timer;
+    struct poll *first, *last;
+    size_t waiting;
+    uint64_t wakes;
+    bool stopping;
+    struct site_document site;
+    struct kept_answer kept[ANSWERS_KEPT_COUNT]; /* store */
+    size_t next_kept;                            /* store */
+};
+
+uint64_t feed_wakes(const struct feed *feed) { return feed->wakes; }
+
+struct site_document *feed_site(struct feed *feed) {
+    return &feed->site;
+}
+
+size_t feed_waiting(const struct feed *feed) { return feed->waiting; }
+
+/* ---- the store thread -------------------------------------------------------------------- */
+
+struct events_gathering {
+    struct buf *out;
+    size_t count;
+};
+
+static err_t add_event(void *context, const struct event *event) {
+    struct events_gathering *gathering = context;
+    gathering->count++;
+    return change_answer_add(gathering->out, event->revision, event->kind, event->key,
+                             event->state);
+}
+
+static err_t build_events(struct store *store, uint64_t since, uint64_t newest, struct buf *out) {
+    struct events_gathering gathering = {out, 0};
+    TRY(change_answer_begin(out, newest, false));
+    TRY(store_event_list(store, since, LIMIT_FEED_EVENTS_COUNT, add_event, &gathering));
+    /* Revisions are without gaps; an answer that skips one would lose a revocation. */
+    INVARIANT(gathering.count == newest - since);
+    return change_answer_end(out);
+}
+
+static struct kept_answer *find_kept(struct feed *feed, const struct kept_answer *wanted) {
+    for (size_t i = 0; i < ANSWERS_KEPT_COUNT; i++) {
+        struct kept_answer *kept = &feed->kept[i];
+        if (kept->text.len != 0 && kept->snapshot == wanted->snapshot &&
+            kept->revision == wanted->revision &&
+            (wanted->snapshot ? wanted->built_at - kept->built_at < SNAPSHOT_KEPT_S
+                              : kept->since == wanted->since)) {
+            return kept;
+        }
+    }
+    return NULL;
+}
+
+static err_t build(struct feed *feed, struct kept_answer *answer) {
+    struct authority *authority = feed->authority;
+    buf_clear(&answer->text);
+    err_t err =
+        answer->snapshot
+            ? snapshot_build(authority, answer->revision, answer->built_at, &answer->text)
+            : build_events(authority->store, answer->since, answer->revision, &answer->text);
+    if (failed(err)) {
+        buf_done(&answer->text);
+    }
+    return err;
+}
+
+/*
+ * Appends the answer. What this very batch has published may yet be rolled back, and its revision
+ * given to something else: such an answer is not kept. (Those who wait are woken after the commit.)
+ */
+static err_t get_answer(struct feed *feed, const struct kept_answer *wanted, struct buf *out) {
+    struct kept_answer *kept = find_kept(feed, wanted);
+    if (kept != NULL) {
+        return buf_add(out, buf_span(&kept->text));
+    }
+    kept = &feed->kept[feed->next_kept];
+    feed->next_kept = (feed->next_kept + 1) % ANSWERS_KEPT_COUNT;
+    kept->snapshot = wanted->snapshot;
+    kept->since = wanted->since;
+    kept->revision = wanted->revision;
+    kept->built_at = wanted->built_at;
+    TRY(build(feed, kept));
+    err_t err = buf_add(out, buf_span(&kept->text));
+    if (feed->authority->batch_published) {
+        buf_done(&kept->text);
+    }
+    return err;
+}
+
+/* Keeps what those who were away for a while may still ask for. */
+static err_t prune(struct store *store, uint64_t newest, uint64_t oldest) {
+    return newest - oldest >= 2ULL * LIMIT_FEED_EVENTS_COUNT
+               ? store_event_prune(store, newest - LIMIT_FEED_EVENTS_COUNT)
+               : OK;
+}
+
+static bool note_seen(struct call *call) {
+    struct host host;
+    struct store *store = call_store(call);
+    if (!call_ok(call, store_host_get(store, call->caller.host_id, &host), "the host")) {
+        return false;
+    }
+    if (call->now - host.seen_at < SEEN_EVERY_S) {
+        return true;
+    }
+    host.seen_at = call->now;
+    return call_ok(call, store_host_update(store, &host), "the host");
+}
+
+static void look(struct call *call) {
+    const struct poll *own = call_own(call, sizeof *own, NULL);
+    struct feed *feed = call->authority->feed;
+    struct store *store = call_store(call);
+    uint64_t newest = 0, oldest = 0;
+    if (!note_seen(call) ||
+        !call_ok(call, store_event_revision(store, &newest, &oldest), "the feed")) {
+        return;
+    }
+    bool snapshot = !own->has_since || own->since > newest || own->since + 1 < oldest ||
+                    newest - own->since > LIMIT_FEED_EVENTS_COUNT;
+    if (!snapshot && own->since == newest) {
+        return; /* nothing new: finish() makes it wait */
+    }
+    const struct kept_answer wanted = {
+        .snapshot = snapshot, .since = own->since, .revision = newest, .built_at = call->now};
+    buf_clear(&call->text);
+    err_t err = get_answer(feed, &wanted, &call->text);
+    err = failed(err) ? err : prune(store, newest, oldest);
+    if (call_ok(call, err, "the feed")) {
+        call_answer_text(call, 200, "application/json");
+    }
+}
+
+/* ---- the loop thread --------------------------------------------------------------------- */
+
+static void leave_list(struct feed *feed, struct poll *poll) {
+    INVARIANT(poll->waiting);
+    *(poll->earlier == NULL ? &feed->first : &poll->earlier->later) = poll->later;
+    *(poll->later == NULL ? &feed->last : &poll->later->earlier) = poll->earlier;
+    poll->earlier = poll->later = NULL;
+    poll->waiting = false;
+    feed->waiting--;
+}
+
+static void join_list(struct feed *feed, struct poll *poll) {
+    INVARIANT(!poll->waiting);
+    poll->earlier = feed->last;
+    poll->later = NULL;
+    *(feed->last == NULL ? &feed->first : &feed->last->later) = poll;
+    feed->last = poll;
+    poll->waiting = true;
+    feed->waiting++;
+}
+
+/* Nothing changed for as long as a poll may last. */
+static void answer_nothing(struct poll *poll) {
+    struct call *call = poll->call;
+    buf_clear(&call->text);
+    err_t err = change_answer_begin(&call->text, poll->since, false);
+    err = failed(err) ? err : change_answer_end(&call->text);
+    if (call_ok(call, err, "the feed")) {
+        call_answer_text(call, 200, "application/json");
+    }
+    call_send(call);
+}
+
+static void look_again(struct feed *feed, struct poll *poll) {
+    poll->wakes = feed->wakes;
+    call_again(poll->call, look);
+}
+
+static void on_gone(void *context, struct http_request *request) {
+    (void)request;
+    struct poll *poll = context;
+    struct feed *feed = poll->call->authority->feed;
+    poll->gone = true;
+    if (poll->waiting) {
+        leave_list(feed, poll);
+        answer_nothing(poll);
+    }
+}
+
+static err_t read(struct call *call) {
+    struct poll *own = call_own(call, sizeof *own, NULL);
+    own->call = call;
+    own->has_since = http_request_query(call->request, "since") != NULL;
+    own->wakes = call->authority->feed->wakes;
+    own->deadline_ms = clock_monotonic_ms() + 1000LL * LIMIT_HTTP_LONG_POLL_S;
+    TRY(call_query_u64(call, "since", INT64_MAX, &own->since));
+    http_request_on_gone(call->request, on_gone, own);
+    return OK;
+}
+
+static void finish(struct call *call) {
+    struct poll *own = call_own(call, sizeof *own, NULL);
+    struct feed *feed = call->authority->feed;
+    if (call->status != 0) {
+        call_send(call);
+    } else if (own->gone || feed->stopping || clock_monotonic_ms() >= own->deadline_ms) {
+        answer_nothing(own);
+    } else if (own->wakes != feed->wakes) {
+        look_again(feed, own);
+    } else {
+        join_list(feed, own);
+    }
+}
+
+void feed_wake(struct feed *feed) {
+    feed->wakes++;
+    while (feed->first != NULL) {
+        struct poll *poll = feed->first;
+        leave_list(feed, poll);
+        look_again(feed, poll);
+    }
+}
+
+/*
+ * The list is in the order of arrival but for those that were woken for nothing and wait again,
+ * whose deadline may be nearer; they are found here all the same, a little later.
+ */
+static void on_tick(void *context) {
+    struct feed *feed = context;
+    int64_t now_ms = clock_monotonic_ms();
+    for (struct poll *poll = feed->first, *later; poll != NULL; poll = later) {
+        later = poll->later;
+        if (poll->deadline_ms <= now_ms) {
+            leave_list(feed, poll);
+            answer_nothing(poll);
+        }
+    }
+}
+
+void feed_stop(struct feed *feed) {
+    feed->stopping = true;
+    while (feed->first != NULL) {
+        struct poll *poll = feed->first;
+        leave_list(feed, poll);
+        answer_nothing(poll);
+    }
+}
+
+err_t feed_new(struct authority *authority, struct feed **out) {
+    struct feed *feed = calloc(1, sizeof *feed);
+    if (feed == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    feed->authority = authority;
+    buf_init(&feed->site.text, LIMIT_HTTP_ANSWER_BYTES);
+    for (size_t i = 0; i < ANSWERS_KEPT_COUNT; i++) {
+        buf_init(&feed->kept[i].text, LIMIT_HTTP_ANSWER_BYTES);
+    }
+    err_t err = timer_start(authority->loop, TICK_MS, TICK_MS, on_tick, feed, &feed->timer);
+    if (failed(err)) {
+        feed_free(feed);
+        return err;
+    }
+    *out = feed;
+    return OK;
+}
+
+void feed_free(struct feed *feed) {
+    if (feed != NULL) {
+        timer_stop(feed->timer);
+        for (size_t i = 0; i < ANSWERS_KEPT_COUNT; i++) {
+            buf_done(&feed->kept[i].text);
+        }
+        buf_done(&feed->site.text);
+        free(feed);
+    }
+}
+
+/* ---- CA keys ----------------------------------------------------------------------------- */
+
+static err_t gather_cas(struct authority *authority, enum cert_type type, json_t *out) {
+    struct signer_keys keys = signer_client_keys(authority->signer, type);
+    for (size_t i = 0; i < keys.count; i++) {
+        char fingerprint[FINGERPRINT_CHARS];
+        key_fingerprint(keys.keys[i], fingerprint);
+        if (json_object_set_new(out, fingerprint, publish_ca_state(keys.keys[i], type)) != 0) {
+            return FAIL(ERR_MEMORY);
+        }
+    }
+    return OK;
+}
+
+static err_t publish_ca(struct store *store, const char *fingerprint, const json_t *state,
+                        int64_t now) {
+    uint64_t revision;
+    char *text CLEANUP(freep) = state == NULL ? strdup("") : json_dumps(state, JSON_COMPACT);
+    return text == NULL ? FAIL(ERR_MEMORY)
+                        : store_event_append(store, "ca", fingerprint, text, now, &revision);
+}
+
+static err_t publish_differences(struct store *store, json_t *was, json_t *is, int64_t now) {
+    const char *fingerprint;
+    json_t *state;
+    json_object_foreach(was, fingerprint, state) {
+        if (json_object_get(is, fingerprint) == NULL) {
+            TRY(publish_ca(store, fingerprint, NULL, now));
+        }
+    }
+    json_object_foreach(is, fingerprint, state) {
+        if (!json_equal(json_object_get(was, fingerprint), state)) {
+            TRY(publish_ca(store, fingerprint, state, now));
+        }
+    }
+    return OK;
+}
+
+err_t feed_publish_cas(struct authority *authority, int64_t now) {
+    struct store *store = authority->store;
+    char *published CLEANUP(freep) = NULL;
+    err_t err = store_meta_get(store, "published_cas", &published);
+    if (err.code != ERR_NOT_FOUND) {
+        TRY(err);
+    }
+    json_t *was CLEANUP(json_decrefp) =
+        published == NULL ? json_object() : json_loads(published, JSON_REJECT_DUPLICATES, NULL);
+    json_t *is CLEANUP(json_decrefp) = json_object();
+    if (!json_is_object(was) || is == NULL) {
+        return FAIL(is == NULL ? ERR_MEMORY : ERR_MALFORMED);
+    }
+    TRY(gather_cas(authority, CERT_USER, is));
+    TRY(gather_cas(authority, CERT_HOST, is));
+    TRY(publish_differences(store, was, is, now));
+    char *text CLEANUP(freep) = json_dumps(is, JSON_COMPACT | JSON_SORT_KEYS);
+    return text == NULL ? FAIL(ERR_MEMORY) : store_meta_put(store, "published_cas", text);
+}
+
+const struct route feed_routes[] = {
+    {HTTP_GET, "/api/v1/feed", ACCESS_HOST, "feed.read", read, look, finish},
+    {0},
+};

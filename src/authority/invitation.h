@@ -1,0 +1,24 @@
+/*
+ * Invitations: how an account gets its password and one-time codes, and how both are reset. The
+ * invitation is given to the person, who sets a password and gets a TOTP secret, as often as they
+ * like; a first right code confirms both and uses the invitation up.
+ */
+#ifndef POSTERN_AUTHORITY_INVITATION_H
+#define POSTERN_AUTHORITY_INVITATION_H
+
+#include "authority/call.h"
+
+enum { INVITATION_S = 2 * 24 * 3600 };
+
+/* Store thread: a new invitation for the account, in place of any older one. Adds "invitation" and
+ * "invitationExpireTime" to the answer. The login in force stays until it is confirmed. */
+void invitation_issue(struct call *call, const struct account *account, json_t *answer);
+
+/* Of the routes, whose rows stand in login.c. */
+err_t invitation_read(struct call *call);
+void invitation_run(struct call *call);
+err_t invitation_confirm_read(struct call *call);
+void invitation_confirm_run(struct call *call);
+void invitation_finish(struct call *call);
+
+#endif

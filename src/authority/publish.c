@@ -1,0 +1,116 @@
+#include "authority/publish.h"
+
+#include "base/clock.h"
+#include "store/store.h"
+
+static const char *role_name(enum host_role role) {
+    return role == HOST_JUMP ? "jump" : role == HOST_LOGIN ? "login" : "compute";
+}
+
+static err_t add_cluster_name(void *context, const struct cluster *cluster) {
+    return json_array_append_new(context, json_string(cluster->name)) == 0 ? OK : FAIL(ERR_MEMORY);
+}
+
+json_t *publish_account_state(struct store *store, const struct account *account) {
+    json_t *clusters = json_array();
+    /* A disabled account reaches nothing, whatever its projects have. */
+    if (clusters != NULL && !account->disabled &&
+        failed(store_reach_list(store, account->id, add_cluster_name, clusters))) {
+        json_decref(clusters);
+        return NULL;
+    }
+    return json_pack("{s:b,s:o}", "enabled", !account->disabled, "clusters", clusters);
+}
+
+json_t *publish_cluster_state(const struct cluster *cluster) {
+    return json_pack("{s:s,s:i}", "address", cluster->address, "port", (int)cluster->port);
+}
+
+json_t *publish_host_state(struct store *store, const struct host *host) {
+    struct cluster cluster = {0};
+    if (host->cluster_id != 0 && failed(store_cluster_get(store, host->cluster_id, &cluster))) {
+        return NULL;
+    }
+    return json_pack("{s:s,s:s,s:s,s:i}", "cluster", cluster.name, "role", role_name(host->role),
+                     "address", host->address, "port", (int)host->port);
+}
+
+json_t *publish_revocation_state(struct store *store, const struct issued *issued) {
+    struct account account = {0};
+    if (issued->account_id != 0 && failed(store_account_get(store, issued->account_id, &account))) {
+        return NULL;
+    }
+    char expires[TIME_CHARS];
+    time_print_utc(issued->valid_before, expires);
+    return json_pack("{s:s,s:s,s:s}", "account", account.name, "expireTime", expires, "reason",
+                     issued->revoked_reason);
+}
+
+static json_t *subnets_json(const struct subnet_list *subnets) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < subnets->count; i++) {
+        char text[INET_CHARS];
+        inet_subnet_print(&subnets->subnets[i], text);
+        if (json_array_append_new(list, json_string(text)) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+json_t *publish_registered_key_state(struct store *store, const struct registered_key *key) {
+    struct account account;
+    if (failed(store_account_get(store, key->account_id, &account))) {
+        return NULL;
+    }
+    json_t *state = json_pack("{s:s,s:s}", "account", account.name, "publicKey", key->key_line);
+    bool whole = state != NULL;
+    if (whole && key->expires_at != 0) {
+        whole = json_object_set_new(state, "expireTime", call_json_time(key->expires_at)) == 0;
+    }
+    if (whole && key->subnets.count != 0) {
+        whole = json_object_set_new(state, "ipSubnets", subnets_json(&key->subnets)) == 0;
+    }
+    /* Half a state would grant more than the whole one. */
+    if (!whole) {
+        json_decref(state);
+        return NULL;
+    }
+    return state;
+}
+
+json_t *publish_ca_state(const struct key *key, enum cert_type type) {
+    struct buf line CLEANUP(buf_done) = BUF(LIMIT_KEY_LINE_CHARS);
+    char *text CLEANUP(freep) = NULL;
+    if (failed(key_print_line(key, NULL, &line)) || failed(buf_to_str(&line, &text))) {
+        return NULL;
+    }
+    return json_pack("{s:s,s:s}", "type", type == CERT_USER ? "user" : "host", "publicKey", text);
+}
+
+/* call_publish() takes NULL for "gone": a state that could not be made must never look like that.
+ */
+static void publish(struct call *call, const char *kind, const char *key, json_t *state) {
+    if (state == NULL) {
+        (void)call_ok(call, FAIL(ERR_MEMORY), key);
+        return;
+    }
+    call_publish(call, kind, key, state);
+}
+
+void publish_account(struct call *call, const struct account *account) {
+    publish(call, "account", account->name, publish_account_state(call_store(call), account));
+}
+
+void publish_cluster(struct call *call, const struct cluster *cluster) {
+    publish(call, "cluster", cluster->name, publish_cluster_state(cluster));
+}
+
+void publish_host(struct call *call, const struct host *host) {
+    publish(call, "host", host->name, publish_host_state(call_store(call), host));
+}
+
+void publish_host_gone(struct call *call, const char *name) {
+    call_publish(call, "host", name, NULL);
+}

@@ -1,0 +1,24 @@
+/* What gates and hosts are told of an entity: one encoding for events and for snapshots. */
+#ifndef POSTERN_AUTHORITY_PUBLISH_H
+#define POSTERN_AUTHORITY_PUBLISH_H
+
+#include <jansson.h>
+
+#include "authority/call.h"
+#include "ssh/key.h"
+
+/* The states of src/feed/change.h. NULL: out of memory, or the store failed. */
+json_t *publish_account_state(struct store *store, const struct account *account);
+json_t *publish_cluster_state(const struct cluster *cluster);
+json_t *publish_host_state(struct store *store, const struct host *host);
+json_t *publish_revocation_state(struct store *store, const struct issued *issued);
+json_t *publish_registered_key_state(struct store *store, const struct registered_key *key);
+json_t *publish_ca_state(const struct key *key, enum cert_type type);
+
+/* Store thread: publish an entity as it now is; a failure becomes the call's problem. */
+void publish_account(struct call *call, const struct account *account);
+void publish_cluster(struct call *call, const struct cluster *cluster);
+void publish_host(struct call *call, const struct host *host);
+void publish_host_gone(struct call *call, const char *name);
+
+#endif

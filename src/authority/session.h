@@ -1,0 +1,21 @@
+/* Sessions: bearer tokens of the embedded issuer, opened by a login, a confirmed invitation or an
+ * API key. */
+#ifndef POSTERN_AUTHORITY_SESSION_H
+#define POSTERN_AUTHORITY_SESSION_H
+
+#include "authority/call.h"
+
+/*
+ * Store thread: opens a session and answers with its token. With an API key (else NULL) the session
+ * ends with the key at the latest, and is good only from the key's subnets.
+ */
+void session_open(struct call *call, const struct account *account, const struct api_key *key);
+
+/* Of the routes /auth/token, /auth/logout and /auth/whoami, whose rows stand in login.c. */
+err_t session_token_read(struct call *call);
+void session_token_run(struct call *call);
+void session_token_finish(struct call *call);
+void session_logout_run(struct call *call);
+void session_whoami_run(struct call *call);
+
+#endif

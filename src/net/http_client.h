@@ -1,8 +1,9 @@
 /*
- * A blocking HTTPS client for the command line and the host helper, over libevent's evhttp (which
- * the server needs anyway: loading libcurl alone costs a process more CPU than `postern list` may
- * take). It keeps its connection open between calls. $https_proxy / $no_proxy are honoured by
- * CONNECT.
+ * A blocking HTTPS client for the command line and the host helper: sockets, poll() and OpenSSL
+ * (loading libcurl alone costs a process more CPU than `postern list` may take). It keeps its
+ * connection open between calls, and redirects are not followed: the status is the caller's.
+ *
+ * $https_proxy, $all_proxy and $no_proxy, in either case, are honoured by CONNECT.
  */
 #ifndef POSTERN_NET_HTTP_CLIENT_H
 #define POSTERN_NET_HTTP_CLIENT_H
@@ -26,7 +27,7 @@ err_t http_client_new(const struct http_client_config *config, struct http_clien
                       struct fault *fault);
 void http_client_free(struct http_client *client);
 void http_client_freep(struct http_client **client);
-/* NULL-terminated pairs are set by one call each; value NULL removes. Copied. Authorization is
+/* One header of every later request; value NULL removes it. Copied. Authorization is
  * wiped when freed. */
 err_t http_client_set_header(struct http_client *client, const char *name, const char *value);
 

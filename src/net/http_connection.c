@@ -109,10 +109,7 @@ static err_t connection_init(struct http_request *conn, int fd) {
     conn->input_size = INPUT_BYTES;
     if (conn->server->tls != NULL) {
         conn->state = CONNECTION_HANDSHAKE;
-        conn->stream.ssl = SSL_new(conn->server->tls);
-        if (conn->stream.ssl == NULL || SSL_set_fd(conn->stream.ssl, fd) != 1) {
-            return FAIL(ERR_MEMORY);
-        }
+        TRY(stream_attach_tls(&conn->stream, conn->server->tls));
         SSL_set_accept_state(conn->stream.ssl);
     }
     if (event_assign(&conn->event, loop_event_base(conn->server->loop), fd, EV_READ | EV_PERSIST,

@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -229,8 +228,6 @@ err_t http_server_start(struct loop *loop, const struct http_server_config *conf
     if (server->tls_cert_file != NULL) {
         TRY(tls_server_context(server->tls_cert_file, server->tls_key_file, &server->tls, fault));
     }
-    /* OpenSSL writes to sockets without MSG_NOSIGNAL. */
-    (void)signal(SIGPIPE, SIG_IGN);
     TRY(timer_start(loop, 0, sweep_ms(&server->config), on_sweep, server, &server->sweep));
     TRY(listen_on(config, &server->listener_fd, &server->port, fault));
     if (event_assign(&server->listener, loop_event_base(loop), server->listener_fd,

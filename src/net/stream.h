@@ -1,4 +1,7 @@
-/* A connected, non-blocking socket, with or without TLS. Server and client read and write by it. */
+/*
+ * A connected, non-blocking socket, with or without TLS. Server and client read and write by it.
+ * Writing never raises SIGPIPE.
+ */
 #ifndef POSTERN_NET_STREAM_H
 #define POSTERN_NET_STREAM_H
 
@@ -20,6 +23,8 @@ struct stream {
     SSL *ssl; /* NULL: plain */
 };
 
+/* Puts TLS on a connected stream; the caller says which side it is. ERR_MEMORY. */
+err_t stream_attach_tls(struct stream *stream, SSL_CTX *context);
 enum stream_result stream_handshake(struct stream *stream);
 /* STREAM_OK with *done > 0, else *done is 0. */
 enum stream_result stream_read(struct stream *stream, void *out, size_t size, size_t *done);

@@ -10,6 +10,7 @@
 #include "base/inet.h"
 #include "base/limits.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "net/tls.h"
 
 enum {
@@ -52,6 +53,9 @@ static err_t set_validity(X509 *x509, int64_t now, int days) {
 static err_t set_common_name(X509 *x509, const char *common_name) {
     /* A longer name stands in subjectAltName, where alone it counts (RFC 9525 section 2). */
     int len = (int)strnlen(common_name, COMMON_NAME_CHARS);
+    if (len == 0 || !text_is_utf8(span_str(common_name))) {
+        return FAIL(ERR_MALFORMED);
+    }
     return crypto_ok(X509_NAME_add_entry_by_NID(X509_get_subject_name(x509), NID_commonName,
                                                 MBSTRING_UTF8, (const unsigned char *)common_name,
                                                 len, -1, 0));

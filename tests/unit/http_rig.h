@@ -175,7 +175,9 @@ static inline void rig_write_tls(struct rig *rig) {
 
 static const char *const rig_names[] = {"localhost", "127.0.0.1", "::1"};
 
-static inline void rig_start(struct rig *rig, struct http_server_config config, bool tls) {
+/* name_count 0: plain HTTP. */
+static inline void rig_start_as(struct rig *rig, struct http_server_config config,
+                                const char *const *names, size_t name_count, int64_t now) {
     *rig = (struct rig){.dir = "/tmp/posterngate-http-XXXXXX"};
     (void)pthread_mutex_init(&rig->mutex, NULL);
     (void)pthread_cond_init(&rig->changed, NULL);
@@ -185,8 +187,8 @@ static inline void rig_start(struct rig *rig, struct http_server_config config, 
     assert_non_null(mkdtemp(rig->dir));
     (void)snprintf(rig->cert_file, sizeof rig->cert_file, "%s/cert", rig->dir);
     (void)snprintf(rig->key_file, sizeof rig->key_file, "%s/key", rig->dir);
-    if (tls) {
-        assert_ok(tls_make("Test CA", rig_names, COUNT_OF(rig_names), clock_now_s(), &rig->made));
+    if (name_count > 0) {
+        assert_ok(tls_make("Test CA", names, name_count, now, &rig->made));
         rig_write_tls(rig);
         config.tls_cert_file = rig->cert_file;
         config.tls_key_file = rig->key_file;
@@ -200,6 +202,10 @@ static inline void rig_start(struct rig *rig, struct http_server_config config, 
     assert_true(rig->calls_fd >= 0);
     assert_ok(watch_start(rig->loop, rig->calls_fd, true, false, rig_on_call, rig, &rig->calls));
     assert_int_equal(pthread_create(&rig->thread, NULL, rig_main, rig), 0);
+}
+
+static inline void rig_start(struct rig *rig, struct http_server_config config, bool tls) {
+    rig_start_as(rig, config, rig_names, tls ? COUNT_OF(rig_names) : 0, clock_now_s());
 }
 
 static inline void rig_do_stop(struct rig *rig) {

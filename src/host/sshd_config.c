@@ -1,0 +1,156 @@
+/* `postern-host sshd-config`: what a machine's sshd_config needs, printed for review. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "host/host.h"
+#include "host/sync_host.h"
+
+enum { CONFIG_TEXT_MAX = 4 * 1024 * 1024 };
+
+static err_t put_trust(const struct sshd_config *from, struct buf *out) {
+    const struct config *config = from->config;
+    TRY(buf_add_format(out,
+                       "# Who may log in: those with a certificate of the authority, not revoked,\n"
+                       "# whose account may be on this machine.\n"
+                       "TrustedUserCAKeys %s/" FILE_USER_CA "\n"
+                       "RevokedKeys %s/" FILE_KRL "\n"
+                       "AuthorizedPrincipalsFile none\n"
+                       "AuthorizedPrincipalsCommand %s principals --state %s %%u %%s %%i %%F %%f\n"
+                       "AuthorizedPrincipalsCommandUser %s\n",
+                       config->state_dir, config->state_dir, from->command, config->state_dir,
+                       config->command_user));
+    TRY(buf_add_str(out, "AuthorizedKeysFile none\n"));
+    if (!config->registered_keys) {
+        return buf_add_str(out, "AuthorizedKeysCommand none\n");
+    }
+    return buf_add_format(out,
+                          "AuthorizedKeysCommand %s keys --state %s %%u %%f\n"
+                          "AuthorizedKeysCommandUser %s\n",
+                          from->command, config->state_dir, config->command_user);
+}
+
+static err_t put_methods(const struct sshd_config *from, struct buf *out) {
+    TRY(buf_add_str(out, "\n# Keys are the only way in.\n"
+                         "PubkeyAuthentication yes\n"
+                         "PasswordAuthentication no\n"
+                         "KbdInteractiveAuthentication no\n"
+                         "HostbasedAuthentication no\n"
+                         "PermitEmptyPasswords no\n"));
+    /* By which the principals command tells the greeting what the account reaches. */
+    return buf_add_format(out, "PermitUserEnvironment %s\n",
+                          from->jump_host ? "POSTERN_CLUSTERS" : "no");
+}
+
+static err_t put_host_keys(const struct config *config, struct buf *out) {
+    TRY(buf_add_str(out, "\n# What this machine proves itself with.\n"));
+    for (size_t i = 0; i < config->host_key_count; i++) {
+        char *certificate CLEANUP(freep) = NULL;
+        const char *key = config->host_keys[i];
+        TRY(certificate_path(key, &certificate));
+        TRY(buf_add_format(out, "HostKey %.*s\nHostCertificate %s\n",
+                           (int)(strlen(key) - strlen(".pub")), key, certificate));
+    }
+    return OK;
+}
+
+static err_t put_destination(void *context, const char *name, uint16_t port) {
+    return strchr(name, ':') != NULL ? buf_add_format(context, " [%s]:%u", name, (unsigned)port)
+                                     : buf_add_format(context, " %s:%u", name, (unsigned)port);
+}
+
+/*
+ * The list is what the replica holds now, so it is printed anew when hosts come. It is the outer
+ * bound: the principals command further narrows it to what the account itself reaches (permitopen).
+ */
+static err_t put_jump(const struct sshd_config *from, struct buf *out) {
+    TRY(buf_add_format(out,
+                       "\n# A jump host: forwarding to the clusters, and nothing else.\n"
+                       "ExposeAuthInfo yes\n"
+                       "Match User *,!root\n"
+                       "    PermitTTY no\n"
+                       "    X11Forwarding no\n"
+                       "    AllowAgentForwarding no\n"
+                       "    AllowStreamLocalForwarding no\n"
+                       "    AllowTcpForwarding local\n"
+                       "    GatewayPorts no\n"
+                       "    PermitListen none\n"
+                       "    PermitTunnel no\n"
+                       "    PermitUserRC no\n"
+                       "    ForceCommand %s greet\n"
+                       "    PermitOpen",
+                       from->command));
+    size_t before = out->len;
+    TRY(replica_destination_list(from->replica, NULL, put_destination, out));
+    return buf_add_str(out, out->len > before ? "\n" : " none\n");
+}
+
+err_t sshd_config_print(const struct sshd_config *from, struct buf *out) {
+    TRY(buf_add_str(out, "# Printed by `postern-host sshd-config`. Check with `sshd -t` before a "
+                         "reload, and keep a\n# session open while you try it.\n\n"));
+    TRY(put_trust(from, out));
+    TRY(put_methods(from, out));
+    TRY(put_host_keys(from->config, out));
+    if (from->jump_host) {
+        TRY(put_jump(from, out));
+    }
+    if (from->keep_root_keys) {
+        TRY(buf_add_str(out, "\n# For emergencies: root's own keys stay valid.\n"
+                             "Match User root\n"
+                             "    AuthorizedKeysFile .ssh/authorized_keys\n"));
+    }
+    return OK;
+}
+
+static err_t print_for(const char *config_path, const char *state, struct sshd_config *from,
+                       struct fault *fault) {
+    struct config config CLEANUP(config_done) = {0};
+    struct replica *replica CLEANUP(replica_closep) = NULL;
+    struct buf out CLEANUP(buf_done) = BUF(CONFIG_TEXT_MAX);
+    char *path CLEANUP(freep) = NULL;
+    TRY(config_load(config_path, state, &config, fault));
+    TRY(path_join(config.state_dir, HOST_REPLICA_FILE, &path));
+    err_t err = replica_open_read(path, &replica);
+    if (failed(err)) {
+        return fault_set(fault, err.code, path, "%s", err_text(err));
+    }
+    from->config = &config;
+    from->replica = replica;
+    if (strpbrk(from->command, " \t\"\\%") != NULL ||
+        strpbrk(config.state_dir, " \t\"\\%") != NULL) {
+        return fault_set(fault, ERR_MALFORMED, "state",
+                         "sshd_config cannot hold a path with blanks, quotes or percent signs");
+    }
+    TRY(sshd_config_print(from, &out));
+    return fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0 ? OK
+                                                                                  : FAIL(ERR_IO);
+}
+
+int command_sshd_config(const char *self, int argc, char **argv) {
+    static const struct option known[] = {{"jump-host", no_argument, NULL, 'j'},
+                                          {"keep-root-keys", no_argument, NULL, 'r'},
+                                          {"config", required_argument, NULL, 'c'},
+                                          {"state", required_argument, NULL, 's'},
+                                          {0}};
+    struct sshd_config from = {.command = self};
+    const char *config = NULL;
+    const char *state = NULL;
+    bool usable = true;
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        config = option == 'c' ? optarg : config;
+        state = option == 's' ? optarg : state;
+        from.jump_host = from.jump_host || option == 'j';
+        from.keep_root_keys = from.keep_root_keys || option == 'r';
+        usable = usable && option != '?';
+    }
+    if (!usable || optind != argc) {
+        (void)fputs("usage: postern-host sshd-config [--jump-host] [--keep-root-keys]\n"
+                    "                                [--config FILE] [--state DIR]\n",
+                    stderr);
+        return HOST_EXIT_USAGE;
+    }
+    struct fault fault = {0};
+    err_t err = print_for(config, state, &from, &fault);
+    return failed(err) ? command_failed("print sshd's configuration", err, &fault) : HOST_EXIT_OK;
+}

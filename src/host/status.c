@@ -1,0 +1,144 @@
+/* `postern-host status`: for people, for monitoring (--json, exit status), never for the network.
+ */
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "host/host.h"
+#include "host/sync_host.h"
+
+struct status {
+    struct replica_info info;
+    struct replica_self self;
+    int64_t now;
+    int64_t renew_at;
+    int64_t ends_at; /* of the host certificate that ends first; 0: one is missing */
+    bool stale;
+    bool certificates_bad;
+    bool krl_missing;
+};
+
+static err_t gather(const struct config *config, struct status *out, struct fault *fault) {
+    struct replica *replica CLEANUP(replica_closep) = NULL;
+    char *path CLEANUP(freep) = NULL;
+    char *krl CLEANUP(freep) = NULL;
+    struct buf bytes CLEANUP(buf_done) = BUF(LIMIT_KRL_BYTES);
+    TRY(path_join(config->state_dir, HOST_REPLICA_FILE, &path));
+    TRY(path_join(config->state_dir, FILE_KRL, &krl));
+    err_t err = replica_open_read(path, &replica);
+    if (!failed(err)) {
+        err = replica_self_get(replica, &out->self);
+    }
+    if (!failed(err)) {
+        err = replica_info(replica, &out->info);
+    }
+    if (failed(err)) {
+        return fault_set(fault, err.code, path, "%s",
+                         err.code == ERR_NOT_FOUND ? "this machine is not enrolled; run: "
+                                                     "postern-host enrol"
+                                                   : err_text(err));
+    }
+    out->now = clock_now_s();
+    out->stale = out->info.synced_at == 0 || out->now - out->info.synced_at > out->self.max_age_s;
+    out->krl_missing = failed(file_read(krl, &bytes)) || bytes.len == 0;
+    certificates_due(config, &out->renew_at, &out->ends_at);
+    out->certificates_bad = out->ends_at <= out->now;
+    return OK;
+}
+
+static void print_text(const struct status *status) {
+    char when[TIME_CHARS] = "never";
+    char ago[DURATION_CHARS] = "never";
+    char limit[DURATION_CHARS];
+    if (status->info.synced_at != 0) {
+        time_print_local(status->info.synced_at, when);
+        duration_print_relative(status->info.synced_at, status->now, ago);
+    }
+    duration_print(status->self.max_age_s, limit);
+    (void)printf("host              %s\n", status->self.name);
+    (void)printf("last contact      %s (%s)%s\n", when, ago, status->stale ? "  TOO OLD" : "");
+    (void)printf("when too old      %s after %s\n",
+                 status->self.best_effort ? "goes on and warns" : "refuses everybody", limit);
+    (void)printf("revision          %llu\n", (unsigned long long)status->info.revision);
+    (void)printf("accounts          %zu\n", status->info.accounts);
+    (void)printf("revoked           %zu%s\n", status->info.revocations,
+                 status->krl_missing ? "  THE KRL CANNOT BE READ: sshd refuses everybody" : "");
+    if (status->ends_at == INT64_MAX) {
+        (void)printf("host certificates none with an end\n");
+    } else if (status->ends_at == 0) {
+        (void)printf("host certificates MISSING for a key\n");
+    } else {
+        time_print_local(status->ends_at, when);
+        duration_print_relative(status->ends_at, status->now, ago);
+        (void)printf("host certificates until %s (%s)%s\n", when, ago,
+                     status->certificates_bad ? "  EXPIRED" : "");
+    }
+}
+
+static json_t *json_time(int64_t when) {
+    char text[TIME_CHARS];
+    if (when == 0 || when == INT64_MAX) {
+        return json_null();
+    }
+    time_print_utc(when, text);
+    return json_string(text);
+}
+
+static int print_json(const struct status *status) {
+    char revision[24];
+    (void)snprintf(revision, sizeof revision, "%llu", (unsigned long long)status->info.revision);
+    json_t *root = json_pack(
+        "{s:s, s:s, s:o, s:I, s:b, s:b, s:I, s:I, s:I, s:b, s:o, s:o, s:b}", "host",
+        status->self.name, "revision", revision, "syncTime", json_time(status->info.synced_at),
+        "ageSeconds",
+        (json_int_t)(status->info.synced_at == 0 ? -1 : status->now - status->info.synced_at),
+        "stale", status->stale, "bestEffort", status->self.best_effort, "accounts",
+        (json_int_t)status->info.accounts, "krlEntries", (json_int_t)status->info.revocations,
+        "registeredKeys", (json_int_t)status->info.keys, "krlReadable", !status->krl_missing,
+        "certificateExpireTime", json_time(status->ends_at), "certificateRenewTime",
+        json_time(status->renew_at), "certificatesValid", !status->certificates_bad);
+    int failure = root == NULL ? -1 : json_dumpf(root, stdout, JSON_INDENT(2));
+    json_decref(root);
+    return failure != 0 || puts("") < 0 ? HOST_EXIT_INTERNAL : HOST_EXIT_OK;
+}
+
+int command_status(int argc, char **argv) {
+    static const struct option known[] = {{"json", no_argument, NULL, 'j'},
+                                          {"config", required_argument, NULL, 'c'},
+                                          {"state", required_argument, NULL, 's'},
+                                          {0}};
+    const char *config_path = NULL;
+    const char *state = NULL;
+    bool json = false;
+    bool usable = true;
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        config_path = option == 'c' ? optarg : config_path;
+        state = option == 's' ? optarg : state;
+        json = json || option == 'j';
+        usable = usable && option != '?';
+    }
+    if (!usable || optind != argc) {
+        (void)fputs("usage: postern-host status [--json] [--config FILE] [--state DIR]\n", stderr);
+        return HOST_EXIT_USAGE;
+    }
+    struct config config CLEANUP(config_done) = {0};
+    struct status status = {0};
+    struct fault fault = {0};
+    err_t err = config_load(config_path, state, &config, &fault);
+    if (!failed(err)) {
+        err = gather(&config, &status, &fault);
+    }
+    if (failed(err)) {
+        return command_failed("tell the status", err, &fault);
+    }
+    int result = HOST_EXIT_OK;
+    if (json) {
+        result = print_json(&status);
+    } else {
+        print_text(&status);
+    }
+    bool bad = status.stale || status.certificates_bad || status.krl_missing;
+    return result == HOST_EXIT_OK && bad ? HOST_EXIT_STALE : result;
+}

@@ -1,0 +1,215 @@
+/*
+ * `postern-host sync`: follows the authority's feed. One thread, one connection, one answer at a
+ * time; between answers it does what time asks for (renewal, pruning). A stop by signal at any
+ * moment loses nothing: see sync_apply.c.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "host/host.h"
+#include "host/sync_host.h"
+
+enum {
+    POLL_TIMEOUT_MS = (LIMIT_HTTP_LONG_POLL_S + 20) * 1000,
+    CHORES_INTERVAL_MS = 10 * 60 * 1000,
+    LOCK_WAIT_MS = 5000,
+};
+
+struct sync {
+    struct config config;
+    struct identity identity;
+    struct replica *replica;
+    struct http_client *client;
+    struct http_response response;
+    int lock;
+    unsigned failures;    /* in a row */
+    int64_t chores_at_ms; /* monotonic */
+    bool renewal_failed;  /* logged once, not at each attempt */
+};
+
+static void sync_done(struct sync *sync) {
+    http_response_done(&sync->response);
+    http_client_free(sync->client);
+    replica_close(sync->replica);
+    identity_done(&sync->identity);
+    config_done(&sync->config);
+    fd_closep(&sync->lock);
+}
+
+static err_t open_replica(struct sync *sync, struct fault *fault) {
+    char *path CLEANUP(freep) = NULL;
+    char *lock CLEANUP(freep) = NULL;
+    TRY(path_join(sync->config.state_dir, HOST_REPLICA_FILE, &path));
+    TRY(path_join(sync->config.state_dir, "sync.lock", &lock));
+    err_t err = file_lock(lock, LOCK_WAIT_MS, &sync->lock);
+    if (failed(err)) {
+        return fault_set(fault, err.code, lock, "another postern-host sync is at work");
+    }
+    err = replica_open_write(path, sync->config.command_group, &sync->replica);
+    return failed(err) ? fault_set(fault, err.code, path, "%s", err_text(err)) : OK;
+}
+
+static err_t sync_open(const char *config, const char *state, struct sync *sync,
+                       struct fault *fault) {
+    struct replica_self self = {0};
+    TRY(config_load(config, state, &sync->config, fault));
+    TRY(identity_load(sync->config.state_dir, &sync->identity, fault));
+    TRY(open_replica(sync, fault));
+    (void)snprintf(self.name, sizeof self.name, "%s", sync->identity.name);
+    self.best_effort = sync->config.best_effort;
+    self.max_age_s = sync->config.max_age_s;
+    TRY(replica_self_put(sync->replica, &self));
+    err_t err = sync_repair(sync->config.state_dir, sync->replica, clock_now_s());
+    if (failed(err)) {
+        return fault_set(fault, err.code, sync->config.state_dir, "cannot write sshd's files: %s",
+                         err_text(err));
+    }
+    return identity_client(&sync->identity, &sync->client, fault);
+}
+
+/* One answer of the feed, taken in whole. whole: a snapshot, at once, instead of waiting for news.
+ */
+static err_t poll_once(struct sync *sync, bool whole, struct fault *fault) {
+    char path[64];
+    uint64_t since = 0;
+    TRY(replica_revision(sync->replica, &since));
+    if (whole || since == 0) {
+        (void)snprintf(path, sizeof path, "/api/v1/feed");
+    } else {
+        (void)snprintf(path, sizeof path, "/api/v1/feed?since=%llu", (unsigned long long)since);
+    }
+    TRY(http_client_call(sync->client, HTTP_GET, path, span_of(NULL, 0), POLL_TIMEOUT_MS,
+                         &sync->response, fault));
+    if (sync->response.status != 200) {
+        return answer_problem(&sync->response, fault);
+    }
+    struct change_answer *answer CLEANUP(change_answer_freep) = NULL;
+    TRY(change_answer_decode(buf_span(&sync->response.body), &answer, fault));
+    err_t err = sync_apply(sync->config.state_dir, sync->replica, answer, clock_now_s());
+    if (failed(err)) {
+        return fault_set(fault, err.code, "", "cannot apply the answer: %s", err_text(err));
+    }
+    if (answer->snapshot || answer->count > 0) {
+        char revision[24];
+        char count[24];
+        (void)snprintf(revision, sizeof revision, "%llu", (unsigned long long)answer->revision);
+        (void)snprintf(count, sizeof count, "%zu", answer->count);
+        log_event(LOG_LEVEL_INFO, answer->snapshot ? "feed_snapshot" : "feed_changes", "revision",
+                  revision, "changes", count, NULL);
+    }
+    return OK;
+}
+
+static void renew_if_due(struct sync *sync) {
+    int64_t renew_at = 0;
+    int64_t ends_at = 0;
+    certificates_due(&sync->config, &renew_at, &ends_at);
+    if (sync->config.host_key_count == 0 || clock_now_s() < renew_at) {
+        return;
+    }
+    struct fault fault = {0};
+    err_t err = certificates_renew(&sync->config, sync->client, &fault);
+    if (!failed(err)) {
+        log_event(LOG_LEVEL_INFO, "host_certificates_renewed", NULL);
+    } else if (!sync->renewal_failed) {
+        log_error("host_certificates_not_renewed", err, "field", fault.field, "reason",
+                  fault.reason, NULL);
+    }
+    sync->renewal_failed = failed(err);
+}
+
+static void do_chores(struct sync *sync) {
+    int64_t now = clock_monotonic_ms();
+    if (now < sync->chores_at_ms) {
+        return;
+    }
+    sync->chores_at_ms = now + CHORES_INTERVAL_MS;
+    renew_if_due(sync);
+    err_t err = sync_repair(sync->config.state_dir, sync->replica, clock_now_s());
+    if (failed(err)) {
+        log_error("sshd_files_not_written", err, "state", sync->config.state_dir, NULL);
+    }
+}
+
+static void wait_after_failure(struct sync *sync) {
+    int delay_ms = sync_backoff_ms(sync->failures++, random_u64());
+    if (sync->response.retry_after_s > 0 && sync->response.retry_after_s * 1000 > delay_ms &&
+        sync->response.retry_after_s <= BACKOFF_MAX_MS / 1000) {
+        delay_ms = sync->response.retry_after_s * 1000;
+    }
+    struct timespec delay = {delay_ms / 1000, delay_ms % 1000 * 1000000L};
+    (void)nanosleep(&delay, NULL);
+}
+
+static _Noreturn void follow(struct sync *sync) {
+    notify("READY=1\nSTATUS=following the authority");
+    for (;;) {
+        struct fault fault = {0};
+        err_t err = poll_once(sync, false, &fault);
+        if (!failed(err)) {
+            if (sync->failures > 0) {
+                log_event(LOG_LEVEL_INFO, "authority_back", "url", sync->identity.url, NULL);
+            }
+            sync->failures = 0;
+            do_chores(sync);
+            continue;
+        }
+        /* The first failure and then every eighth: an authority that is away is no news. */
+        if (sync->failures % 8 == 0) {
+            log_error("feed_failed", err, "url", sync->identity.url, "field", fault.field, "reason",
+                      fault.reason, NULL);
+        }
+        wait_after_failure(sync);
+    }
+}
+
+static const char sync_usage[] =
+    "usage: postern-host sync [--once] [--config FILE] [--state DIR]\n";
+
+int command_sync(int argc, char **argv) {
+    static const struct option known[] = {{"once", no_argument, NULL, '1'},
+                                          {"config", required_argument, NULL, 'c'},
+                                          {"state", required_argument, NULL, 's'},
+                                          {0}};
+    const char *config = NULL;
+    const char *state = NULL;
+    bool once = false;
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        if (option == '1') {
+            once = true;
+        } else if (option == 'c') {
+            config = optarg;
+        } else if (option == 's') {
+            state = optarg;
+        } else {
+            (void)fputs(sync_usage, stderr);
+            return HOST_EXIT_USAGE;
+        }
+    }
+    if (optind != argc) {
+        (void)fputs(sync_usage, stderr);
+        return HOST_EXIT_USAGE;
+    }
+    struct sync sync CLEANUP(sync_done) = {.lock = -1};
+    struct fault fault = {0};
+    http_response_init(&sync.response);
+    err_t err = sync_open(config, state, &sync, &fault);
+    if (!failed(err) && !once) {
+        follow(&sync);
+    }
+    if (!failed(err)) {
+        err = poll_once(&sync, true, &fault);
+    }
+    if (failed(err)) {
+        return command_failed("sync", err, &fault);
+    }
+    renew_if_due(&sync);
+    return HOST_EXIT_OK;
+}

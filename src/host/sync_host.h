@@ -1,0 +1,135 @@
+/* What the commands of postern-host-sync share: configuration, identity, and the files that sshd
+ * reads. */
+#ifndef POSTERN_HOST_SYNC_HOST_H
+#define POSTERN_HOST_SYNC_HOST_H
+
+#include <sys/types.h>
+
+#include "base/secret.h"
+#include "feed/replica.h"
+#include "net/http_client.h"
+
+/* --- config.c: /etc/posterngate/host.yaml; every member has a default --- */
+
+#define CONFIG_FILE "/etc/posterngate/host.yaml"
+enum { CONFIG_HOST_KEYS_MAX = 8 };
+
+struct config {
+    char *state_dir;
+    char *command_user; /* AuthorizedPrincipalsCommandUser; its group may read the replica */
+    gid_t command_group;
+    char *host_keys[CONFIG_HOST_KEYS_MAX]; /* the public halves: "/etc/ssh/ssh_host_….pub" */
+    size_t host_key_count;
+    bool best_effort;
+    int64_t max_age_s;
+    bool registered_keys;
+};
+/*
+ * path NULL: CONFIG_FILE when it exists, else the defaults. state_dir NULL: as configured. The
+ * fault names the file and the field. Host keys that nobody listed are those that sshd makes by
+ * default and that exist.
+ */
+err_t config_load(const char *path, const char *state_dir, struct config *out, struct fault *fault);
+void config_done(struct config *config);
+
+/* --- identity.c: who this host is to the authority, in STATE/host.json, mode 0600 --- */
+
+struct identity {
+    char *url;
+    char *name;
+    char *ca_pem; /* NULL: the system's trust store */
+    secret_t token;
+};
+err_t identity_load(const char *state_dir, struct identity *out, struct fault *fault);
+err_t identity_save(const char *state_dir, const struct identity *identity);
+void identity_done(struct identity *identity);
+/* A client that presents the host's token. */
+err_t identity_client(const struct identity *identity, struct http_client **out,
+                      struct fault *fault);
+
+/* --- sshd_files.c: what sshd reads, always replaced whole --- */
+
+#define FILE_KRL     "revoked.krl"
+#define FILE_USER_CA "user_ca.pub"
+#define FILE_HOST_CA "host_ca.pub"
+
+/* The state directory: root's, entered by the command user's group. */
+err_t sshd_files_make_dir(const struct config *config);
+/* The KRL of what the replica says is revoked; its version is the revision. Durable before the
+ * rename, so that sshd reads a whole one or the one before. */
+err_t sshd_files_write_krl(const char *state_dir, struct replica *replica, uint64_t revision,
+                           int64_t now);
+/* The trusted CA keys of both uses. ERR_CONFLICT, and nothing written, without one for users: a
+ * file without a key locks everybody out, and no authority is without one. */
+err_t sshd_files_write_cas(const char *state_dir, struct replica *replica);
+/* Lines of public keys into FILE_USER_CA or FILE_HOST_CA. */
+err_t sshd_files_write_lines(const char *state_dir, const char *file, span_t lines);
+
+/* --- certificates.c: this machine's host certificates, beside their keys --- */
+
+/* "KEY.pub" → "KEY-cert.pub"; the caller frees *out. ERR_MALFORMED without the suffix. */
+err_t certificate_path(const char *key_path, char **out);
+/* The host keys' lines as a JSON array of strings, in the order of the configuration; the fault
+ * names the file. */
+struct json_t;
+err_t certificates_keys_json(const struct config *config, struct json_t **out, struct fault *fault);
+/*
+ * Takes the authority's certificates (a JSON array of lines): each must be a host certificate for
+ * one of the configured keys, and is written beside it. One that is not, is refused and none is
+ * written.
+ */
+err_t certificates_install(const struct config *config, const struct json_t *lines,
+                           struct fault *fault);
+/*
+ * The earliest moment at which a certificate should be renewed, two thirds into its lifetime, and
+ * the earliest end; a key without a (readable) certificate gives 0 for both. Without keys:
+ * INT64_MAX.
+ */
+void certificates_due(const struct config *config, int64_t *renew_at, int64_t *ends_at);
+/* Asks for new ones and installs them. */
+err_t certificates_renew(const struct config *config, struct http_client *client,
+                         struct fault *fault);
+
+/* --- answers of the authority --- */
+
+/* The problem document's code and message, into a fault; and the error that its status means. */
+err_t answer_problem(const struct http_response *response, struct fault *fault);
+
+/* --- sync_apply.c --- */
+
+/* What one answer of the feed does to this host: CA files, KRL, replica, in this order. */
+err_t sync_apply(const char *state_dir, struct replica *replica, const struct change_answer *answer,
+                 int64_t now);
+/* Brings the files in line with the replica, after a start or an interruption. */
+err_t sync_repair(const char *state_dir, struct replica *replica, int64_t now);
+
+/* How long to wait after so many failures in a row: exponential to BACKOFF_MAX_MS, and jittered
+ * over its upper half, so that a thousand hosts do not come back at once. random is any number. */
+enum { BACKOFF_MIN_MS = 250, BACKOFF_MAX_MS = 30000 };
+int sync_backoff_ms(unsigned failures, uint64_t random);
+
+/* --- commands: argv[0] is the command; self is the path of postern-host --- */
+
+int command_enrol(int argc, char **argv);
+int command_sync(int argc, char **argv);
+int command_status(int argc, char **argv);
+int command_sshd_config(const char *self, int argc, char **argv);
+int command_greet(void);
+
+/* Says why on standard error and gives the exit status that fits. */
+int command_failed(const char *what, err_t err, const struct fault *fault);
+
+/* sshd_config.c: the text itself. destinations is what PermitOpen lists; jump hosts only. */
+struct sshd_config {
+    const struct config *config;
+    const char *command; /* absolute path of postern-host */
+    bool jump_host;
+    bool keep_root_keys; /* root's own authorized_keys stay valid, for emergencies */
+    struct replica *replica;
+};
+err_t sshd_config_print(const struct sshd_config *from, struct buf *out);
+
+/* notify.c: systemd's protocol (sd_notify(3)); does nothing outside of it. */
+void notify(const char *state);
+
+#endif

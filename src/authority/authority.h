@@ -36,9 +36,9 @@ struct authority {
     struct feed *feed;               /* feed.c's: feed_new() */
     struct login_guard *login_guard; /* login.c's: login_guard_new(); throttles of logins */
     err_t batch_err;                 /* store: why the batch cannot be committed */
-    bool batch_open;                 /* store */
-    bool batch_published;            /* store; whether after() has to wake the feeds */
+    struct call *batch_calls;        /* store: the batch at work */
     struct call *free_calls;         /* loop */
+    size_t open_calls;               /* loop */
     size_t free_call_count;          /* loop */
     bool stopping;                   /* loop: no new calls */
     uint64_t next_request;           /* loop */

@@ -67,7 +67,12 @@ struct caller {
     char host_name[LIMIT_HOST_NAME_CHARS + 1];
 };
 
-enum { CALL_REQUEST_ID_CHARS = 24, CALL_PATH_PARAMETERS_COUNT = 3, CALL_OWN_BYTES = 4096 };
+enum {
+    CALL_REQUEST_ID_CHARS = 24,
+    CALL_PATH_PARAMETERS_COUNT = 3,
+    CALL_OWN_BYTES = 4096,
+    CALL_MEMBERS_COUNT = 16
+};
 
 struct problem {
     unsigned status; /* 0: none */
@@ -101,17 +106,21 @@ struct call {
     size_t path_name_chars[CALL_PATH_PARAMETERS_COUNT];
     const char *path_values[CALL_PATH_PARAMETERS_COUNT];
     size_t path_count;
-    size_t members_read;
+    const char *members[CALL_MEMBERS_COUNT]; /* of the body, that were read */
+    size_t member_count;
+    size_t route_index;
+    struct call *batch_next;
     char bearer_hash[HASH_CHARS]; /* "" when there is no well-formed bearer */
-    bool authenticated;           /* the bearer was resolved in an earlier run() of this call */
     bool keep_writes;
     bool published;
-    bool audited; /* call_audit() was called */
+    bool unrecorded; /* no audit row: the flood would fill the disk */
+    bool audited;    /* call_audit() was called */
     struct audit audit;
     void (*next_work)(struct call *call);
     void (*next_run)(struct call *call);
     void (*release)(void *own);
     bool own_used;
+    bool wrote_audit; /* not a plain read */
     int64_t started_us;
     struct cert **certs;
     size_t cert_count, cert_pending;
@@ -139,6 +148,10 @@ void *call_own(struct call *call, size_t size, void (*release)(void *own));
 enum call_presence { CALL_OPTIONAL, CALL_REQUIRED };
 err_t call_read_string(struct call *call, const char *field, enum call_presence presence,
                        size_t chars_max, const char **out);
+/* The same, but line breaks and other control characters are let through: for what has a parser of
+ * its own. */
+err_t call_read_text(struct call *call, const char *field, enum call_presence presence,
+                     size_t chars_max, span_t *out);
 err_t call_read_int(struct call *call, const char *field, enum call_presence presence, int64_t min,
                     int64_t max, int64_t *out);
 /* *out keeps its value when absent; *given (may be NULL) tells. */

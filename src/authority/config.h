@@ -2,6 +2,8 @@
  * posternd.yaml: read, judged as a whole, and turned into values that the rest of the program uses
  * as they are. Relative paths in the file are relative to the file's folder; here they are
  * complete.
+ *
+ * libyaml and not libcyaml reads it, as the latter stops at the first error.
  */
 #ifndef POSTERN_AUTHORITY_CONFIG_H
 #define POSTERN_AUTHORITY_CONFIG_H
@@ -9,6 +11,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "model/policy.h"
+
+enum { CONFIG_SETTINGS_COUNT = 32 };
 
 struct config {
     char *path;             /* of the file itself */
@@ -27,6 +31,7 @@ struct config {
     int64_t session_lifetime_s;
     enum log_level log_level;
     uint16_t replica;
+    unsigned lines[CONFIG_SETTINGS_COUNT]; /* config.c's: where each setting stands; 0: nowhere */
 };
 
 /* One complaint about the file: `where` is "posternd.yaml:12". */
@@ -35,15 +40,28 @@ struct config_complaint {
     const char *field;
     const char *reason; /* what is wrong, and what to do */
 };
+typedef void config_complain(void *context, const struct config_complaint *complaint);
 
 /*
  * Reads and judges. Every error is told to complain(), not just the first; ERR_MALFORMED when there
  * was one, and ERR_NOT_FOUND etc. when the file itself cannot be read (told as well).
  */
-err_t config_load(const char *path,
-                  void (*complain)(void *context, const struct config_complaint *complaint),
-                  void *context, struct config **out);
+err_t config_load(const char *path, config_complain *complain, void *context, struct config **out);
 void config_free(struct config *config);
 void config_freep(struct config **config);
+
+/*
+ * Looks at the files that the configuration names: whether they are there, can be read, are what
+ * they should be, and are kept from other users. ERR_REFUSED when there was a complaint.
+ */
+enum config_keys {
+    CONFIG_WITHOUT_KEYS, /* the CA keys are the signer's to judge: posternd never reads them */
+    CONFIG_WITH_KEYS,
+};
+err_t config_check_files(const struct config *config, enum config_keys keys,
+                         config_complain *complain, void *context);
+
+/* "posternd.yaml:12" of a setting ("tls.key"), or of the file where it was not set. */
+void config_where(const struct config *config, const char *setting, char *out, size_t size);
 
 #endif

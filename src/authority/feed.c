@@ -111,9 +111,18 @@ static err_t build(struct feed *feed, struct kept_answer *answer) {
     return err;
 }
 
+/* Whether this very transaction, which may yet be rolled back, has published something. */
+static bool batch_published(const struct authority *authority) {
+    const struct call *call = authority->batch_calls;
+    while (call != NULL && !call->published) {
+        call = call->batch_next;
+    }
+    return call != NULL;
+}
+
 /*
- * Appends the answer. What this very batch has published may yet be rolled back, and its revision
- * given to something else: such an answer is not kept. (Those who wait are woken after the commit.)
+ * Appends the answer. One from an uncommitted revision is not kept: the revision could be given to
+ * something else. (Those who wait are woken after the commit.)
  */
 static err_t get_answer(struct feed *feed, const struct kept_answer *wanted, struct buf *out) {
     struct kept_answer *kept = find_kept(feed, wanted);
@@ -128,17 +137,10 @@ static err_t get_answer(struct feed *feed, const struct kept_answer *wanted, str
     kept->built_at = wanted->built_at;
     TRY(build(feed, kept));
     err_t err = buf_add(out, buf_span(&kept->text));
-    if (feed->authority->batch_published) {
+    if (batch_published(feed->authority)) {
         buf_done(&kept->text);
     }
     return err;
-}
-
-/* Keeps what those who were away for a while may still ask for. */
-static err_t prune(struct store *store, uint64_t newest, uint64_t oldest) {
-    return newest - oldest >= 2ULL * LIMIT_FEED_EVENTS_COUNT
-               ? store_event_prune(store, newest - LIMIT_FEED_EVENTS_COUNT)
-               : OK;
 }
 
 static bool note_seen(struct call *call) {
@@ -172,7 +174,6 @@ static void look(struct call *call) {
         .snapshot = snapshot, .since = own->since, .revision = newest, .built_at = call->now};
     buf_clear(&call->text);
     err_t err = get_answer(feed, &wanted, &call->text);
-    err = failed(err) ? err : prune(store, newest, oldest);
     if (call_ok(call, err, "the feed")) {
         call_answer_text(call, 200, "application/json");
     }

@@ -9,6 +9,7 @@ extern const struct route *const route_tables[];
 
 struct route_match {
     const struct route *route; /* NULL when none has this path and method */
+    size_t index;              /* of the route among all, for counting */
     bool path_known;           /* a route has the path with another method */
     size_t count;
     const char *names[CALL_PATH_PARAMETERS_COUNT]; /* point into route->path */

@@ -14,7 +14,7 @@ enum limits {
     LIMIT_KEY_COMMENT_CHARS = 1024,
     LIMIT_KEY_FILE_BYTES = 64 * 1024,           /* a private key file */
     LIMIT_KDF_ROUNDS = 4096,                    /* bcrypt rounds we are willing to run */
-    LIMIT_PBKDF2_ITERATIONS = 10 * 1000 * 1000, /* the same for PKCS#8 */
+    LIMIT_PBKDF2_ITERATIONS = 4 * 1000 * 1000, /* the same for PKCS#8 */
     LIMIT_RSA_BITS_MIN = 2048, /* what can be represented; policy may ask for more */
     LIMIT_RSA_BITS_MAX = 16384,
     LIMIT_CERT_BLOB_BYTES = 32 * 1024,
@@ -80,5 +80,9 @@ enum limits {
 
 /* Longest duration anything may be asked for: 366 days. */
 #define LIMIT_DURATION_S (366LL * 24 * 3600)
+
+/* Lifetimes that the signer signs, whatever the policy says; an hour covers the backdating. */
+#define LIMIT_SIGNER_USER_S (31LL * 24 * 3600 + 3600)
+#define LIMIT_SIGNER_HOST_S (LIMIT_DURATION_S + 3600)
 
 #endif

@@ -1,0 +1,43 @@
+#include "authority/batch.h"
+
+#include "authority/authority.h"
+#include "authority/bearer.h"
+#include "authority/metrics.h"
+#include "authority/plumbing.h"
+#include "base/log.h"
+
+void batch_before(void *context) {
+    struct authority *authority = context;
+    authority->batch_calls = NULL;
+    authority->batch_err = store_begin(authority->store);
+}
+
+/* The calls of the lost batch; each is as good as never run. */
+static void lose_batch(struct authority *authority, err_t err) {
+    log_error("batch_lost", err, NULL);
+    store_rollback(authority->store);
+    bearer_cache_forget(authority->bearers); /* it may have seen what is now undone */
+    for (struct call *call = authority->batch_calls; call != NULL; call = call->batch_next) {
+        authority->batch_err = store_begin(authority->store);
+        if (failed(authority->batch_err) || !call_run_alone(call) || failed(authority->batch_err)) {
+            call_lost(call, err);
+        }
+        store_rollback(authority->store);
+    }
+}
+
+void batch_after(void *context) {
+    struct authority *authority = context;
+    size_t count = 0;
+    for (const struct call *call = authority->batch_calls; call != NULL; call = call->batch_next) {
+        count++;
+    }
+    err_t err = authority->batch_err;
+    if (!failed(err)) {
+        err = store_commit(authority->store);
+    }
+    metrics_count_batch(authority->metrics, count, !failed(err));
+    if (failed(err)) {
+        lose_batch(authority, err);
+    }
+}

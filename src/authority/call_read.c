@@ -1,0 +1,359 @@
+/* Taking requests apart: the body's members and the query's parameters. */
+#include "authority/call.h"
+
+#include <strings.h>
+
+#include "authority/plumbing.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+/* jansson's own bound is 2048. Counts brackets outside of strings. */
+static bool too_deep(span_t text) {
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t byte = text.data[i];
+        if (in_string) {
+            if (byte == '\\') {
+                i++;
+            } else if (byte == '"') {
+                in_string = false;
+            }
+        } else if (byte == '"') {
+            in_string = true;
+        } else if (byte == '{' || byte == '[') {
+            if (++depth > LIMIT_JSON_DEPTH) {
+                return true;
+            }
+        } else if ((byte == '}' || byte == ']') && depth > 0) {
+            depth--;
+        }
+    }
+    return false;
+}
+
+/* "application/json", with or without parameters. */
+static bool is_json(const char *content_type) {
+    static const char json[] = "application/json";
+    if (content_type == NULL || strncasecmp(content_type, json, sizeof json - 1) != 0) {
+        return false;
+    }
+    char next = content_type[sizeof json - 1];
+    return next == '\0' || next == ';' || next == ' ' || next == '\t';
+}
+
+bool call_parse_body(struct call *call) {
+    span_t text = http_request_body(call->request);
+    if (text.len == 0) {
+        return true;
+    }
+    if (!is_json(http_request_header(call->request, "content-type"))) {
+        call_problem(call, 415, "wrong_content_type", NULL,
+                     "the body must be sent as Content-Type: application/json");
+        return false;
+    }
+    if (too_deep(text)) {
+        call_problem(call, 400, "bad_json", NULL, "the JSON is nested more than %d levels deep",
+                     LIMIT_JSON_DEPTH);
+        return false;
+    }
+    json_error_t error;
+    json_t *body = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
+    if (body == NULL) {
+        /* jansson's text may quote the input, which may be a secret. */
+        bool doubled = json_error_code(&error) == json_error_duplicate_key;
+        call_problem(call, 400, "bad_json", NULL, "line %d, column %d: %s", error.line,
+                     error.column,
+                     doubled ? "a member is given twice" : "this is not well-formed JSON");
+        return false;
+    }
+    if (!json_is_object(body)) {
+        json_decref(body);
+        call_problem(call, 400, "bad_json", NULL, "the body must be a JSON object: {…}");
+        return false;
+    }
+    call->body = body;
+    return true;
+}
+
+void call_refuse_unread(struct call *call) {
+    if (call->body == NULL || json_object_size(call->body) == call->member_count) {
+        return;
+    }
+    const char *name;
+    json_t *value;
+    json_object_foreach(call->body, name, value) {
+        bool known = false;
+        for (size_t i = 0; i < call->member_count; i++) {
+            known |= strcmp(call->members[i], name) == 0;
+        }
+        if (!known) {
+            char shown[80];
+            size_t len = strlen(name);
+            memcpy(shown, name, len < sizeof shown ? len + 1 : sizeof shown);
+            shown[sizeof shown - 1] = '\0';
+            bool printable = text_is_printable(span_str(shown));
+            call_problem(call, 400, "unknown_field", printable ? shown : NULL,
+                         "there is no field %s here; check its spelling",
+                         printable ? shown : "of that name");
+            return;
+        }
+    }
+}
+
+/* NULL and OK for one that is absent though it may be. */
+static err_t take_member(struct call *call, const char *field, enum call_presence presence,
+                         const json_t **out) {
+    const json_t *value = json_object_get(call->body, field);
+    if (value != NULL) {
+        INVARIANT(call->member_count < CALL_MEMBERS_COUNT);
+        call->members[call->member_count++] = field;
+    }
+    if (value == NULL || json_is_null(value)) {
+        if (presence == CALL_REQUIRED) {
+            call_problem(call, 400, "missing_field", field, "the field %s is missing", field);
+            return FAIL(ERR_MALFORMED);
+        }
+        value = NULL;
+    }
+    *out = value;
+    return OK;
+}
+
+static err_t wrong_type(struct call *call, const char *field, const char *expected) {
+    call_problem(call, 400, "wrong_type", field, "%s must be %s", field, expected);
+    return FAIL(ERR_MALFORMED);
+}
+
+static err_t check_chars(struct call *call, const char *field, size_t chars, size_t chars_max) {
+    if (chars > chars_max) {
+        call_problem(call, 400, "too_long", field, "%s is longer than %zu bytes", field, chars_max);
+        return FAIL(ERR_TOO_LONG);
+    }
+    return OK;
+}
+
+err_t call_read_text(struct call *call, const char *field, enum call_presence presence,
+                     size_t chars_max, span_t *out) {
+    const json_t *value;
+    TRY(take_member(call, field, presence, &value));
+    if (value == NULL) {
+        return OK;
+    }
+    if (!json_is_string(value)) {
+        return wrong_type(call, field, "a text in double quotes");
+    }
+    TRY(check_chars(call, field, json_string_length(value), chars_max));
+    *out = span_of(json_string_value(value), json_string_length(value));
+    return OK;
+}
+
+err_t call_read_string(struct call *call, const char *field, enum call_presence presence,
+                       size_t chars_max, const char **out) {
+    span_t text = {NULL, 0};
+    TRY(call_read_text(call, field, presence, chars_max, &text));
+    if (text.data == NULL) {
+        return OK;
+    }
+    if (!text_is_utf8(text)) {
+        call_problem(call, 400, "malformed", field, "%s has a control character in it", field);
+        return FAIL(ERR_MALFORMED);
+    }
+    *out = (const char *)text.data; /* jansson ends it with NUL and refuses \u0000 inside */
+    return OK;
+}
+
+err_t call_read_int(struct call *call, const char *field, enum call_presence presence, int64_t min,
+                    int64_t max, int64_t *out) {
+    const json_t *value;
+    TRY(take_member(call, field, presence, &value));
+    if (value == NULL) {
+        return OK;
+    }
+    if (!json_is_integer(value)) {
+        return wrong_type(call, field, "a whole number");
+    }
+    int64_t number = json_integer_value(value);
+    if (number < min || number > max) {
+        call_problem(call, 400, "out_of_range", field, "%s must be from %lld to %lld", field,
+                     (long long)min, (long long)max);
+        return FAIL(ERR_RANGE);
+    }
+    *out = number;
+    return OK;
+}
+
+err_t call_read_bool(struct call *call, const char *field, enum call_presence presence, bool *out,
+                     bool *given) {
+    const json_t *value;
+    TRY(take_member(call, field, presence, &value));
+    if (given != NULL) {
+        *given = value != NULL;
+    }
+    if (value == NULL) {
+        return OK;
+    }
+    if (!json_is_boolean(value)) {
+        return wrong_type(call, field, "true or false");
+    }
+    *out = json_is_true(value);
+    return OK;
+}
+
+err_t call_read_strings(struct call *call, const char *field, enum call_presence presence,
+                        size_t count_max, size_t chars_max, const json_t **out) {
+    const json_t *value;
+    TRY(take_member(call, field, presence, &value));
+    if (value == NULL) {
+        return OK;
+    }
+    if (!json_is_array(value)) {
+        return wrong_type(call, field, "an array of texts: [\"…\"]");
+    }
+    if (json_array_size(value) > count_max) {
+        call_problem(call, 400, "too_long", field, "%s has more than %zu items", field, count_max);
+        return FAIL(ERR_TOO_LONG);
+    }
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const json_t *item = json_array_get(value, i);
+        if (!json_is_string(item)) {
+            return wrong_type(call, field, "an array of texts: [\"…\"]");
+        }
+        TRY(check_chars(call, field, json_string_length(item), chars_max));
+    }
+    *out = value;
+    return OK;
+}
+
+err_t call_read_duration(struct call *call, const char *field, enum call_presence presence,
+                         int64_t *out) {
+    const char *text = NULL;
+    TRY(call_read_string(call, field, presence, DURATION_CHARS, &text));
+    if (text == NULL) {
+        return OK;
+    }
+    err_t err = duration_parse(span_str(text), out);
+    if (failed(err)) {
+        call_problem(call, 422, "bad_duration", field,
+                     "%s is not a duration; write a number and a unit: 1d, 12h, 30min, 1min",
+                     field);
+    }
+    return err;
+}
+
+err_t call_read_subnets(struct call *call, const char *field, enum call_presence presence,
+                        struct subnet_list *out) {
+    const json_t *array = NULL;
+    TRY(call_read_strings(call, field, presence, LIMIT_SUBNETS_COUNT, INET_CHARS, &array));
+    if (array == NULL) {
+        return OK;
+    }
+    struct subnet_list list = {.count = 0};
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const char *text = json_string_value(json_array_get(array, i));
+        err_t err = inet_subnet_parse(span_str(text), &list.subnets[list.count]);
+        if (failed(err)) {
+            call_problem(call, 422, "bad_subnet", field,
+                         "%s: item %zu is %s; write an address or a subnet: 192.0.2.7, "
+                         "192.0.2.0/24, 2001:db8::/32",
+                         field, i + 1,
+                         err.code == ERR_RANGE ? "a subnet with bits set beyond its prefix"
+                                               : "not a subnet");
+            return err;
+        }
+        list.count++;
+    }
+    *out = list;
+    return OK;
+}
+
+err_t call_read_u64(struct call *call, const char *field, enum call_presence presence,
+                    uint64_t *out) {
+    const json_t *value;
+    TRY(take_member(call, field, presence, &value));
+    if (value == NULL) {
+        return OK;
+    }
+    if (!json_is_string(value)) {
+        return wrong_type(call, field, "a number in double quotes, as it does not fit a double");
+    }
+    err_t err = u64_parse(span_of(json_string_value(value), json_string_length(value)), out);
+    if (failed(err)) {
+        call_problem(call, 400, "malformed", field, "%s is not a decimal number of 64 bits", field);
+    }
+    return err;
+}
+
+err_t call_query_string(struct call *call, const char *name, size_t chars_max, const char **out) {
+    const char *text = http_request_query(call->request, name);
+    if (text == NULL) {
+        return OK;
+    }
+    TRY(check_chars(call, name, strlen(text), chars_max));
+    if (!text_is_utf8(span_str(text))) {
+        call_problem(call, 400, "malformed", name, "%s has a control character in it", name);
+        return FAIL(ERR_MALFORMED);
+    }
+    *out = text;
+    return OK;
+}
+
+err_t call_query_bool(struct call *call, const char *name, bool *out) {
+    const char *text = http_request_query(call->request, name);
+    if (text == NULL) {
+        return OK;
+    }
+    if (strcmp(text, "true") == 0 || strcmp(text, "1") == 0) {
+        *out = true;
+    } else if (strcmp(text, "false") == 0 || strcmp(text, "0") == 0) {
+        *out = false;
+    } else {
+        return wrong_type(call, name, "true or false");
+    }
+    return OK;
+}
+
+err_t call_query_u64(struct call *call, const char *name, uint64_t max, uint64_t *out) {
+    const char *text = http_request_query(call->request, name);
+    if (text == NULL) {
+        return OK;
+    }
+    uint64_t value;
+    if (failed(u64_parse(span_str(text), &value)) || value > max) {
+        call_problem(call, 400, "malformed", name, "%s must be a decimal number up to %llu", name,
+                     (unsigned long long)max);
+        return FAIL(ERR_MALFORMED);
+    }
+    *out = value;
+    return OK;
+}
+
+err_t call_query_limit(struct call *call, size_t *out) {
+    uint64_t limit = LIMIT_LIST_ROWS_COUNT;
+    TRY(call_query_u64(call, "limit", LIMIT_LIST_ROWS_COUNT, &limit));
+    if (limit == 0) {
+        call_problem(call, 400, "malformed", "limit", "limit must be at least 1");
+        return FAIL(ERR_RANGE);
+    }
+    *out = (size_t)limit;
+    return OK;
+}
+
+json_t *call_json_time(int64_t when) {
+    char text[TIME_CHARS];
+    time_print_utc(when, text);
+    return json_string(text);
+}
+
+json_t *call_json_u64(uint64_t value) {
+    char text[24];
+    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    return json_string(text);
+}
+
+void call_json_set_text(json_t *object, const char *name, const char *text) {
+    if (text != NULL && text[0] != '\0') {
+        /* Out of memory leaves the member out; the reader takes it for absent. */
+        (void)json_object_set_new(object, name, json_string(text));
+    }
+}

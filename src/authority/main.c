@@ -1,0 +1,81 @@
+/* posternd: the authority. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "authority/config.h"
+#include "authority/init.h"
+#include "authority/serve.h"
+#include "authority/signer.h"
+
+#define CONFIG_DEFAULT "/etc/posterngate/posternd.yaml"
+
+static const char usage[] =
+    "usage: posternd COMMAND\n"
+    "\n"
+    "  init DIR [OPTIONS]     make a new authority: configuration, keys, store, administrator\n"
+    "  check [-c FILE]        judge the configuration and the files that it names\n"
+    "  serve [-c FILE]        run the authority\n"
+    "  --version\n"
+    "\n"
+    "FILE is " CONFIG_DEFAULT " unless told otherwise.\n";
+
+static void print_complaint(void *context, const struct config_complaint *complaint) {
+    (void)context;
+    fprintf(stderr, "%s: %s: %s\n", complaint->where, complaint->field, complaint->reason);
+}
+
+static int check_main(const char *path) {
+    struct config *config CLEANUP(config_freep) = NULL;
+    if (failed(config_load(path, print_complaint, NULL, &config))) {
+        return 2;
+    }
+    if (failed(config_check_files(config, CONFIG_WITH_KEYS, print_complaint, NULL))) {
+        return 2;
+    }
+    printf("%s: good\n", path);
+    return 0;
+}
+
+/* Of "-c FILE"; NULL after a complaint. */
+static const char *config_option(int argc, char **argv) {
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {NULL, 0, NULL, 0}};
+    const char *path = CONFIG_DEFAULT;
+    for (int option; (option = getopt_long(argc, argv, "c:", options, NULL)) != -1;) {
+        if (option != 'c') {
+            fputs(usage, stderr);
+            return NULL;
+        }
+        path = optarg;
+    }
+    if (optind != argc) {
+        fputs(usage, stderr);
+        return NULL;
+    }
+    return path;
+}
+
+int main(int argc, char **argv) {
+    const char *command = argc > 1 ? argv[1] : "";
+    if (strcmp(command, "signer") == 0 && argc == 3) {
+        return signer_main(argv[2]); /* serve starts it; it is of no use by hand */
+    }
+    if (strcmp(command, "init") == 0) {
+        return init_main(argc - 1, argv + 1);
+    }
+    if (strcmp(command, "serve") == 0 || strcmp(command, "check") == 0) {
+        const char *path = config_option(argc - 1, argv + 1);
+        if (path == NULL) {
+            return 2;
+        }
+        return command[0] == 's' ? serve_main(path) : check_main(path);
+    }
+    if (strcmp(command, "--version") == 0) {
+        puts("posternd " POSTERN_VERSION);
+        return 0;
+    }
+    bool asked = strcmp(command, "help") == 0 || strcmp(command, "--help") == 0;
+    fputs(usage, asked ? stdout : stderr);
+    return asked ? 0 : 2;
+}

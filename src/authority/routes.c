@@ -1,0 +1,77 @@
+#include "authority/routes.h"
+
+#include <string.h>
+
+#include "authority/authority.h"
+
+/* The busiest first. */
+const struct route *const route_tables[] = {
+    sign_routes,    feed_routes,    list_routes,       revoke_routes,
+    login_routes,   site_routes,    host_call_routes,  account_routes,
+    project_routes, cluster_routes, host_admin_routes, service_account_routes,
+    audit_routes,   health_routes,  metrics_routes,    NULL,
+};
+
+/* Compares template and path segment by segment; fills the parameters. */
+static bool path_matches(const char *template, char *path, struct route_match *match) {
+    match->count = 0;
+    while (*template != '\0' && *template != '{') {
+        if (*template ++ != *path++) {
+            return false;
+        }
+    }
+    if (*template == '\0') {
+        return *path == '\0';
+    }
+    const char *name = template + 1;
+    const char *name_end = strchr(name, '}');
+    INVARIANT(name_end != NULL && match->count < CALL_PATH_PARAMETERS_COUNT);
+    size_t chars = strcspn(path, "/");
+    if (chars == 0) {
+        return false;
+    }
+    struct route_match rest = {.count = 0};
+    if (!path_matches(name_end + 1, path + chars, &rest)) {
+        return false;
+    }
+    INVARIANT(rest.count + 1 <= CALL_PATH_PARAMETERS_COUNT);
+    match->names[0] = name;
+    match->name_chars[0] = (size_t)(name_end - name);
+    match->values[0] = path;
+    for (size_t i = 0; i < rest.count; i++) {
+        match->names[i + 1] = rest.names[i];
+        match->name_chars[i + 1] = rest.name_chars[i];
+        match->values[i + 1] = rest.values[i];
+    }
+    match->count = rest.count + 1;
+    return true;
+}
+
+/* Only once it is known which route it is: another template might need the slashes. */
+static void end_values(char *path, const struct route_match *match) {
+    for (size_t i = 0; i < match->count; i++) {
+        path[(size_t)(match->values[i] - path) + strcspn(match->values[i], "/")] = '\0';
+    }
+}
+
+struct route_match routes_find(enum http_method method, char *path) {
+    struct route_match found = {.route = NULL};
+    size_t index = 0;
+    for (size_t table = 0; route_tables[table] != NULL; table++) {
+        for (const struct route *route = route_tables[table]; route->path != NULL;
+             route++, index++) {
+            struct route_match match = {.route = route, .index = index};
+            if ((found.path_known && route->method != method) ||
+                !path_matches(route->path, path, &match)) {
+                continue;
+            }
+            found.path_known = true;
+            if (route->method == method) {
+                match.path_known = true;
+                end_values(path, &match);
+                return match;
+            }
+        }
+    }
+    return found;
+}

@@ -145,45 +145,87 @@ void time_print_local(int64_t when, char out[TIME_CHARS]) {
                    offset / HOUR_S % 100, offset / MINUTE_S % 60);
 }
 
+/* Two or four digits, no sign, no space; sscanf() would take both. */
+static bool take_number(const char **from, size_t digits, int *out) {
+    int number = 0;
+    for (size_t i = 0; i < digits; i++) {
+        if (!isdigit((unsigned char)(*from)[i])) {
+            return false;
+        }
+        number = number * 10 + ((*from)[i] - '0');
+    }
+    *from += digits;
+    *out = number;
+    return true;
+}
+
+static bool take_one_of(const char **from, const char *characters) {
+    if (**from == '\0' || strchr(characters, **from) == NULL) {
+        return false;
+    }
+    ++*from;
+    return true;
+}
+
+static bool take_date_and_time(const char **from, struct tm *tm) {
+    return take_number(from, 4, &tm->tm_year) && take_one_of(from, "-") &&
+           take_number(from, 2, &tm->tm_mon) && take_one_of(from, "-") &&
+           take_number(from, 2, &tm->tm_mday) && take_one_of(from, "Tt ") &&
+           take_number(from, 2, &tm->tm_hour) && take_one_of(from, ":") &&
+           take_number(from, 2, &tm->tm_min) && take_one_of(from, ":") &&
+           take_number(from, 2, &tm->tm_sec);
+}
+
+/* Fractions are read over. */
+static bool take_fraction(const char **from) {
+    if (!take_one_of(from, ".")) {
+        return true;
+    }
+    const char *digits = *from;
+    while (isdigit((unsigned char)**from)) {
+        ++*from;
+    }
+    return *from > digits;
+}
+
+/* "Z" or "+01:00", to the end. */
+static bool take_offset(const char **from, int64_t *offset_s) {
+    int sign = **from == '-' ? -1 : 1;
+    int hours = 0;
+    int minutes = 0;
+    if (!take_one_of(from, "Zz") &&
+        !(take_one_of(from, "+-") && take_number(from, 2, &hours) && take_one_of(from, ":") &&
+          take_number(from, 2, &minutes) && hours <= 23 && minutes <= 59)) {
+        return false;
+    }
+    *offset_s = sign * (hours * HOUR_S + minutes * MINUTE_S);
+    return **from == '\0';
+}
+
 err_t time_parse(span_t text, int64_t *when) {
     char copy[TIME_CHARS];
-    if (text.len >= sizeof copy || text.len < strlen("2026-04-01T14:15:20Z")) {
+    if (text.len >= sizeof copy) {
         return FAIL(ERR_MALFORMED);
     }
-    memcpy(copy, text.data, text.len);
+    memcpy(copy, text.data == NULL ? (const uint8_t *)"" : text.data, text.len);
     copy[text.len] = '\0';
+    const char *from = copy;
     struct tm tm = {0};
-    int used = 0;
-    char separator = 0;
-    if (sscanf(copy, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &separator,
-               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) != 7 ||
-        (separator != 'T' && separator != 't' && separator != ' ') || used != 19) {
+    int64_t offset_s;
+    if (strlen(copy) != text.len || !take_date_and_time(&from, &tm) || !take_fraction(&from) ||
+        !take_offset(&from, &offset_s)) {
         return FAIL(ERR_MALFORMED);
-    }
-    if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 ||
-        tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60) {
-        return FAIL(ERR_RANGE);
     }
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
-    const char *zone = copy + used;
-    if (*zone == '.') {
-        do {
-            zone++;
-        } while (isdigit((unsigned char)*zone));
+    struct tm day = {.tm_year = tm.tm_year, .tm_mon = tm.tm_mon, .tm_mday = tm.tm_mday};
+    int64_t seconds =
+        (int64_t)timegm(&day) + tm.tm_hour * HOUR_S + tm.tm_min * MINUTE_S + tm.tm_sec - offset_s;
+    /* timegm() has made 1 March of 30 February. */
+    bool is_a_day = day.tm_mon == tm.tm_mon && day.tm_mday == tm.tm_mday;
+    if (!is_a_day || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60 || seconds < 0) {
+        return FAIL(ERR_RANGE);
     }
-    int64_t offset = 0;
-    int hours = 0;
-    int minutes = 0;
-    int zone_used = 0;
-    char sign = 0;
-    if (sscanf(zone, "%c%2d:%2d%n", &sign, &hours, &minutes, &zone_used) == 3 &&
-        (sign == '+' || sign == '-') && zone[zone_used] == '\0') {
-        offset = (int64_t)hours * HOUR_S + (int64_t)minutes * MINUTE_S;
-        offset = sign == '-' ? -offset : offset;
-    } else if (strcmp(zone, "Z") != 0 && strcmp(zone, "z") != 0) {
-        return FAIL(ERR_MALFORMED);
-    }
-    *when = (int64_t)timegm(&tm) - offset;
+    *when = seconds;
     return OK;
 }

@@ -36,7 +36,8 @@ void time_print_utc(int64_t when, char out[TIME_CHARS]);
 /* Local time with its offset, as `postern list` shows it: "2026-04-01 16:15:20 +02:00". out has
  * TIME_CHARS. */
 void time_print_local(int64_t when, char out[TIME_CHARS]);
-/* RFC 3339 with "Z" or an offset; ERR_MALFORMED. */
+/* RFC 3339 with "Z" or an offset, fractions dropped; ERR_MALFORMED, or ERR_RANGE for no day or hour
+ * of the calendar and for years before 1970. */
 err_t time_parse(span_t text, int64_t *when);
 
 #endif

@@ -89,7 +89,7 @@ static err_t buf_reserve(struct buf *buf, size_t more) {
 
 err_t buf_extend(struct buf *buf, size_t len, uint8_t **out) {
     TRY(buf_reserve(buf, len));
-    *out = buf->data + buf->len;
+    *out = buf->data == NULL ? NULL : buf->data + buf->len;
     buf->len += len;
     return OK;
 }

@@ -69,6 +69,16 @@ static void test_times(void **state) {
     assert_fails(time_parse(span_str("2026-04-01 14:15"), &when), ERR_MALFORMED);
     assert_fails(time_parse(span_str("2026-13-01T14:15:20Z"), &when), ERR_RANGE);
     assert_fails(time_parse(span_str("2026-04-01T14:15:20"), &when), ERR_MALFORMED);
+    assert_fails(time_parse(span_str("2026- 4-01T14:15:20Z"), &when), ERR_MALFORMED);
+    assert_fails(time_parse(span_str("2026-+4-01T14:15:20Z"), &when), ERR_MALFORMED);
+    assert_fails(time_parse(span_str("2026-04-01T14:15:20.Z"), &when), ERR_MALFORMED);
+    assert_fails(time_parse(span_str("2026-04-01T14:15:20+2:00"), &when), ERR_MALFORMED);
+    assert_fails(time_parse(span_str("2026-04-01T14:15:20+24:00"), &when), ERR_MALFORMED);
+    assert_fails(time_parse(span_str("2026-02-30T14:15:20Z"), &when), ERR_RANGE);
+    assert_fails(time_parse(span_str("2026-02-00T14:15:20Z"), &when), ERR_RANGE);
+    assert_fails(time_parse(span_str("0026-02-01T14:15:20Z"), &when), ERR_RANGE);
+    assert_ok(time_parse(span_str("2024-02-29t23:59:60.25z"), &when));
+    assert_int_equal(when, 1709251200);
 }
 
 static void test_base64(void **state) {

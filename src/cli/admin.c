@@ -1,0 +1,178 @@
+#include "cli/admin.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/text.h"
+
+enum { PAGES_MAX = 10000 };
+
+static err_t open_api(struct cli *cli, struct site **site, struct api **api) {
+    TRY(site_open(&cli->trouble, cli->site, site));
+    return api_open(cli, *site, API_SIGNED_IN, api);
+}
+
+err_t admin_call(struct cli *cli, enum http_method method, const char *path, json_t **answer) {
+    struct site *site CLEANUP(site_freep) = NULL;
+    struct api *api CLEANUP(api_closep) = NULL;
+    TRY(open_api(cli, &site, &api));
+    return api_call(api, method, path, answer);
+}
+
+err_t admin_send(struct cli *cli, enum http_method method, const char *path, json_t *body,
+                 json_t **answer) {
+    json_t *owned CLEANUP(json_freep) = body;
+    struct site *site CLEANUP(site_freep) = NULL;
+    struct api *api CLEANUP(api_closep) = NULL;
+    TRY(open_api(cli, &site, &api));
+    return api_send(api, method, path, TAKE(owned), answer);
+}
+
+err_t admin_list(struct cli *cli, const char *path, const char *member, json_t **answer) {
+    struct site *site CLEANUP(site_freep) = NULL;
+    struct api *api CLEANUP(api_closep) = NULL;
+    json_t *rows CLEANUP(json_freep) = json_array();
+    char *last CLEANUP(freep) = NULL;
+    TRY(open_api(cli, &site, &api));
+    for (int page = 0; page < PAGES_MAX; page++) {
+        char *at CLEANUP(freep) = NULL;
+        TRY(last == NULL ? api_path(&at, path, NULL)
+                         : api_path(&at, path, "", "?after=", last, NULL));
+        json_t *part CLEANUP(json_freep) = NULL;
+        const json_t *part_rows = NULL;
+        TRY(api_call(api, HTTP_GET, at, &part));
+        TRY(answer_array(cli, part, member, &part_rows));
+        size_t count = json_array_size(part_rows);
+        const char *name =
+            count == 0 ? "" : member_text(json_array_get(part_rows, count - 1), "name");
+        /* The end: nothing more, or an authority that does not page and says the same again. */
+        if (name[0] == '\0' || (last != NULL && strcmp(name, last) <= 0)) {
+            break;
+        }
+        char *next = strdup(name);
+        if (next == NULL || json_array_extend(rows, json_object_get(part, member)) != 0) {
+            free(next);
+            return FAIL(ERR_MEMORY);
+        }
+        free(last);
+        last = next;
+    }
+    json_t *whole = json_pack("{s:O}", member, rows);
+    if (whole == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    *answer = whole;
+    return OK;
+}
+
+err_t admin_done(struct cli *cli, const json_t *answer, const char *format, ...) {
+    if (cli->json) {
+        json_t *empty CLEANUP(json_freep) = json_object();
+        return print_json(answer != NULL ? answer : empty);
+    }
+    va_list args;
+    va_start(args, format);
+    (void)vprintf(format, args);
+    va_end(args);
+    (void)putchar('\n');
+    return OK;
+}
+
+void admin_field(const char *label, const char *value) {
+    if (value[0] != '\0') {
+        (void)printf("%s:%*s %s\n", label, (int)(14 - strlen(label)), "", value);
+    }
+}
+
+static err_t add_cell(struct table *table, const json_t *row, const struct admin_column *column) {
+    const json_t *value = json_object_get(row, column->member);
+    char text[TIME_CHARS] = "";
+    char *joined CLEANUP(freep) = NULL;
+    switch (column->kind) {
+    case CELL_YES_NO:
+        return table_add(table, json_is_true(value) ? "yes" : "no");
+    case CELL_TIME:
+        if (json_is_string(value)) {
+            print_time_cell(json_string_value(value), text);
+        }
+        return table_add(table, text);
+    case CELL_NUMBER:
+        if (json_is_integer(value)) {
+            (void)snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
+        }
+        return table_add(table, text);
+    case CELL_LIST:
+        TRY(member_join(row, column->member, column->inner, &joined));
+        return table_add(table, joined);
+    case CELL_TEXT:
+    default:
+        return table_add(table, member_text(row, column->member));
+    }
+}
+
+err_t admin_table(const json_t *rows, const struct admin_column *columns) {
+    const char *titles[17] = {NULL};
+    size_t count = 0;
+    for (; columns[count].title != NULL; count++) {
+        INVARIANT(count + 1 < COUNT_OF(titles));
+        titles[count] = columns[count].title;
+    }
+    struct table *table CLEANUP(table_freep) = NULL;
+    TRY(table_new(titles, &table));
+    size_t index;
+    json_t *row;
+    json_array_foreach(rows, index, row) {
+        for (size_t i = 0; i < count; i++) {
+            TRY(add_cell(table, row, &columns[i]));
+        }
+    }
+    return print_table(table);
+}
+
+err_t admin_number(struct cli *cli, const char *option, const char *text, uint64_t max,
+                   json_t **out) {
+    uint64_t number = 0;
+    if (text == NULL) {
+        *out = NULL;
+        return OK;
+    }
+    if (failed(u64_parse(span_str(text), &number)) || number > max) {
+        return trouble_set(&cli->trouble, EXIT_USAGE, "--%s takes a number up to %llu, not %s",
+                           option, (unsigned long long)max, text);
+    }
+    *out = json_integer((json_int_t)number);
+    return *out != NULL ? OK : FAIL(ERR_MEMORY);
+}
+
+err_t admin_yes_no(struct cli *cli, const char *option, const char *text, json_t **out) {
+    if (text == NULL) {
+        *out = NULL;
+        return OK;
+    }
+    bool yes = strcmp(text, "yes") == 0;
+    if (!yes && strcmp(text, "no") != 0) {
+        return trouble_set(&cli->trouble, EXIT_USAGE, "--%s takes yes or no, not %s", option, text);
+    }
+    *out = json_boolean(yes);
+    return OK;
+}
+
+static const struct command *const children[] = {
+    &command_admin_account,
+    &command_admin_project,
+    &command_admin_cluster,
+    &command_admin_host,
+    &command_admin_service_account,
+    &command_admin_audit,
+    NULL,
+};
+
+const struct command command_admin = {
+    .name = "admin",
+    .arguments = "COMMAND",
+    .summary = "Administration: accounts, projects, clusters, hosts, audit",
+    .children = children,
+};

@@ -1,0 +1,38 @@
+/* What the administration commands share. Each answers with the API's own object under --json. */
+#ifndef POSTERN_CLI_ADMIN_H
+#define POSTERN_CLI_ADMIN_H
+
+#include "cli/api.h"
+#include "cli/cli.h"
+#include "cli/site.h"
+
+/* Opens the site, signed in, and makes one call: api_call(), api_send(). */
+err_t admin_call(struct cli *cli, enum http_method method, const char *path, json_t **answer);
+err_t admin_send(struct cli *cli, enum http_method method, const char *path, json_t *body,
+                 json_t **answer);
+
+/* All pages of a listing whose rows are named: "/api/v1/accounts", "accounts". */
+err_t admin_list(struct cli *cli, const char *path, const char *member, json_t **answer);
+
+/* --json prints the answer; else the sentence. */
+err_t admin_done(struct cli *cli, const json_t *answer, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* "Label:       value" lines, one under the other. Nothing for an empty value. */
+void admin_field(const char *label, const char *value);
+/* One column after the other from members of each row; a time is shown in local time. */
+struct admin_column {
+    const char *title; /* NULL ends the list */
+    const char *member;
+    enum { CELL_TEXT, CELL_YES_NO, CELL_TIME, CELL_NUMBER, CELL_LIST } kind;
+    const char *inner; /* of CELL_LIST: the member of each object that is shown */
+};
+err_t admin_table(const json_t *rows, const struct admin_column *columns);
+
+/* A decimal number within bounds from an option's value, NULL staying absent (*out NULL). */
+err_t admin_number(struct cli *cli, const char *option, const char *text, uint64_t max,
+                   json_t **out);
+/* "yes" or "no". */
+err_t admin_yes_no(struct cli *cli, const char *option, const char *text, json_t **out);
+
+#endif

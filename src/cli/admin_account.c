@@ -1,0 +1,198 @@
+/* postern admin account … */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "cli/admin.h"
+
+enum { QUOTA_MAX = 1000000 };
+
+static err_t show_invitation(const json_t *answer, const char *name) {
+    char until[TIME_CHARS];
+    print_time_cell(member_text(answer, "invitationExpireTime"), until);
+    (void)printf("Give this to %s, over a channel you trust; it works once, until %s:\n"
+                 "  postern login --invitation %s\n",
+                 name, until, member_text(answer, "invitation"));
+    return OK;
+}
+
+static err_t create_run(struct cli *cli, const struct arguments *arguments) {
+    const char *name = arguments->words[0];
+    json_t *answer CLEANUP(json_freep) = NULL;
+    json_t *body = json_pack("{s:s, s:s*, s:s*, s:o*}", "name", name, "displayName",
+                             arguments_value(arguments, "display-name"), "email",
+                             arguments_value(arguments, "email"), "administrator",
+                             arguments_has(arguments, "administrator") ? json_true() : NULL);
+    TRY(admin_send(cli, HTTP_POST, "/api/v1/accounts", body, &answer));
+    if (cli->json) {
+        return print_json(answer);
+    }
+    (void)printf("Account %s is created.\n", name);
+    return show_invitation(answer, name);
+}
+
+static err_t list_run(struct cli *cli, const struct arguments *arguments) {
+    (void)arguments;
+    static const struct admin_column columns[] = {
+        {"Name", "name", CELL_TEXT, NULL},
+        {"Kind", "kind", CELL_TEXT, NULL},
+        {"Display Name", "displayName", CELL_TEXT, NULL},
+        {"Projects", "projects", CELL_LIST, NULL},
+        {"Enrolled", "enrolled", CELL_YES_NO, NULL},
+        {"Disabled", "disabled", CELL_YES_NO, NULL},
+        {"Administrator", "administrator", CELL_YES_NO, NULL},
+        {.title = NULL},
+    };
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(admin_list(cli, "/api/v1/accounts", "accounts", &answer));
+    return cli->json ? print_json(answer)
+                     : admin_table(json_object_get(answer, "accounts"), columns);
+}
+
+static err_t show_account(const json_t *account) {
+    char created[TIME_CHARS];
+    char quota[32] = "";
+    char *projects CLEANUP(freep) = NULL;
+    TRY(member_join(account, "projects", NULL, &projects));
+    print_time_cell(member_text(account, "createdTime"), created);
+    long long per_day = json_integer_value(json_object_get(account, "quotaPerDay"));
+    if (per_day > 0) {
+        (void)snprintf(quota, sizeof quota, "%lld a day", per_day);
+    }
+    admin_field("Name", member_text(account, "name"));
+    admin_field("Kind", member_text(account, "kind"));
+    admin_field("Display name", member_text(account, "displayName"));
+    admin_field("Email", member_text(account, "email"));
+    admin_field("Projects", projects);
+    admin_field("Enrolled", member_true(account, "enrolled") ? "yes" : "no");
+    admin_field("Disabled", member_true(account, "disabled") ? "yes" : "no");
+    admin_field("Administrator", member_true(account, "administrator") ? "yes" : "no");
+    admin_field("Quota", quota);
+    admin_field("Created", created);
+    return OK;
+}
+
+/* Some answers hold the account under "account", as creation does. */
+static const json_t *account_of(const json_t *answer) {
+    const json_t *inner = json_object_get(answer, "account");
+    return json_is_object(inner) ? inner : answer;
+}
+
+static err_t show_run(struct cli *cli, const struct arguments *arguments) {
+    char *path CLEANUP(freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(api_path(&path, "/api/v1/accounts/", arguments->words[0], NULL));
+    TRY(admin_call(cli, HTTP_GET, path, &answer));
+    return cli->json ? print_json(answer) : show_account(account_of(answer));
+}
+
+static err_t put(struct cli *cli, const char *name, json_t *body, json_t **answer) {
+    json_t *owned CLEANUP(json_freep) = body;
+    char *path CLEANUP(freep) = NULL;
+    TRY(api_path(&path, "/api/v1/accounts/", name, NULL));
+    return admin_send(cli, HTTP_PUT, path, TAKE(owned), answer);
+}
+
+static err_t disable_run(struct cli *cli, const struct arguments *arguments) {
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(put(cli, arguments->words[0], json_pack("{s:b}", "disabled", true), &answer));
+    return admin_done(cli, answer, "%s is disabled; its sessions and certificates are ended.",
+                      arguments->words[0]);
+}
+
+static err_t enable_run(struct cli *cli, const struct arguments *arguments) {
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(put(cli, arguments->words[0], json_pack("{s:b}", "disabled", false), &answer));
+    return admin_done(cli, answer, "%s is enabled.", arguments->words[0]);
+}
+
+static err_t invite_run(struct cli *cli, const struct arguments *arguments) {
+    char *path CLEANUP(freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(api_path(&path, "/api/v1/accounts/", arguments->words[0], "/invitation", NULL));
+    TRY(admin_call(cli, HTTP_POST, path, &answer));
+    return cli->json ? print_json(answer) : show_invitation(answer, arguments->words[0]);
+}
+
+static err_t set_run(struct cli *cli, const struct arguments *arguments) {
+    json_t *administrator CLEANUP(json_freep) = NULL;
+    json_t *quota CLEANUP(json_freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(admin_yes_no(cli, "administrator", arguments_value(arguments, "administrator"),
+                     &administrator));
+    TRY(admin_number(cli, "quota", arguments_value(arguments, "quota"), QUOTA_MAX, &quota));
+    json_t *body CLEANUP(json_freep) = json_pack(
+        "{s:s*, s:s*, s:O*, s:O*}", "displayName", arguments_value(arguments, "display-name"),
+        "email", arguments_value(arguments, "email"), "administrator", administrator, "quotaPerDay",
+        quota);
+    if (body != NULL && json_object_size(body) == 0) {
+        trouble_next(&cli->trouble, "postern admin account set --help");
+        return trouble_set(&cli->trouble, EXIT_USAGE, "nothing to set was given");
+    }
+    TRY(put(cli, arguments->words[0], TAKE(body), &answer));
+    return admin_done(cli, answer, "%s is changed.", arguments->words[0]);
+}
+
+static const struct option create_options[] = {
+    {0, "display-name", "TEXT", "the person's name"},
+    {0, "email", "ADDRESS", "where to reach them"},
+    {0, "administrator", NULL, "may administer the site", .many = true},
+    {.name = NULL},
+};
+static const struct option set_options[] = {
+    {0, "display-name", "TEXT", "the person's name"},
+    {0, "email", "ADDRESS", "where to reach them"},
+    {0, "quota", "NUMBER", "certificates a day; 0: the site's"},
+    {0, "administrator", "yes|no", "may administer the site"},
+    {.name = NULL},
+};
+
+static const struct command
+    create = {.name = "create",
+              .arguments = "NAME",
+              .summary = "Create an account and its invitation",
+              .options = create_options,
+              .words_min = 1,
+              .words_max = 1,
+              .run = create_run},
+    list = {.name = "list", .arguments = "", .summary = "List accounts", .run = list_run},
+    show = {.name = "show",
+            .arguments = "NAME",
+            .summary = "Show an account",
+            .words_min = 1,
+            .words_max = 1,
+            .run = show_run},
+    disable = {.name = "disable",
+               .arguments = "NAME",
+               .summary = "Shut an account out, its certificates and sessions included",
+               .words_min = 1,
+               .words_max = 1,
+               .run = disable_run},
+    enable = {.name = "enable",
+              .arguments = "NAME",
+              .summary = "Let an account in again",
+              .words_min = 1,
+              .words_max = 1,
+              .run = enable_run},
+    invite = {.name = "invite",
+              .arguments = "NAME",
+              .summary = "A new invitation: password and authenticator are chosen anew",
+              .words_min = 1,
+              .words_max = 1,
+              .run = invite_run},
+    set = {.name = "set",
+           .arguments = "NAME",
+           .summary = "Change an account",
+           .options = set_options,
+           .words_min = 1,
+           .words_max = 1,
+           .run = set_run};
+
+static const struct command *const children[] = {&create, &list,   &show, &disable,
+                                                 &enable, &invite, &set,  NULL};
+
+const struct command command_admin_account = {
+    .name = "account",
+    .arguments = "COMMAND",
+    .summary = "Accounts of people",
+    .children = children,
+};

@@ -1,0 +1,64 @@
+/* postern admin audit. */
+#include "base/clock.h"
+#include "cli/admin.h"
+
+enum { AUDIT_ROWS_MAX = 1000 };
+
+static err_t add_query(struct buf *path, const char *name, const char *value, char *separator) {
+    if (value == NULL) {
+        return OK;
+    }
+    TRY(buf_add_format(path, "%c%s=", *separator, name));
+    *separator = '&';
+    return path_add_escaped(path, value);
+}
+
+static err_t show(struct cli *cli, const json_t *answer) {
+    static const struct admin_column columns[] = {
+        {"Time", "time", CELL_TIME, NULL},
+        {"Actor", "actor", CELL_TEXT, NULL},
+        {"Action", "action", CELL_TEXT, NULL},
+        {"Target", "target", CELL_TEXT, NULL},
+        {"Allowed", "allowed", CELL_YES_NO, NULL},
+        {"Code", "code", CELL_TEXT, NULL},
+        {"Source", "source", CELL_TEXT, NULL},
+        {"Detail", "detail", CELL_TEXT, NULL},
+        {.title = NULL},
+    };
+    const json_t *rows = NULL;
+    TRY(answer_array(cli, answer, "audit", &rows));
+    return admin_table(rows, columns);
+}
+
+static err_t audit_run(struct cli *cli, const struct arguments *arguments) {
+    static const char *const names[] = {"actor", "action", "since", "limit"};
+    json_t *limit CLEANUP(json_freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    struct buf query CLEANUP(buf_done) = BUF(4096);
+    char *path CLEANUP(freep) = NULL;
+    char separator = '?';
+    TRY(admin_number(cli, "limit", arguments_value(arguments, "limit"), AUDIT_ROWS_MAX, &limit));
+    TRY(buf_add_str(&query, "/api/v1/audit"));
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        TRY(add_query(&query, names[i], arguments_value(arguments, names[i]), &separator));
+    }
+    TRY(buf_to_str(&query, &path));
+    TRY(admin_call(cli, HTTP_GET, path, &answer));
+    return cli->json ? print_json(answer) : show(cli, answer);
+}
+
+static const struct option options[] = {
+    {0, "actor", "NAME", "what this account did"},
+    {0, "action", "ACTION", "one kind of action: certificate.sign"},
+    {0, "since", "TIME", "RFC 3339, or how long ago: 1h"},
+    {0, "limit", "NUMBER", "at most so many rows, newest first"},
+    {.name = NULL},
+};
+
+const struct command command_admin_audit = {
+    .name = "audit",
+    .arguments = "",
+    .summary = "Who did what, and what was refused",
+    .options = options,
+    .run = audit_run,
+};

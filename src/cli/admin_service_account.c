@@ -1,0 +1,174 @@
+/* postern admin service-account … and the API keys of these accounts. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/admin.h"
+
+static err_t create_run(struct cli *cli, const struct arguments *arguments) {
+    const char *project = arguments_value(arguments, "project");
+    json_t *answer CLEANUP(json_freep) = NULL;
+    if (project == NULL) {
+        trouble_next(&cli->trouble, "postern admin service-account create %s --project PROJECT",
+                     arguments->words[0]);
+        return trouble_set(&cli->trouble, EXIT_USAGE, "--project is missing");
+    }
+    TRY(admin_send(cli, HTTP_POST, "/api/v1/service-accounts",
+                   json_pack("{s:s, s:s}", "name", arguments->words[0], "project", project),
+                   &answer));
+    return admin_done(cli, answer, "Service account %s is created.", arguments->words[0]);
+}
+
+static err_t list_run(struct cli *cli, const struct arguments *arguments) {
+    static const struct admin_column columns[] = {
+        {"Name", "name", CELL_TEXT, NULL},
+        {"Projects", "projects", CELL_LIST, NULL},
+        {"Disabled", "disabled", CELL_YES_NO, NULL},
+        {"Created", "createdTime", CELL_TIME, NULL},
+        {.title = NULL},
+    };
+    const char *project = arguments_value(arguments, "project");
+    char *path CLEANUP(freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    const json_t *rows = NULL;
+    TRY(project == NULL ? api_path(&path, "/api/v1/service-accounts", NULL)
+                        : api_path(&path, "/api/v1/service-accounts?project=", project, NULL));
+    TRY(admin_call(cli, HTTP_GET, path, &answer));
+    if (cli->json) {
+        return print_json(answer);
+    }
+    const char *member =
+        json_object_get(answer, "accounts") != NULL ? "accounts" : "serviceAccounts";
+    TRY(answer_array(cli, answer, member, &rows));
+    return admin_table(rows, columns);
+}
+
+/* Made here and shown once: it goes to standard output, its story to standard error. */
+static err_t key_create_run(struct cli *cli, const struct arguments *arguments) {
+    const char *name = arguments->words[0];
+    const char *label = arguments_value(arguments, "name");
+    json_t *subnets CLEANUP(json_freep) = NULL;
+    char *path CLEANUP(freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    size_t at = 0;
+    for (const char *subnet; (subnet = arguments_next(arguments, "ip-subnet", &at)) != NULL;) {
+        subnets = subnets != NULL ? subnets : json_array();
+        if (json_array_append_new(subnets, json_string(subnet)) != 0) {
+            return FAIL(ERR_MEMORY);
+        }
+    }
+    TRY(api_path(&path, "/api/v1/service-accounts/", name, "/api-keys", NULL));
+    TRY(admin_send(cli, HTTP_POST, path,
+                   json_pack("{s:s, s:s*, s:O*}", "name", label != NULL ? label : name, "expiresIn",
+                             arguments_value(arguments, "expires"), "ipSubnets", subnets),
+                   &answer));
+    if (cli->json) {
+        return print_json(answer);
+    }
+    const char *api_key = NULL;
+    TRY(answer_text(cli, answer, "apiKey", &api_key));
+    char until[TIME_CHARS];
+    print_time_cell(member_text(answer, "expireTime"), until);
+    (void)fprintf(stderr,
+                  "API key %s of %s, good until %s. It is shown this once; the service gets it as\n"
+                  "POSTERN_API_KEY.\n",
+                  member_text(answer, "id"), name, until);
+    (void)printf("%s\n", api_key);
+    return OK;
+}
+
+static err_t key_list_run(struct cli *cli, const struct arguments *arguments) {
+    static const struct admin_column columns[] = {
+        {"Id", "id", CELL_TEXT, NULL},
+        {"Name", "name", CELL_TEXT, NULL},
+        {"Begins With", "hint", CELL_TEXT, NULL},
+        {"Subnets", "ipSubnets", CELL_LIST, NULL},
+        {"Expires", "expireTime", CELL_TIME, NULL},
+        {"Last Used", "lastUsedTime", CELL_TIME, NULL},
+        {"Revoked", "revoked", CELL_YES_NO, NULL},
+        {.title = NULL},
+    };
+    char *path CLEANUP(freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    const json_t *rows = NULL;
+    TRY(api_path(&path, "/api/v1/service-accounts/", arguments->words[0], "/api-keys", NULL));
+    TRY(admin_call(cli, HTTP_GET, path, &answer));
+    if (cli->json) {
+        return print_json(answer);
+    }
+    TRY(answer_array(cli, answer, "apiKeys", &rows));
+    return admin_table(rows, columns);
+}
+
+static err_t key_revoke_run(struct cli *cli, const struct arguments *arguments) {
+    char *path CLEANUP(freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(api_path(&path, "/api/v1/service-accounts/", arguments->words[0], "/api-keys/",
+                 arguments->words[1], NULL));
+    TRY(admin_call(cli, HTTP_DELETE, path, &answer));
+    return admin_done(cli, answer, "API key %s of %s is revoked.", arguments->words[1],
+                      arguments->words[0]);
+}
+
+static const struct option create_options[] = {
+    {0, "project", "NAME", "the project that owns it"},
+    {.name = NULL},
+};
+static const struct option list_options[] = {
+    {0, "project", "NAME", "just those of one project"},
+    {.name = NULL},
+};
+static const struct option key_create_options[] = {
+    {0, "name", "TEXT", "what the key is for"},
+    {0, "expires", "TIME", "how long it is good: 90d"},
+    {0, "ip-subnet", "CIDR", "only good from there; may be given again", .many = true},
+    {.name = NULL},
+};
+
+static const struct command key_create = {.name = "create",
+                                          .arguments = "ACCOUNT",
+                                          .summary = "Make an API key; it is shown once",
+                                          .options = key_create_options,
+                                          .words_min = 1,
+                                          .words_max = 1,
+                                          .run = key_create_run},
+                            key_list = {.name = "list",
+                                        .arguments = "ACCOUNT",
+                                        .summary = "List an account's API keys",
+                                        .words_min = 1,
+                                        .words_max = 1,
+                                        .run = key_list_run},
+                            key_revoke = {.name = "revoke",
+                                          .arguments = "ACCOUNT ID",
+                                          .summary = "End an API key now",
+                                          .words_min = 2,
+                                          .words_max = 2,
+                                          .run = key_revoke_run};
+
+static const struct command *const key_children[] = {&key_create, &key_list, &key_revoke, NULL};
+
+static const struct command create = {.name = "create",
+                                      .arguments = "NAME",
+                                      .summary = "Create a service account",
+                                      .options = create_options,
+                                      .words_min = 1,
+                                      .words_max = 1,
+                                      .run = create_run},
+                            list = {.name = "list",
+                                    .arguments = "",
+                                    .summary = "List service accounts",
+                                    .options = list_options,
+                                    .run = list_run},
+                            key = {.name = "key",
+                                   .arguments = "COMMAND",
+                                   .summary = "API keys of a service account",
+                                   .children = key_children};
+
+static const struct command *const children[] = {&create, &list, &key, NULL};
+
+const struct command command_admin_service_account = {
+    .name = "service-account",
+    .arguments = "COMMAND",
+    .summary = "Accounts of services, and their API keys",
+    .children = children,
+};

@@ -1,0 +1,364 @@
+#include "cli/api.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "cli/document.h"
+#include "cli/sanitise.h"
+
+enum { PATH_CHARS_MAX = 4096, BEARER_CHARS_MAX = 32 * 1024, TOKEN_LIFETIME_S_MAX = 366 * 86400 };
+
+struct api {
+    struct cli *cli;
+    const struct site *site;
+    struct http_client *client;
+    struct http_response response;
+    struct token token;
+    const char *api_key; /* from the environment; NULL for people */
+    bool from_cache; /* the API key's token: a 401 may just mean that it was revoked meanwhile */
+    char problem_code[64];
+};
+
+void api_closep(struct api **api) {
+    if (*api != NULL) {
+        http_client_free((*api)->client);
+        http_response_done(&(*api)->response);
+        token_done(&(*api)->token);
+        free(*api);
+        *api = NULL;
+    }
+}
+
+const char *api_problem_code(const struct api *api) { return api->problem_code; }
+const char *api_username(const struct api *api) { return api->token.username; }
+
+err_t network_trouble(struct cli *cli, const struct site *site, err_t err,
+                      const struct fault *fault) {
+    const char *reason = fault->reason[0] != '\0' ? fault->reason : err_text(err);
+    if (err.code == ERR_TLS) {
+        trouble_next(&cli->trouble,
+                     "if the authority changed its CA, compare the fingerprint with it and run:\n"
+                     "postern init %s --fingerprint SHA256",
+                     site->url);
+        return trouble_set(&cli->trouble, EXIT_NETWORK, "cannot trust the authority at %s: %s",
+                           site->url, reason);
+    }
+    return trouble_set(&cli->trouble, exit_of_err(err), "cannot reach the authority at %s: %s",
+                       site->url, reason);
+}
+
+static err_t new_client(struct cli *cli, const struct site *site, struct http_client **out) {
+    struct http_client_config config = {.url = site->url, .ca_pem = site->ca_pem};
+    struct fault fault = {0};
+    err_t err = http_client_new(&config, out, &fault);
+    return failed(err) ? network_trouble(cli, site, err, &fault) : OK;
+}
+
+static err_t set_bearer(struct api *api) {
+    struct buf value CLEANUP(buf_done) = BUF(BEARER_CHARS_MAX);
+    TRY(buf_add_format(&value, "Bearer %s", api->token.text.text));
+    TRY(buf_add_byte(&value, '\0'));
+    return http_client_set_header(api->client, "Authorization", (const char *)value.data);
+}
+
+static err_t parse_answer(struct api *api, json_t **out) {
+    const struct buf *body = &api->response.body;
+    json_t *json CLEANUP(json_freep) =
+        json_loadb((const char *)body->data, body->len, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(json)) {
+        return FAIL(ERR_PROTOCOL);
+    }
+    TRY(json_sanitise(json));
+    *out = TAKE(json);
+    return OK;
+}
+
+static void next_of_code(struct cli *cli, const char *code) {
+    static const struct {
+        const char *code;
+        const char *next;
+    } hints[] = {
+        {"not_logged_in", "postern login"},
+        {"invalid_api_key",
+         "check POSTERN_API_KEY: it may be revoked, expired, or bound to another network"},
+        {"quota_exceeded",
+         "postern list   # a key whose certificate is still valid can be signed again"},
+        {"already_revoked", "postern list --all"},
+    };
+    for (size_t i = 0; i < COUNT_OF(hints) && cli->trouble.next[0] == '\0'; i++) {
+        if (strcmp(code, hints[i].code) == 0) {
+            trouble_next(&cli->trouble, "%s", hints[i].next);
+        }
+    }
+}
+
+/* RFC 9457, as far as it is there: a proxy in between may answer with anything. */
+static err_t problem_trouble(struct api *api) {
+    struct cli *cli = api->cli;
+    unsigned status = api->response.status;
+    json_t *problem CLEANUP(json_freep) = NULL;
+    ignore_err(parse_answer(api, &problem)); /* then there is only the status to tell */
+    const char *message = member_text(problem, "message");
+    const char *field = member_text(problem, "field");
+    const char *code = member_text(problem, "code");
+    (void)snprintf(api->problem_code, sizeof api->problem_code, "%s", code);
+    next_of_code(cli, code);
+    if (message[0] == '\0') {
+        return trouble_set(&cli->trouble, exit_of_status(status),
+                           "the authority at %s answered with status %u", api->site->url, status);
+    }
+    char wait[DURATION_CHARS + 32] = "";
+    if (api->response.retry_after_s > 0) {
+        char duration[DURATION_CHARS];
+        duration_print(api->response.retry_after_s, duration);
+        (void)snprintf(wait, sizeof wait, "; try again in %s", duration);
+    }
+    const char *request = status >= 500 ? member_text(problem, "requestId") : "";
+    return trouble_set(&cli->trouble, exit_of_status(status), "%s%s%s%s%s%s%s", field,
+                       field[0] != '\0' ? ": " : "", message, wait,
+                       request[0] != '\0' ? " (request " : "", request,
+                       request[0] != '\0' ? ")" : "");
+}
+
+static err_t call_once(struct api *api, enum http_method method, const char *path, const char *body,
+                       json_t **answer) {
+    struct fault fault = {0};
+    struct cli *cli = api->cli;
+    api->problem_code[0] = '\0';
+    err_t err =
+        http_client_call(api->client, method, path, body != NULL ? span_str(body) : (span_t){0}, 0,
+                         &api->response, &fault);
+    if (failed(err)) {
+        return network_trouble(cli, api->site, err, &fault);
+    }
+    if (api->response.status < 200 || api->response.status > 299) {
+        return problem_trouble(api);
+    }
+    if (answer != NULL && failed(parse_answer(api, answer))) {
+        return trouble_set(&cli->trouble, EXIT_AUTHORITY,
+                           "the answer of the authority at %s is not understood", api->site->url);
+    }
+    return OK;
+}
+
+static err_t token_of_answer(struct cli *cli, const json_t *answer, struct token *out) {
+    struct token token CLEANUP(token_done) = {0};
+    const char *text = NULL;
+    TRY(answer_text(cli, answer, "access_token", &text));
+    json_int_t lifetime = json_integer_value(json_object_get(answer, "expires_in"));
+    if (lifetime < 1 || lifetime > TOKEN_LIFETIME_S_MAX) {
+        return trouble_set(&cli->trouble, EXIT_AUTHORITY,
+                           "the authority's answer is not understood: \"expires_in\"");
+    }
+    TRY(secret_copy(span_str(text), BEARER_CHARS_MAX / 2, &token.text));
+    token.expires_at = clock_now_s() + lifetime;
+    const char *username = member_text(answer, "username");
+    if (username[0] != '\0' && (token.username = strdup(username)) == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    *out = token;
+    token = (struct token){0};
+    return OK;
+}
+
+/* An API key becomes a short-lived token. */
+static err_t exchange_api_key(struct api *api) {
+    TRY(http_client_set_header(api->client, "Authorization", NULL));
+    err_t err = http_client_set_header(api->client, "X-API-Key", api->api_key);
+    if (failed(err)) {
+        return trouble_of(&api->cli->trouble, err, "POSTERN_API_KEY");
+    }
+    json_t *answer CLEANUP(json_freep) = NULL;
+    err = call_once(api, HTTP_POST, "/api/v1/auth/token", NULL, &answer);
+    ignore_err(http_client_set_header(api->client, "X-API-Key", NULL)); /* removing cannot fail */
+    TRY(err);
+    token_done(&api->token);
+    TRY(token_of_answer(api->cli, answer, &api->token));
+    api->from_cache = false;
+    TRY(set_bearer(api));
+    if (api->token.username == NULL) {
+        json_t *who CLEANUP(json_freep) = NULL;
+        TRY(call_once(api, HTTP_GET, "/api/v1/auth/whoami", NULL, &who));
+        const char *username = NULL;
+        TRY(answer_text(api->cli, who, "username", &username));
+        api->token.username = strdup(username);
+        if (api->token.username == NULL) {
+            return FAIL(ERR_MEMORY);
+        }
+    }
+    return token_save(&api->cli->trouble, api->site, api->api_key, &api->token);
+}
+
+static err_t sign_in(struct api *api) {
+    struct cli *cli = api->cli;
+    const char *api_key = getenv("POSTERN_API_KEY");
+    api->api_key = api_key != NULL && api_key[0] != '\0' ? api_key : NULL;
+    err_t err = token_load(&cli->trouble, api->site, api->api_key, &api->token);
+    if (!failed(err)) {
+        api->from_cache = api->api_key != NULL;
+        return set_bearer(api);
+    }
+    if (err.code == ERR_NOT_FOUND && api->api_key != NULL) {
+        return exchange_api_key(api);
+    }
+    if (err.code == ERR_NOT_FOUND) {
+        trouble_next(&cli->trouble, "postern login");
+        return trouble_set(&cli->trouble, EXIT_LOGIN, "you are not signed in at %s",
+                           api->site->name);
+    }
+    return err;
+}
+
+err_t api_open(struct cli *cli, const struct site *site, enum api_auth auth, struct api **out) {
+    struct api *api CLEANUP(api_closep) = calloc(1, sizeof *api);
+    if (api == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    api->cli = cli;
+    api->site = site;
+    http_response_init(&api->response);
+    TRY(new_client(cli, site, &api->client));
+    if (auth == API_SIGNED_IN) {
+        TRY(sign_in(api));
+    }
+    *out = TAKE(api);
+    return OK;
+}
+
+static err_t call(struct api *api, enum http_method method, const char *path, const char *body,
+                  json_t **answer) {
+    err_t err = call_once(api, method, path, body, answer);
+    if (failed(err) && api->response.status == 401 && api->from_cache &&
+        strcmp(api->problem_code, "not_logged_in") == 0) {
+        api->cli->trouble = (struct trouble){0};
+        TRY(exchange_api_key(api));
+        return call_once(api, method, path, body, answer);
+    }
+    return err;
+}
+
+err_t api_call(struct api *api, enum http_method method, const char *path, json_t **answer) {
+    return call(api, method, path, NULL, answer);
+}
+
+err_t api_send(struct api *api, enum http_method method, const char *path, json_t *body,
+               json_t **answer) {
+    json_t *owned CLEANUP(json_freep) = body;
+    char *text = owned == NULL ? NULL : json_dumps(owned, JSON_COMPACT);
+    if (text == NULL) {
+        return trouble_set(&api->cli->trouble, EXIT_USAGE, "what you gave is not UTF-8 text");
+    }
+    err_t err = call(api, method, path, text, answer);
+    secret_wipe(text, strlen(text));
+    free(text);
+    return err;
+}
+
+err_t api_keep_token(struct cli *cli, struct site *site, const char *api_key,
+                     const json_t *answer) {
+    struct token token CLEANUP(token_done) = {0};
+    TRY(token_of_answer(cli, answer, &token));
+    TRY(token_save(&cli->trouble, site, api_key, &token));
+    if (token.username != NULL) {
+        free(site->username);
+        site->username = TAKE(token.username);
+    }
+    return site_save(&cli->trouble, site);
+}
+
+err_t api_fetch_document(struct cli *cli, const struct site *site, json_t **out) {
+    struct api *api CLEANUP(api_closep) = NULL;
+    TRY(api_open(cli, site, API_ANYONE, &api));
+    json_t *document CLEANUP(json_freep) = NULL;
+    TRY(api_call(api, HTTP_GET, "/.well-known/posterngate", &document));
+    struct fault fault = {0};
+    if (failed(document_check(document, &fault))) {
+        return trouble_set(&cli->trouble, EXIT_AUTHORITY,
+                           "what %s says of itself is not understood: %s: %s", site->url,
+                           fault.field, fault.reason);
+    }
+    *out = TAKE(document);
+    return OK;
+}
+
+static void tell_new_keys(const struct site *site, const json_t *document, const char *member,
+                          const char *what) {
+    struct key_list known CLEANUP(key_list_done) = {0};
+    struct key_list told CLEANUP(key_list_done) = {0};
+    /* Both were checked: they parse. */
+    ignore_err(document_ca_keys(site->document, member, &known));
+    ignore_err(document_ca_keys(document, member, &told));
+    char fingerprint[FINGERPRINT_CHARS];
+    for (size_t i = 0; i < told.count; i++) {
+        if (!key_list_has(&known, told.keys[i])) {
+            key_fingerprint(told.keys[i], fingerprint);
+            print_warning("%s has a new %s CA key: %s", site->name, what, fingerprint);
+        }
+    }
+    for (size_t i = 0; i < known.count; i++) {
+        if (!key_list_has(&told, known.keys[i])) {
+            key_fingerprint(known.keys[i], fingerprint);
+            print_warning("%s no longer uses the %s CA key %s", site->name, what, fingerprint);
+        }
+    }
+}
+
+err_t api_refresh_document(struct cli *cli, struct site *site) {
+    json_t *document CLEANUP(json_freep) = NULL;
+    TRY(api_fetch_document(cli, site, &document));
+    if (strcmp(member_text(document, "site"), site->name) != 0) {
+        trouble_next(&cli->trouble, "postern init %s", site->url);
+        return trouble_set(&cli->trouble, EXIT_REFUSED,
+                           "the authority at %s now calls itself %s, not %s", site->url,
+                           member_text(document, "site"), site->name);
+    }
+    if (!document_same_ca_keys(site->document, document)) {
+        tell_new_keys(site, document, "userCaKeys", "user");
+        tell_new_keys(site, document, "hostCaKeys", "host");
+        if (site->ca_pem == NULL) {
+            trouble_next(&cli->trouble, "postern init %s", site->url);
+            return trouble_set(&cli->trouble, EXIT_REFUSED,
+                               "the CA keys of %s changed; ask its administrators, then take them "
+                               "over",
+                               site->name);
+        }
+    }
+    json_decref(site->document);
+    site->document = TAKE(document);
+    return site_save(&cli->trouble, site);
+}
+
+err_t path_add_escaped(struct buf *path, const char *text) {
+    static const char unreserved[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    for (const char *at = text; *at != '\0'; at++) {
+        bool plain = strchr(unreserved, *at) != NULL;
+        TRY(plain ? buf_add_byte(path, (uint8_t)*at)
+                  : buf_add_format(path, "%%%02X", (unsigned)(uint8_t)*at));
+    }
+    return OK;
+}
+
+err_t api_path(char **out, ...) {
+    struct buf path CLEANUP(buf_done) = BUF(PATH_CHARS_MAX);
+    va_list parts;
+    va_start(parts, out);
+    err_t err = OK;
+    bool escape = false;
+    for (const char *part; !failed(err) && (part = va_arg(parts, const char *)) != NULL;) {
+        /* "." and ".." would be resolved away, also when percent-encoded. */
+        if (escape && (strcmp(part, ".") == 0 || strcmp(part, "..") == 0 || part[0] == '\0')) {
+            err = FAIL(ERR_MALFORMED);
+            break;
+        }
+        err = escape ? path_add_escaped(&path, part) : buf_add_str(&path, part);
+        escape = !escape;
+    }
+    va_end(parts);
+    TRY(err);
+    return buf_to_str(&path, out);
+}

@@ -1,0 +1,243 @@
+/* postern login, logout: the bearer token of a person. Passwords and codes come from the terminal
+ * alone. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "cli/api.h"
+#include "cli/cli.h"
+#include "cli/site.h"
+#include "cli/terminal.h"
+
+enum { TRIES = 3, CODE_DIGITS_MIN = 6, CODE_DIGITS_MAX = 8 };
+
+/* A code as authenticators show it, "123 456" included. */
+static err_t ask_code(struct terminal *terminal, char out[CODE_DIGITS_MAX + 1]) {
+    for (;;) {
+        char *answer CLEANUP(freep) = NULL;
+        TRY(terminal_ask(terminal, "Code from your authenticator: ", &answer));
+        size_t len = 0;
+        bool digits = true;
+        for (const char *at = answer; *at != '\0' && digits; at++) {
+            if (*at == ' ') {
+                continue;
+            }
+            digits = *at >= '0' && *at <= '9' && len < CODE_DIGITS_MAX;
+            if (digits) {
+                out[len++] = *at;
+            }
+        }
+        out[len] = '\0';
+        if (digits && len >= CODE_DIGITS_MIN) {
+            return OK;
+        }
+        terminal_print(terminal, "That is no code: it has six digits.\n");
+    }
+}
+
+static err_t report(struct cli *cli, const struct site *site, const json_t *answer) {
+    struct token token CLEANUP(token_done) = {0};
+    TRY(token_load(&cli->trouble, site, NULL, &token));
+    char until[80];
+    time_and_distance(token.expires_at, until);
+    if (cli->json) {
+        char expires[TIME_CHARS];
+        time_print_utc(token.expires_at, expires);
+        json_t *shown CLEANUP(json_freep) =
+            json_pack("{s:s, s:s, s:s}", "site", site->name, "username",
+                      member_text(answer, "username"), "expireTime", expires);
+        return shown == NULL ? FAIL(ERR_MEMORY) : print_json(shown);
+    }
+    (void)printf("Signed in at %s as %s until %s.\n", site->name, member_text(answer, "username"),
+                 until);
+    return OK;
+}
+
+/* Not blocking a login: it may be what a person does about it. */
+static void refresh_quietly(struct cli *cli, struct site *site) {
+    struct trouble kept = cli->trouble;
+    if (failed(api_refresh_document(cli, site))) {
+        print_warning("%s", cli->trouble.what);
+    }
+    cli->trouble = kept;
+}
+
+static err_t ask_username(struct cli *cli, struct terminal *terminal, const struct site *site,
+                          const char *given, char **out) {
+    const char *otherwise = site->username != NULL ? site->username : getenv("USER");
+    char prompt[128];
+    if (given != NULL) {
+        *out = strdup(given);
+        return *out != NULL ? OK : FAIL(ERR_MEMORY);
+    }
+    if (otherwise == NULL || otherwise[0] == '\0') {
+        (void)snprintf(prompt, sizeof prompt, "User name: ");
+    } else {
+        (void)snprintf(prompt, sizeof prompt, "User name [%.64s]: ", otherwise);
+    }
+    char *answer CLEANUP(freep) = NULL;
+    TRY(terminal_ask(terminal, prompt, &answer));
+    if (answer[0] == '\0' && (otherwise == NULL || otherwise[0] == '\0')) {
+        return trouble_set(&cli->trouble, EXIT_USAGE, "no user name was given");
+    }
+    *out = answer[0] != '\0' ? TAKE(answer) : strdup(otherwise);
+    return *out != NULL ? OK : FAIL(ERR_MEMORY);
+}
+
+static err_t login_password(struct cli *cli, struct terminal *terminal, struct site *site,
+                            const char *given) {
+    char *username CLEANUP(freep) = NULL;
+    secret_t password CLEANUP(secret_done) = {0};
+    char code[CODE_DIGITS_MAX + 1];
+    TRY(ask_username(cli, terminal, site, given, &username));
+    TRY(terminal_ask_secret(terminal, "Password: ", &password));
+    TRY(ask_code(terminal, code));
+    struct api *api CLEANUP(api_closep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(api_open(cli, site, API_ANYONE, &api));
+    TRY(api_send(api, HTTP_POST, "/api/v1/auth/login",
+                 json_pack("{s:s, s:s, s:s}", "username", username, "password",
+                           password.len > 0 ? password.text : "", "totp", code),
+                 &answer));
+    TRY(api_keep_token(cli, site, NULL, answer));
+    refresh_quietly(cli, site);
+    return report(cli, site, answer);
+}
+
+static err_t choose_password(struct terminal *terminal, secret_t *out) {
+    for (;;) {
+        secret_t first CLEANUP(secret_done) = {0};
+        secret_t second CLEANUP(secret_done) = {0};
+        TRY(terminal_ask_secret(terminal, "New password: ", &first));
+        if (first.len < LIMIT_PASSWORD_CHARS_MIN || first.len > LIMIT_PASSWORD_CHARS_MAX) {
+            terminal_print(terminal, "It must have at least %d characters.\n",
+                           (int)LIMIT_PASSWORD_CHARS_MIN);
+            continue;
+        }
+        TRY(terminal_ask_secret(terminal, "The same again: ", &second));
+        if (span_equal_secret(secret_span(&first), secret_span(&second))) {
+            return secret_copy(secret_span(&first), LIMIT_PASSWORD_CHARS_MAX, out);
+        }
+        terminal_print(terminal, "The two differ.\n");
+    }
+}
+
+/* A password that the authority refuses is asked for again. */
+static err_t set_password(struct cli *cli, struct terminal *terminal, struct api *api,
+                          const char *invitation, json_t **answer) {
+    for (int tries = 1;; tries++) {
+        secret_t password CLEANUP(secret_done) = {0};
+        TRY(choose_password(terminal, &password));
+        err_t err = api_send(
+            api, HTTP_POST, "/api/v1/auth/invitation",
+            json_pack("{s:s, s:s}", "invitation", invitation, "password", password.text), answer);
+        if (!failed(err) || tries == TRIES ||
+            strcmp(api_problem_code(api), "password_refused") != 0) {
+            return err;
+        }
+        terminal_print(terminal, "%s\n", cli->trouble.what);
+        cli->trouble = (struct trouble){0};
+    }
+}
+
+static err_t confirm_code(struct cli *cli, struct terminal *terminal, struct api *api,
+                          const char *invitation, json_t **answer) {
+    for (int tries = 1;; tries++) {
+        char code[CODE_DIGITS_MAX + 1];
+        TRY(ask_code(terminal, code));
+        err_t err =
+            api_send(api, HTTP_POST, "/api/v1/auth/invitation/confirm",
+                     json_pack("{s:s, s:s}", "invitation", invitation, "totp", code), answer);
+        if (!failed(err) || tries == TRIES || cli->trouble.exit != EXIT_LOGIN) {
+            return err;
+        }
+        terminal_print(terminal, "%s\n", cli->trouble.what);
+        cli->trouble = (struct trouble){0};
+    }
+}
+
+static err_t login_invitation(struct cli *cli, struct terminal *terminal, struct site *site,
+                              const char *invitation) {
+    struct api *api CLEANUP(api_closep) = NULL;
+    json_t *offer CLEANUP(json_freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    const char *secret = NULL;
+    const char *uri = NULL;
+    TRY(api_open(cli, site, API_ANYONE, &api));
+    TRY(set_password(cli, terminal, api, invitation, &offer));
+    TRY(answer_text(cli, offer, "totpSecret", &secret));
+    TRY(answer_text(cli, offer, "totpUri", &uri));
+    terminal_print(terminal, "Scan this with an authenticator app:\n\n");
+    terminal_show_qr(terminal, uri);
+    terminal_print(terminal, "\nor type this secret into it: %s\n", secret);
+    TRY(confirm_code(cli, terminal, api, invitation, &answer));
+    TRY(api_keep_token(cli, site, NULL, answer));
+    refresh_quietly(cli, site);
+    return report(cli, site, answer);
+}
+
+static err_t login_run(struct cli *cli, const struct arguments *arguments) {
+    struct site *site CLEANUP(site_freep) = NULL;
+    TRY(site_open(&cli->trouble, cli->site, &site));
+    struct terminal *terminal CLEANUP(terminal_closep) = NULL;
+    if (failed(terminal_open(&terminal))) {
+        return trouble_set(&cli->trouble, EXIT_LOGIN,
+                           "there is no terminal to ask for a password at; services set "
+                           "POSTERN_API_KEY instead of signing in");
+    }
+    const char *invitation = arguments_value(arguments, "invitation");
+    err_t err = invitation != NULL
+                    ? login_invitation(cli, terminal, site, invitation)
+                    : login_password(cli, terminal, site, arguments_value(arguments, "user"));
+    if (err.code == ERR_CLOSED && cli->trouble.what[0] == '\0') {
+        return trouble_set(&cli->trouble, EXIT_LOGIN, "nothing was answered");
+    }
+    return err;
+}
+
+static err_t logout_run(struct cli *cli, const struct arguments *arguments) {
+    (void)arguments;
+    struct site *site CLEANUP(site_freep) = NULL;
+    TRY(site_open(&cli->trouble, cli->site, &site));
+    struct api *api CLEANUP(api_closep) = NULL;
+    err_t err = api_open(cli, site, API_SIGNED_IN, &api);
+    if (!failed(err)) {
+        err = api_call(api, HTTP_POST, "/api/v1/auth/logout", NULL);
+    }
+    /* Not being signed in (any more) is what was wanted; and the token goes in any case. */
+    bool done = !failed(err) || cli->trouble.exit == EXIT_LOGIN;
+    const char *api_key = getenv("POSTERN_API_KEY");
+    TRY(token_remove(&cli->trouble, site, api_key != NULL && api_key[0] != '\0' ? api_key : NULL));
+    if (!done) {
+        return err;
+    }
+    if (cli->json) {
+        json_t *empty CLEANUP(json_freep) = json_object();
+        return print_json(empty);
+    }
+    (void)printf("Signed out at %s.\n", site->name);
+    return OK;
+}
+
+static const struct option options[] = {
+    {'u', "user", "NAME", "who signs in; asked for otherwise"},
+    {0, "invitation", "CODE", "first sign-in, or after a reset: choose password and authenticator"},
+    {.name = NULL},
+};
+
+const struct command command_login = {
+    .name = "login",
+    .arguments = "",
+    .summary = "Sign in with password and authenticator code",
+    .details = "Password and code are asked at the terminal. Services set POSTERN_API_KEY instead.",
+    .options = options,
+    .run = login_run,
+};
+
+const struct command command_logout = {
+    .name = "logout",
+    .arguments = "",
+    .summary = "End the session and forget its token",
+    .run = logout_run,
+};

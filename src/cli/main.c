@@ -1,0 +1,191 @@
+/* postern: finds the command, runs it, and says what went wrong. */
+#include <errno.h>
+#include <locale.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/secret.h"
+#include "cli/cli.h"
+
+static const struct command *const commands[] = {
+    &command_init,
+    &command_login,
+    &command_logout,
+    &command_whoami,
+    &command_sign,
+    &command_gen,
+    &command_list,
+    &command_revoke,
+    &command_revoke_all,
+    &command_status,
+    &command_key,
+    &command_admin,
+    NULL,
+};
+
+static const struct command root = {
+    .name = "postern",
+    .arguments = "COMMAND",
+    .summary =
+        "Secure SSH access to computing clusters: signs in, gets certificates, revokes them.",
+    .details = "Start with: postern init https://AUTHORITY, postern login, postern sign.\n"
+               "The manual is postern(1).",
+    .children = commands,
+};
+
+static const struct option shared_options[] = {
+    {'h', "help", NULL, "say what this command does", .many = true},
+    {0, "json", NULL, "print JSON, with the member names of the API", .many = true},
+    {0, "site", "NAME", "which site, when several are set up"},
+    {'V', "version", NULL, "print the version", .many = true},
+    {.name = NULL},
+};
+
+static void print_options(const struct option *option) {
+    for (; option != NULL && option->name != NULL; option++) {
+        char left[64];
+        (void)snprintf(left, sizeof left, "%c%c%s --%s%s%s", option->letter != 0 ? '-' : ' ',
+                       option->letter != 0 ? option->letter : ' ', option->letter != 0 ? "," : " ",
+                       option->name, option->value != NULL ? " " : "",
+                       option->value != NULL ? option->value : "");
+        (void)printf("  %-30s %s\n", left, option->help);
+    }
+}
+
+static void print_help(const struct command *command, const char *path) {
+    (void)printf("%s\n\nUsage: %s%s %s\n", command->summary, path,
+                 command->options != NULL ? " [OPTION]…" : "", command->arguments);
+    if (command->children != NULL) {
+        (void)printf("\nCommands:\n");
+        for (const struct command *const *child = command->children; *child != NULL; child++) {
+            (void)printf("  %-18s %s\n", (*child)->name, (*child)->summary);
+        }
+    }
+    (void)printf("\nOptions:\n");
+    print_options(command->options);
+    print_options(shared_options);
+    if (command->details != NULL) {
+        (void)printf("\n%s\n", command->details);
+    }
+}
+
+static err_t usage(struct cli *cli, const char *path, const char *why) {
+    if (cli->trouble.next[0] == '\0') {
+        trouble_next(&cli->trouble, "%s --help", path);
+    }
+    return trouble_set(&cli->trouble, EXIT_USAGE, "%s", why);
+}
+
+static err_t unknown_command(struct cli *cli, const struct command *group, const char *path,
+                             const char *word) {
+    const char *names[32];
+    size_t count = 0;
+    for (const struct command *const *child = group->children; *child != NULL; child++) {
+        INVARIANT(count < COUNT_OF(names));
+        names[count++] = (*child)->name;
+    }
+    char why[256];
+    const char *near = nearest_name(word, names, count);
+    (void)snprintf(why, sizeof why,
+                   near != NULL ? "there is no command %.64s; did you mean %s?"
+                                : "there is no command %.64s",
+                   word, near);
+    if (near != NULL) {
+        trouble_next(&cli->trouble, "%s %s", path, near);
+    }
+    return usage(cli, path, why);
+}
+
+static err_t run(struct cli *cli, const struct command *command, const char *path,
+                 const struct arguments *arguments) {
+    if (arguments->word_count < command->words_min || arguments->word_count > command->words_max) {
+        char why[256];
+        (void)snprintf(why, sizeof why, "%s takes %s", path,
+                       command->arguments[0] != '\0' ? command->arguments : "no arguments");
+        return usage(cli, path, why);
+    }
+    cli->json = arguments_has(arguments, "json");
+    cli->site = arguments_value(arguments, "site");
+    return command->run(cli, arguments);
+}
+
+/* Walks down to the command that the words name, then runs it. */
+static err_t dispatch(struct cli *cli, int argc, char *const *argv) {
+    const struct command *command = &root;
+    struct arguments arguments = {.shared = shared_options};
+    char path[128] = "postern";
+    for (;;) {
+        struct fault fault = {0};
+        int used = 0;
+        arguments.own = command->options;
+        err_t err =
+            arguments_parse(&arguments, argc, argv, command->children != NULL, &used, &fault);
+        if (failed(err)) {
+            return usage(cli, path, fault.reason);
+        }
+        argc -= used;
+        argv += used;
+        if (arguments_has(&arguments, "version")) {
+            (void)printf("postern %s\n", POSTERN_VERSION);
+            return OK;
+        }
+        const char *word = argc > 0 ? argv[0] : NULL;
+        if (command->children == NULL || word == NULL) {
+            break;
+        }
+        const struct command *const *child = command->children;
+        while (*child != NULL && strcmp((*child)->name, word) != 0) {
+            child++;
+        }
+        if (*child == NULL) {
+            return unknown_command(cli, command, path, word);
+        }
+        command = *child;
+        size_t len = strlen(path);
+        (void)snprintf(path + len, sizeof path - len, " %s", command->name);
+        argc--;
+        argv++;
+    }
+    if (arguments_has(&arguments, "help")) {
+        print_help(command, path);
+        return OK;
+    }
+    if (command->children != NULL) {
+        return usage(cli, path, "a command is missing");
+    }
+    return run(cli, command, path, &arguments);
+}
+
+/* jansson frees what may be a password or a token: wiped, whatever it was. */
+static void wiping_free(void *memory) {
+    if (memory != NULL) {
+        secret_wipe(memory, malloc_usable_size(memory));
+        free(memory);
+    }
+}
+
+int main(int argc, char **argv) {
+    /* A core file would hold tokens and passphrases. */
+    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    (void)signal(SIGPIPE, SIG_IGN); /* a closed connection is an error to tell, not an end */
+    (void)setlocale(LC_CTYPE, "");
+    json_set_alloc_funcs(malloc, wiping_free);
+
+    struct cli cli = {0};
+    err_t err = dispatch(&cli, argc - 1, argv + 1);
+    if (fflush(stdout) != 0 && errno != EPIPE && !failed(err)) {
+        err = trouble_set(&cli.trouble, EXIT_INTERNAL, "cannot write the output: %s",
+                          strerror(errno));
+    }
+    if (!failed(err)) {
+        return (int)cli.exit;
+    }
+    if (cli.trouble.what[0] == '\0') {
+        (void)trouble_set(&cli.trouble, exit_of_err(err), "%s", err_text(err));
+    }
+    trouble_print(&cli.trouble, stderr);
+    return (int)cli.trouble.exit;
+}

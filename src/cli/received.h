@@ -1,0 +1,22 @@
+/* A certificate as it came from the authority, held against what was asked before anybody uses it.
+ */
+#ifndef POSTERN_CLI_RECEIVED_H
+#define POSTERN_CLI_RECEIVED_H
+
+#include "cli/cli.h"
+#include "cli/site.h"
+#include "ssh/cert.h"
+
+/*
+ * Parses the line and checks: a user certificate, for this key (NULL: any), with this principal,
+ * signed by a pinned CA, valid now. An unknown CA makes it look again at what the authority says of
+ * itself, once (see api_refresh_document()), so that a CA may be replaced.
+ */
+err_t received_check(struct cli *cli, struct site *site, const char *line, const struct key *key,
+                     const char *principal, struct cert **out);
+
+/* Writes KEY-cert.pub by rename, 0644. */
+err_t received_write(struct cli *cli, const struct cert *cert, const char *comment,
+                     const char *path);
+
+#endif

@@ -1,0 +1,26 @@
+/* Tables: a rounded box on a terminal that shows UTF-8, aligned plain columns everywhere else. */
+#ifndef POSTERN_CLI_TABLE_H
+#define POSTERN_CLI_TABLE_H
+
+#include "base/err.h"
+#include "base/span.h"
+
+struct table;
+
+/* columns ends with NULL and must outlive the table. */
+err_t table_new(const char *const *columns, struct table **out);
+void table_freep(struct table **table);
+
+/* Cells fill the rows from the left. The text is copied. mark (may be NULL) stands before it in a
+ * box only: "✅". */
+err_t table_add(struct table *table, const char *text);
+err_t table_add_marked(struct table *table, const char *mark, const char *text);
+
+/* Appends the finished table. In the plain form an empty cell is "-", so that columns can be
+ * counted. */
+err_t table_render(const struct table *table, bool boxed, struct buf *out);
+
+/* Terminal columns that UTF-8 text takes (the locale must be UTF-8 for anything but ASCII). */
+size_t text_width(const char *text);
+
+#endif

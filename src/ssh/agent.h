@@ -59,6 +59,8 @@ struct agent_request {
 /* The server's side. An unknown message type is ERR_UNSUPPORTED, an unknown constraint
  * ERR_OPTION_UNKNOWN: answer FAILURE. */
 err_t agent_get_request(span_t message, struct agent_request *out);
+/* For what is refused, and for extensions not known ("session-bind@openssh.com" may be: ssh goes on
+ * without). */
 err_t agent_put_failure(struct buf *out);
 err_t agent_put_success(struct buf *out);
 struct agent_identity {
@@ -71,11 +73,15 @@ err_t agent_put_sign_response(struct buf *out, span_t signature);
 /* The client's side: each appends one framed message. */
 err_t agent_put_request_identities(struct buf *out);
 err_t agent_put_sign_request(struct buf *out, span_t key_blob, span_t data, uint32_t flags);
-/* lifetime_s 0: no constraint. With a certificate the identity added is the certificate. */
+/* lifetime_s 0: no constraint. With a certificate the identity added is the certificate;
+ * ERR_CONFLICT when it is another key's. */
 err_t agent_put_add_identity(struct buf *out, const struct private_key *key,
                              const struct cert *cert, const char *comment, uint32_t lifetime_s);
 err_t agent_put_remove_identity(struct buf *out, span_t blob);
-/* ERR_REFUSED for FAILURE. Calls each() for every identity; spans borrow from the message. */
+/*
+ * ERR_REFUSED for FAILURE; ERR_PROTOCOL for an answer of another type. each() is called for every
+ * identity once the whole answer has been found well-formed; spans borrow from the message.
+ */
 err_t agent_get_identities(span_t message,
                            err_t (*each)(void *context, span_t blob, span_t comment),
                            void *context);
@@ -88,8 +94,14 @@ struct agent_client;
 err_t agent_client_open(const char *path, struct agent_client **out);
 void agent_client_close(struct agent_client *client);
 void agent_client_closep(struct agent_client **client);
-/* Sends what `request` holds (one framed message) and gives the answer; *message borrows until the
- * next call. */
+/* For one whole exchange; AGENT_TIMEOUT_MS at first, since a person may have to confirm. */
+enum { AGENT_TIMEOUT_MS = 60 * 1000 };
+void agent_client_set_timeout(struct agent_client *client, int timeout_ms);
+/*
+ * Sends what `request` holds (one framed message) and gives the answer; *message borrows until the
+ * next call. ERR_TIMEOUT, ERR_CLOSED, ERR_TOO_LONG, ERR_MALFORMED and ERR_IO end the connection:
+ * every later call is ERR_CLOSED.
+ */
 err_t agent_client_call(struct agent_client *client, const struct buf *request, span_t *message);
 
 #endif

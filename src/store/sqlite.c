@@ -16,13 +16,13 @@ enum {
     CHECKPOINT_PAGES = 4000,
 };
 
+/* EFBIG: the file meets a limit of its own (RLIMIT_FSIZE, the file system's largest file). */
+static bool is_full(int errnum) { return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG; }
+
+/* SQLite keeps the errno of most failures, but not of a write that fails inside COMMIT: for that
+ * one errno itself is still what the write set. */
 static err_t error_of_io(sqlite3 *db) {
-    int errnum = sqlite3_system_errno(db);
-    /* EFBIG: the file meets a limit of its own (RLIMIT_FSIZE, the file system's largest file). */
-    if (errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG) {
-        return FAIL(ERR_DISK_FULL);
-    }
-    return FAIL(ERR_IO);
+    return is_full(sqlite3_system_errno(db)) || is_full(errno) ? FAIL(ERR_DISK_FULL) : FAIL(ERR_IO);
 }
 
 static err_t error_of_constraint(int result) {
@@ -72,6 +72,7 @@ err_t sqlite_error(sqlite3 *db, int result) {
 }
 
 static err_t run_sql(sqlite3 *db, const char *sql) {
+    errno = 0; /* for error_of_io() */
     return sqlite_error(db, sqlite3_exec(db, sql, NULL, NULL, NULL));
 }
 

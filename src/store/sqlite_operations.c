@@ -2,7 +2,7 @@
  * The operations over SQLite. Each is a statement, its arguments and what its rows look like; the
  * helpers in the first half do the rest.
  */
-#include <stdio.h>
+#include <errno.h>
 
 #include "store/sqlite.h"
 
@@ -58,6 +58,7 @@ static void statement_resetp(sqlite3_stmt **statement) {
 }
 
 static err_t step(sqlite3_stmt *statement, bool *row) {
+    errno = 0; /* so that sqlite_error() sees what this step set */
     int result = sqlite3_step(statement);
     if (row != NULL) {
         *row = result == SQLITE_ROW;

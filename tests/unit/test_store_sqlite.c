@@ -1,0 +1,436 @@
+/* What only the SQLite store has: durability, its schema, full disks and exhausted memory. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "store/sqlite.h"
+#include "store_fixture.h"
+
+static char directory[64];
+static char path[128];
+
+static int set_up(void **state) {
+    (void)state;
+    (void)snprintf(directory, sizeof directory, "/tmp/test-store-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(path, sizeof path, "%s/db", directory);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    static const char *const endings[] = {"", "-wal", "-shm", "-journal"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(endings); i++) {
+        char file[160];
+        (void)snprintf(file, sizeof file, "%s%s", path, endings[i]);
+        (void)unlink(file); /* those that are there */
+    }
+    assert_int_equal(rmdir(directory), 0);
+    return 0;
+}
+
+static struct store *opened(void) {
+    struct store *store;
+    assert_ok(store_open_sqlite(path, &store));
+    return store;
+}
+
+static sqlite3 *db_of(struct store *store) { return ((struct sqlite_store *)store)->db; }
+
+static int sql(sqlite3 *db, const char *text) { return sqlite3_exec(db, text, NULL, NULL, NULL); }
+
+static int number_of(sqlite3 *db, const char *text) {
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_prepare_v2(db, text, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int number = sqlite3_column_int(statement, 0);
+    assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
+    return number;
+}
+
+static void set_version(int version) {
+    char text[64];
+    sqlite3 *db;
+    (void)snprintf(text, sizeof text, "PRAGMA user_version = %d", version);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sql(db, text), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static int newest_version(void) {
+    int count = 0;
+    while (sqlite_migrations[count] != NULL) {
+        count++;
+    }
+    return count;
+}
+
+/* ---- opening ---- */
+
+static void test_open_refused(void **state) {
+    (void)state;
+    struct store *store = NULL;
+    assert_fails(store_open_sqlite("/tmp/no-such-directory/db", &store), ERR_NOT_FOUND);
+    assert_fails(store_open_sqlite(directory, &store), ERR_IO);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (int i = 0; i < 200; i++) {
+        assert_true(fputs("this is not a database\n", file) >= 0);
+    }
+    assert_int_equal(fclose(file), 0);
+    assert_fails(store_open_sqlite(path, &store), ERR_MALFORMED);
+    assert_null(store);
+}
+
+static void test_private(void **state) {
+    (void)state;
+    static const char *const endings[] = {"", "-wal", "-shm"};
+    mode_t before = umask(0);
+    for (int round = 0; round < 2; round++) {
+        struct store *store = opened();
+        for (size_t i = 0; i < COUNT_OF(endings); i++) {
+            char file[160];
+            struct stat status;
+            (void)snprintf(file, sizeof file, "%s%s", path, endings[i]);
+            assert_int_equal(stat(file, &status), 0);
+            assert_int_equal(status.st_mode & 0777, 0600);
+        }
+        store_close(store);
+        assert_int_equal(chmod(path, 0644), 0); /* somebody's slip is mended by the next open */
+    }
+    (void)umask(before);
+}
+
+static void test_settings(void **state) {
+    (void)state;
+    struct store *store = opened();
+    assert_int_equal(number_of(db_of(store), "PRAGMA synchronous"), 2);
+    assert_int_equal(number_of(db_of(store), "PRAGMA foreign_keys"), 1);
+    assert_int_equal(
+        number_of(db_of(store), "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
+    assert_int_equal(number_of(db_of(store), "SELECT count(*) FROM pragma_table_list WHERE "
+                                             "type = 'table' AND name NOT LIKE 'sqlite_%' AND "
+                                             "strict = 0"),
+                     0);
+    store_close(store);
+}
+
+static void test_newer_schema(void **state) {
+    (void)state;
+    struct store *store = NULL;
+    store_close(opened());
+    set_version(newest_version() + 1);
+    assert_fails(store_open_sqlite(path, &store), ERR_UNSUPPORTED);
+    set_version(-1);
+    assert_fails(store_open_sqlite(path, &store), ERR_UNSUPPORTED);
+    assert_null(store);
+    set_version(newest_version());
+    store_close(opened());
+}
+
+static void test_every_older_schema(void **state) {
+    (void)state;
+    for (int version = 0; version <= newest_version(); version++) {
+        sqlite3 *db;
+        (void)unlink(path);
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_ok(sqlite_migrate(db, sqlite_migrations, (size_t)version));
+        assert_int_equal(number_of(db, "PRAGMA user_version"), version);
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+        struct store *store = opened();
+        assert_int_equal(number_of(db_of(store), "PRAGMA user_version"), newest_version());
+        assert_ok(store_begin(store));
+        add_account(store, "alice");
+        assert_ok(store_commit(store));
+        store_close(store);
+    }
+}
+
+static void test_failing_migration(void **state) {
+    (void)state;
+    static const char *const steps[] = {"CREATE TABLE one (a);",
+                                        "CREATE TABLE two (a); CREATE TABLE one (a);"};
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    err_t err = sqlite_migrate(db, steps, COUNT_OF(steps));
+    assert_true(failed(err));
+    /* The step that failed left nothing, the one before stands. */
+    assert_int_equal(number_of(db, "PRAGMA user_version"), 1);
+    assert_int_equal(number_of(db, "SELECT count(*) FROM sqlite_master"), 1);
+    assert_int_equal(sqlite3_get_autocommit(db), 1);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* ---- durability ---- */
+
+static void test_reopen(void **state) {
+    (void)state;
+    struct account alice;
+    struct issued issued;
+    uint64_t newest, oldest;
+    struct store *store = opened();
+    assert_ok(store_begin(store));
+    add_issued(store, 9, add_account(store, "alice"), NOW);
+    assert_ok(store_event_append(store, "account", "alice", "{}", NOW, &newest));
+    assert_ok(store_commit(store));
+    assert_ok(store_begin(store));
+    add_account(store, "bob");
+    store_close(store); /* without a commit */
+
+    store = opened();
+    assert_ok(store_begin(store));
+    assert_ok(store_account_find(store, "alice", &alice));
+    assert_fails(store_account_find(store, "bob", &alice), ERR_NOT_FOUND);
+    assert_ok(store_issued_get(store, 9, &issued));
+    assert_int_equal(issued.account_id, alice.id);
+    assert_ok(store_event_revision(store, &newest, &oldest));
+    assert_int_equal(newest, 1);
+    store_close(store);
+}
+
+/* The child's part: it commits one account, writes another, and dies without closing anything. */
+static _Noreturn void commit_and_die(void) {
+    struct store *store;
+    struct account alice = new_account("alice"), bob = new_account("bob");
+    if (!failed(store_open_sqlite(path, &store)) && !failed(store_begin(store)) &&
+        !failed(store_account_add(store, &alice)) && !failed(store_commit(store)) &&
+        !failed(store_begin(store)) && !failed(store_account_add(store, &bob))) {
+        (void)raise(SIGKILL);
+    }
+    _exit(1);
+}
+
+static void test_killed(void **state) {
+    (void)state;
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        commit_and_die();
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    struct account out;
+    struct store *store = opened();
+    assert_ok(store_begin(store));
+    assert_ok(store_account_find(store, "alice", &out));
+    assert_fails(store_account_find(store, "bob", &out), ERR_NOT_FOUND);
+    store_close(store);
+}
+
+static void test_two_stores(void **state) {
+    (void)state;
+    struct account out;
+    struct store *one = opened(), *two = opened();
+    assert_int_equal(sqlite3_busy_timeout(db_of(two), 0), SQLITE_OK);
+    assert_ok(store_begin(one));
+    add_account(one, "alice");
+    assert_fails(store_begin(two), ERR_BUSY);
+    assert_ok(store_commit(one));
+    assert_ok(store_begin(two));
+    assert_ok(store_account_find(two, "alice", &out));
+    assert_ok(store_commit(two));
+    store_close(one);
+    store_close(two);
+}
+
+static void test_audit_is_append_only(void **state) {
+    (void)state;
+    static const char *const refused[] = {
+        "UPDATE audit SET actor = 'mallory'",
+        "DELETE FROM audit",
+        "DELETE FROM audit WHERE sequence = 1",
+        "INSERT OR REPLACE INTO audit SELECT 1, at, 'mallory', action, target, allowed, code,"
+        " detail, source, request_id FROM audit",
+        "UPDATE OR REPLACE audit SET sequence = 2 WHERE sequence = 1",
+    };
+    struct audit audit = {.at = NOW, .actor = "alice", .action = "certificate.sign"};
+    struct store *store = opened();
+    assert_ok(store_begin(store));
+    assert_ok(store_audit_append(store, &audit));
+    assert_ok(store_audit_append(store, &audit));
+    assert_ok(store_commit(store));
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        assert_int_equal(sql(db_of(store), refused[i]), SQLITE_CONSTRAINT_TRIGGER);
+        assert_int_equal(
+            number_of(db_of(store), "SELECT count(*) FROM audit WHERE actor = 'alice'"), 2);
+    }
+    store_close(store);
+}
+
+/* ---- faults ---- */
+
+/* Writes events until one fails; returns its error. */
+static err_t fill(struct store *store) {
+    static char state[4000];
+    uint64_t revision;
+    memset(state, 's', sizeof state - 1);
+    TRY(store_begin(store));
+    for (int i = 0; i < 2000; i++) {
+        TRY(store_event_append(store, "account", "alice", state, NOW, &revision));
+    }
+    return store_commit(store);
+}
+
+static void expect_stuck_then_well(struct store *store, enum err_code code) {
+    uint64_t revision, newest, oldest;
+    /* Nothing but rollback is left. */
+    assert_fails(store_event_append(store, "a", "b", "", NOW, &revision), code);
+    assert_fails(store_event_revision(store, &newest, &oldest), code);
+    assert_fails(store_commit(store), code);
+    store_rollback(store);
+    assert_ok(store_begin(store));
+    assert_ok(store_event_revision(store, &newest, &oldest));
+    assert_int_equal(newest, 0); /* nothing of the failed transaction */
+    store_rollback(store);
+}
+
+static void test_database_full(void **state) {
+    (void)state;
+    char limit[64];
+    struct store *store = opened();
+    (void)snprintf(limit, sizeof limit, "PRAGMA max_page_count = %d",
+                   number_of(db_of(store), "PRAGMA page_count") + 20);
+    assert_int_equal(sql(db_of(store), limit), SQLITE_OK);
+    assert_fails(fill(store), ERR_DISK_FULL);
+    expect_stuck_then_well(store, ERR_DISK_FULL);
+    assert_int_equal(sql(db_of(store), "PRAGMA max_page_count = 1000000"), SQLITE_OK);
+    assert_ok(fill(store));
+    store_close(store);
+}
+
+/* A file that may not grow, as on a full disk: the write itself fails, in the middle of a commit.
+ */
+static void test_disk_full(void **state) {
+    (void)state;
+    struct rlimit before, small;
+    struct store *store = opened();
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 1024 * 1024;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    err_t err = fill(store);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_fails(err, ERR_DISK_FULL);
+    expect_stuck_then_well(store, ERR_DISK_FULL);
+    assert_ok(fill(store));
+    (void)signal(SIGXFSZ, handler);
+    store_close(store);
+}
+
+static long allocations_left = -1; /* -1: as many as asked for */
+static sqlite3_mem_methods real_memory;
+
+static bool allocation_fails(void) {
+    if (allocations_left < 0) {
+        return false;
+    }
+    return allocations_left == 0 || --allocations_left == 0;
+}
+
+static void *failing_malloc(int size) {
+    return allocation_fails() ? NULL : real_memory.xMalloc(size);
+}
+
+static void *failing_realloc(void *old, int size) {
+    return allocation_fails() ? NULL : real_memory.xRealloc(old, size);
+}
+
+static void fail_allocations(void) {
+    sqlite3_mem_methods failing;
+    assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory), SQLITE_OK);
+    failing = real_memory;
+    failing.xMalloc = failing_malloc;
+    failing.xRealloc = failing_realloc;
+    assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &failing), SQLITE_OK);
+}
+
+static err_t one_transaction(struct store *store, const char *name) {
+    struct account account = new_account(name);
+    struct issued issued;
+    uint64_t revision;
+    TRY(store_begin(store));
+    TRY(store_mark(store));
+    TRY(store_account_add(store, &account));
+    issued = new_issued(account.id, account.id, NOW);
+    TRY(store_issued_add(store, &issued));
+    TRY(store_event_append(store, "account", name, "{}", NOW, &revision));
+    TRY(store_keep(store));
+    return store_commit(store);
+}
+
+/* From some allocation on there is no memory: the transaction fails as a whole, or is there. */
+static void test_no_memory(void **state) {
+    (void)state;
+    size_t failures = 0;
+    struct store *store = NULL;
+    for (long n = 1; n < 400; n++) {
+        char name[16];
+        struct account out;
+        (void)snprintf(name, sizeof name, "u%ld", n);
+        if (store == NULL) {
+            store = opened();
+        }
+        (void)sqlite3_db_release_memory(db_of(store)); /* so that there is something to allocate */
+        allocations_left = n;
+        err_t err = one_transaction(store, name);
+        allocations_left = -1;
+        store_rollback(store);
+        if (failed(err)) {
+            failures++;
+            assert_fails(err, ERR_MEMORY);
+        }
+        assert_ok(store_begin(store));
+        assert_int_equal(store_account_find(store, name, &out).code,
+                         failed(err) ? ERR_NOT_FOUND : ERR_NONE);
+        assert_ok(store_commit(store));
+        if (n % 2 == 0) {
+            store_closep(&store); /* a fresh cache every other time */
+        }
+    }
+    assert_true(failures > 5);
+    store_close(store);
+}
+
+static void test_no_memory_to_open(void **state) {
+    (void)state;
+    size_t failures = 0;
+    for (long n = 1; n < 3000; n += n < 200 ? 1 : 37) {
+        struct store *store = NULL;
+        allocations_left = n;
+        err_t err = store_open_sqlite(path, &store);
+        allocations_left = -1;
+        if (failed(err)) {
+            failures++;
+            assert_null(store);
+        }
+        store_close(store);
+    }
+    assert_true(failures > 50);
+    store_close(opened());
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_open_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_private, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_settings, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_newer_schema, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_every_older_schema, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_failing_migration, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reopen, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_killed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_two_stores, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_audit_is_append_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_database_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_disk_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_memory_to_open, set_up, tear_down),
+    };
+    fail_allocations(); /* before SQLite's first use */
+    return cmocka_run_group_tests_name("store_sqlite", tests, NULL, NULL);
+}

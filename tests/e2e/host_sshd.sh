@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# A real sshd, configured with exactly what `postern-host sshd-config` prints, lets in who should and nobody else.
+. "$(dirname "$0")/lib.sh"
+if [ "$(id -u)" != 0 ]; then
+    skip "a real sshd asks postern-host" "needs root: sshd switches users"
+    done_testing
+fi
+feed=$BUILD/tests/e2e/host_feed
+cd "$work" || exit 1
+mkdir -p bin home ssh keys /run/sshd
+install -m 755 "$postern_host" "$BUILD/src/host/postern-host-sync" bin/
+host=$work/bin/postern-host
+
+# Users that exist for these sshds alone. A shadow entry of "!" would be a locked account, also for keys.
+for file in passwd group shadow; do cp "/etc/$file" "$file"; done
+id=42001
+for user in alice bob carol dave erin; do
+    echo "$user:x:$id:$id::$work/home:/bin/sh" >>passwd
+    echo "$user:x:$id:" >>group
+    echo "$user:*:19000:0:99999:7:::" >>shadow
+    id=$((id + 1))
+done
+chmod 755 home
+
+new_key() { ssh-keygen -q -t ed25519 -N '' -C '' -f "$1"; }
+for key in user_ca host_ca other_ca alice erin erin_far erin_old; do new_key "keys/$key"; done
+new_key ssh/host_key
+
+certify() { # NAME PRINCIPAL SERIAL VALIDITY [CA]: a certificate NAME for alice's key
+    cp keys/alice "keys/$1" && cp keys/alice.pub "keys/$1.pub"
+    ssh-keygen -q -s "keys/${5:-user_ca}" -I "$2@test" -n "$2" -z "$3" -V "$4" "keys/$1.pub"
+}
+line() { cut -d' ' -f1,2 "keys/$1.pub"; }
+fingerprint() { ssh-keygen -lf "keys/$1.pub" | cut -d' ' -f2; }
+change() { # REVISION KIND KEY STATE
+    printf '{"revision":"%s","kind":"%s","key":"%s","state":%s}' "$@"
+}
+account() { change 1 account "$1" "{\"enabled\":$2,\"clusters\":[$3]}"; }
+registered() { change 1 key "$1" "{\"account\":\"erin\",\"publicKey\":\"$(line "$2")\"$3}"; }
+
+port=$(free_port) jump_port=$(free_port) closed_port=$(free_port)
+tomorrow=$(date -u -d tomorrow +%Y-%m-%dT%H:%M:%SZ) yesterday=$(date -u -d yesterday +%Y-%m-%dT%H:%M:%SZ)
+changes=(
+    "$(change 1 ca "$(fingerprint user_ca)" "{\"type\":\"user\",\"publicKey\":\"$(line user_ca)\"}")"
+    "$(change 1 ca "$(fingerprint host_ca)" "{\"type\":\"host\",\"publicKey\":\"$(line host_ca)\"}")"
+    "$(account alice true '"daint"')" "$(account bob false '"daint"')" "$(account carol true '"santis"')"
+    "$(account dave true '"daint"')" "$(account erin true '"daint"')"
+    "$(change 1 revocation 66 "{\"account\":\"alice\",\"expireTime\":\"$tomorrow\",\"reason\":\"lost\"}")"
+    "$(change 1 cluster daint "{\"address\":\"127.0.0.1\",\"port\":$port}")"
+    "$(change 1 cluster santis "{\"address\":\"127.0.0.1\",\"port\":$closed_port}")"
+    "$(change 1 host daint-ln1 "{\"cluster\":\"daint\",\"role\":\"login\",\"address\":\"127.0.0.1\",\"port\":$port}")"
+    "$(change 1 host ela "{\"cluster\":\"\",\"role\":\"jump\",\"address\":\"127.0.0.1\",\"port\":$jump_port}")"
+    "$(registered 1 erin '')" "$(registered 2 erin_far ',"ipSubnets":["10.0.0.0/8"]')"
+    "$(registered 3 erin_old ",\"expireTime\":\"$yesterday\"")"
+)
+answer() { # REVISION SNAPSHOT CHANGE…
+    local revision=$1 snapshot=$2
+    shift 2
+    (IFS=,; echo "{\"revision\":\"$revision\",\"snapshot\":$snapshot,\"changes\":[$*]}")
+}
+answer 1 true "${changes[@]}" >snapshot.json
+
+ssh-keygen -q -s keys/host_ca -I daint-ln1 -h -n 127.0.0.1 -z 7 -V +1h ssh/host_key.pub
+echo "@cert-authority * $(cat keys/host_ca.pub)" >known_hosts
+printf 'host-keys:\n  - %s/ssh/host_key.pub\n' "$work" >host.yaml
+
+run_sshd() { # NAME STATE PORT OPTION…
+    local name=$1 state=$2 listen=$3
+    shift 3
+    printf 'Port %s\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nLogLevel VERBOSE\n' "$listen" >"$name.conf"
+    "$host" sshd-config --config host.yaml --state "$state" "$@" >>"$name.conf" || return 1
+    /usr/sbin/sshd -t -f "$name.conf" || return 1
+    # shellcheck disable=SC2016
+    start "$name" unshare -m sh -c '
+        for file in passwd group shadow; do mount --bind "$1/$file" "/etc/$file" || exit 1; done
+        exec /usr/sbin/sshd -D -e -f "$1/$2.conf"' sh "$work" "$name"
+    wait_for 10 grep -q 'Server listening' "$name.log"
+}
+
+check "a snapshot makes the login host's files" "$feed" "$work/state" daint-ln1 <snapshot.json
+check "and the jump host's" "$feed" "$work/jump" ela <snapshot.json
+check "sshd takes the configuration of a login host" run_sshd sshd "$work/state" "$port"
+check "sshd takes the configuration of a jump host" run_sshd jump "$work/jump" "$jump_port" --jump-host
+check "the program of a login loads no libcrypto" sh -c "! ldd $host | grep -E 'libcrypto|libssl'"
+
+options=(-F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o "UserKnownHostsFile=$work/known_hosts"
+    -o IdentitiesOnly=yes -o ConnectTimeout=10 -o IdentityAgent=none -o LogLevel=ERROR)
+login() { # KEY USER COMMAND…
+    local key=$1 user=$2
+    shift 2
+    ssh "${options[@]}" -p "$port" -i "keys/$key" "$user@127.0.0.1" "$@"
+}
+jump() { # KEY USER OPTION…
+    local key=$1 user=$2
+    shift 2
+    ssh "$@" "${options[@]}" -p "$jump_port" -i "keys/$key" "$user@127.0.0.1"
+}
+
+certify good alice 10 -5m:+1h
+certify revoked alice 66 -5m:+1h
+certify expired alice 11 -2h:-1h
+certify none alice 0 -5m:+1h
+certify foreign alice 12 -5m:+1h other_ca
+certify bob bob 13 -5m:+1h
+certify carol carol 14 -5m:+1h
+certify dave dave 15 -5m:+1h
+certify root root 16 -5m:+1h
+denied='Permission denied \(publickey\)'
+
+check "a certificate of an account that reaches this cluster logs in" login good alice id -un
+says "as that account" '^alice$'
+refused "a revoked certificate is refused" 255 "$denied" login revoked alice true
+refused "an expired one" 255 "$denied" login expired alice true
+refused "one without a serial number, which could not be revoked" 255 "$denied" login none alice true
+refused "one of another CA" 255 "$denied" login foreign alice true
+refused "a disabled account" 255 "$denied" login bob bob true
+refused "an account whose projects do not reach this cluster" 255 "$denied" login carol carol true
+refused "another's account" 255 "$denied" login good dave true
+refused "root, whatever the certificate says" 255 "$denied" login root root true
+refused "a plain key that nobody registered" 255 "$denied" login alice alice true
+refused "a password" 255 "$denied" login good alice -o BatchMode=no -o PreferredAuthentications=password true
+
+check "a registered key logs in" login erin erin id -un
+refused "but not from outside its subnets" 255 "$denied" login erin_far erin true
+refused "nor after its end" 255 "$denied" login erin_old erin true
+
+# A running sshd sees each change at the next login.
+answer 2 false "$(change 2 revocation 15 "{\"account\":\"dave\",\"expireTime\":\"$tomorrow\",\"reason\":\"\"}")" >revoke.json
+check "dave logs in" login dave dave true
+check "his certificate is revoked" "$feed" "$work/state" daint-ln1 <revoke.json
+check "ssh-keygen finds it in the KRL" sh -c "! ssh-keygen -Qf state/revoked.krl keys/dave-cert.pub"
+refused "and is refused at once" 255 "$denied" login dave dave true
+cp state/revoked.krl krl.kept
+ssh-keygen -q -k -f state/revoked.krl </dev/null
+refused "also by the second door, when the KRL is empty" 255 "$denied" login dave dave true
+check "which lets others in" login good alice true
+cp krl.kept state/revoked.krl
+answer 3 false "$(change 3 account alice '{"enabled":false,"clusters":["daint"]}')" >disable.json
+check "alice is disabled" "$feed" "$work/state" daint-ln1 <disable.json
+refused "and is refused at once" 255 "$denied" login good alice true
+answer 4 true "${changes[@]//\"revision\":\"1\"/\"revision\":\"4\"}" >restore.json
+check "a snapshot brings back what it holds" "$feed" "$work/state" daint-ln1 <restore.json
+check "alice logs in again" login good alice true
+
+check "the jump host leads to the login host" ssh "${options[@]}" -p "$port" -i keys/good \
+    -o "ProxyCommand=ssh ${options[*]} -p $jump_port -i $work/keys/good -W %h:%p alice@127.0.0.1" alice@127.0.0.1 id -un
+says "as the account" '^alice$'
+refused "not to a port that is none of a cluster" any 'administratively prohibited' \
+    jump good alice -o LogLevel=INFO -W "127.0.0.1:$jump_port"
+refused "not to a cluster that the account does not reach" any 'administratively prohibited' \
+    jump carol carol -o LogLevel=INFO -W "127.0.0.1:$port"
+check "it greets instead of giving a shell" jump good alice
+says "says who" 'You are alice'
+says "until when" 'certificate 10, valid until'
+says "and where to" 'you reach +daint$'
+refused "no remote forwarding" any 'remote port forwarding failed' \
+    jump good alice -N -o ExitOnForwardFailure=yes -R "$closed_port:127.0.0.1:22"
+refused "a revoked certificate is refused there as well" 255 "$denied" jump revoked alice
+
+check "the replica grows old" "$feed" "$work/state" daint-ln1 90000 <restore.json
+refused "and strict refuses" 255 "$denied" login good alice true
+refused "which the status tells" 8 'TOO OLD' "$host" status --config host.yaml --state "$work/state"
+done_testing

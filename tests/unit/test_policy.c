@@ -1,0 +1,619 @@
+/* The policy, names, subnets and serial numbers: the refused cases first, then that nothing widens.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "check.h"
+#include "model/policy.h"
+
+static const char line_ed25519[] =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP2EU//FmLhxkNDQ5eWmdUzITomXZPoClQY3ggRi5N"
+    "IW";
+static const char line_ecdsa[] =
+    "ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABhBKdOq3"
+    "+E3uORUCCx0qPTYCWrw38f5NiOcInKSdk6qKxUDr6LfbnGJoHW+SynAuLjt4YC+OpRRR8Xgvwb+BEX"
+    "aIoNChmfeSXvsJkLZu9zxOiRlE03avv8YbcbgZoMTvLrpw==";
+static const char line_rsa_2048[] =
+    "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDUeqFckw8zQbZPdktvlu9L3iHAj2lOrBWcuIATp/"
+    "dSXaHhP+EZRXgBbxnjCDXfMZKs3U5f6GDU5yATQxc5ml5+JEvvDEASI82cva0SHYf7zQRCimuv3vJQ"
+    "y7J68AmdQ2mPgtH7+QcHdXKTYbxVUtpKWj3VLdpQ7eYAW75wLZi3J7/JIIxsgPVuEIuN263WErZv8E"
+    "uj06yscp40psKv2CfNLil9Z0F8Wjn1GnaA6Pv9V2Hw+f88sXYWv8bmHzi3/GpYmBW8TIldbLpG3VHB"
+    "ro0Lq3zM0TmioXEU9iLhgdcupzXHNmMzl4EP3sK/NSKE4oXse8r+4BVhz5d5KFqxxai5";
+static const char line_rsa_3072[] =
+    "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQDVelQ7bB7FNjakUIxEuPirTyBBSL6K0xlMdEVRGv"
+    "9ToHoxiyKfGmbG+JopQzAMTeo0zshDVzDfvPkqP5KThKLsocXmvj9BBMD3+kTW/oo+rL1WGQDdUY3s"
+    "f72t7QT35ITcVGvbHlL/f/ugYQoQJvCAObZVvG9RssXWPGKeHntiHaqyQSmB9XyIV2bE10NgY4eSzT"
+    "gYWd5MFiNYJPKBehtAS1QglArhStEBjjwpZuKjlY4afCuPNzYbfqNHLu+N8lhvv2jiHrZw9IGDZbNg"
+    "TB7r6eMll0aHkJWb8ocVV/gUBWAAE+OUJnEYNBhOpfNpMP2nusigA7gnI73Big/f6AJyMTul5SEhz5"
+    "9y2r31a7oljR/6HNlcDGhLJEmj42o5yKm4L5+ZTO4Ce9C+OP3q3EfucBokzn9JQhBhkAxCpuZ6KnaQ"
+    "c0WWdiOz3WUN3DRigLgtpksc/Oe5GOIbziVfwtoPwkHyq54DufTkDmXOM9SI23Jn09EQUxf5FQRTM+"
+    "xPsQ8=";
+static const char line_sk_ed25519[] =
+    "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIP2EU//"
+    "FmLhxkNDQ5eWmdUzITomXZPoClQY3ggRi5NIWAAAABHNzaDo=";
+static const char line_unknown[] = "ssh-future AAAACnNzaC1mdXR1cmUAAAABeA==";
+
+enum { NOW = 1800000000, DAY = 86400 };
+
+static struct key *key_of(const char *line) {
+    struct key *key;
+    assert_ok(key_parse_line(span_str(line), &key, NULL));
+    return key;
+}
+
+static struct subnet_list subnets_of(const char *text) {
+    struct subnet_list list = {.count = 0};
+    if (*text != '\0') {
+        assert_ok(subnet_list_parse(span_str(text), &list));
+    }
+    return list;
+}
+
+static struct inet_address address_of(const char *text) {
+    struct inet_address address;
+    assert_ok(inet_address_parse(span_str(text), &address));
+    return address;
+}
+
+/* ---- names ---- */
+
+static void repeat(char *out, char letter, size_t count) {
+    memset(out, letter, count);
+    out[count] = '\0';
+}
+
+static void test_account_names(void **state) {
+    (void)state;
+    static const char *const refused[] = {"",    "root", "Alice",      "1st",     "-x", "a b",
+                                          "a,b", "a.b",  "al\xc3\xa9", "alice\n", "a*", "../x"};
+    static const char *const good[] = {"a", "_x", "alice", "a-1_b", "roots"};
+    char name[LIMIT_ACCOUNT_NAME_CHARS + 2];
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        struct fault fault = {.field = ""};
+        assert_fails(account_name_check(span_str(refused[i]), &fault), ERR_MALFORMED);
+        assert_string_equal(fault.field, "account");
+        assert_true(fault.reason[0] != '\0');
+    }
+    assert_fails(account_name_check(span_of("a\0b", 3), NULL), ERR_MALFORMED);
+    repeat(name, 'a', LIMIT_ACCOUNT_NAME_CHARS + 1);
+    assert_fails(account_name_check(span_str(name), NULL), ERR_TOO_LONG);
+    assert_ok(account_name_check(span_str(name + 1), NULL));
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        assert_ok(account_name_check(span_str(good[i]), NULL));
+    }
+}
+
+static void test_group_names(void **state) {
+    (void)state;
+    char name[LIMIT_PROJECT_NAME_CHARS + 2];
+    struct fault fault;
+    assert_fails(project_name_check(span_str(""), &fault), ERR_MALFORMED);
+    assert_string_equal(fault.field, "project");
+    assert_fails(project_name_check(span_str(".x"), NULL), ERR_MALFORMED);
+    assert_fails(project_name_check(span_str("a/b"), NULL), ERR_MALFORMED);
+    assert_fails(cluster_name_check(span_str("Daint"), &fault), ERR_MALFORMED);
+    assert_string_equal(fault.field, "cluster");
+    repeat(name, '7', LIMIT_PROJECT_NAME_CHARS + 1);
+    assert_fails(project_name_check(span_str(name), NULL), ERR_TOO_LONG);
+    assert_fails(cluster_name_check(span_str(name), NULL), ERR_TOO_LONG);
+    assert_ok(project_name_check(span_str(name + 1), NULL));
+    assert_ok(cluster_name_check(span_str(name + 1), NULL));
+    assert_ok(project_name_check(span_str("s1234.climate_x-y"), NULL));
+}
+
+static void test_host_names(void **state) {
+    (void)state;
+    static const char *const refused[] = {
+        "",    ".",    "a..b",      "a.",    "-a.b",     "a-.b",  "A.b",        "a_b",
+        "a b", "a:22", "999.1.1.1", "1.2.3", "host.123", "[::1]", "10.0.0.0/8",
+    };
+    static const char *const good[] = {
+        "a", "daint-ln1.example.org", "1a.2b", "3com.com", "192.0.2.1", "2001:db8::1"};
+    char name[LIMIT_HOST_NAME_CHARS + 2];
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        struct fault fault;
+        assert_fails(host_name_check(span_str(refused[i]), "address", &fault), ERR_MALFORMED);
+        assert_string_equal(fault.field, "address");
+    }
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        assert_ok(host_name_check(span_str(good[i]), "address", NULL));
+    }
+    repeat(name, 'a', 64); /* a label has 63 at most */
+    assert_fails(host_name_check(span_str(name), "name", NULL), ERR_MALFORMED);
+    assert_ok(host_name_check(span_str(name + 1), "name", NULL));
+    repeat(name, 'a', LIMIT_HOST_NAME_CHARS + 1);
+    for (size_t i = 2; i < LIMIT_HOST_NAME_CHARS; i += 2) {
+        name[i] = '.';
+    }
+    assert_fails(host_name_check(span_str(name), "name", NULL), ERR_TOO_LONG);
+    assert_ok(host_name_check(span_str(name + 1), "name", NULL));
+}
+
+static void test_subnet_lists(void **state) {
+    (void)state;
+    static const char *const refused[] = {"", ",", "10.0.0.0/8,", "10.0.0.0/8 ,::/0", "x"};
+    struct subnet_list list = {.count = 7};
+    struct buf many CLEANUP(buf_done) = BUF(4096), text CLEANUP(buf_done) = BUF(4096);
+    struct inet_address inside = address_of("192.0.2.9"), outside = address_of("192.0.3.1");
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        assert_fails(subnet_list_parse(span_str(refused[i]), &list), ERR_MALFORMED);
+    }
+    assert_fails(subnet_list_parse(span_str("10.1.2.3/8"), &list), ERR_RANGE);
+    assert_int_equal(list.count, 7);
+    for (int i = 0; i < LIMIT_SUBNETS_COUNT; i++) {
+        assert_ok(buf_add_format(&many, "%s10.%d.0.0/16", i == 0 ? "" : ",", i));
+    }
+    assert_ok(subnet_list_parse(buf_span(&many), &list));
+    assert_int_equal(list.count, LIMIT_SUBNETS_COUNT);
+    assert_ok(subnet_list_print(&list, &text));
+    assert_true(span_equal(buf_span(&text), buf_span(&many)));
+    assert_ok(buf_add_str(&many, ",::/0"));
+    assert_fails(subnet_list_parse(buf_span(&many), &list), ERR_TOO_LONG);
+
+    list = subnets_of("2001:db8::/32,192.0.2.0/24");
+    assert_true(subnet_list_allows(&list, &inside));
+    assert_false(subnet_list_allows(&list, &outside));
+    assert_false(subnet_list_allows(&list, &(struct inet_address){.family_bits = 0}));
+    list = subnets_of("");
+    assert_true(subnet_list_allows(&list, &outside));
+}
+
+/* ---- decisions ---- */
+
+static void test_codes(void **state) {
+    (void)state;
+    struct decision zero = {.allowed = false};
+    assert_false(zero.allowed);
+    assert_int_equal(zero.code, DECISION_undecided);
+    assert_string_equal(decision_code_name(DECISION_quota_exceeded), "quota_exceeded");
+    assert_int_equal(decision_code_status(DECISION_quota_exceeded), 429);
+    assert_int_equal(decision_code_status(DECISION_undecided), 500);
+}
+
+static void test_key_types(void **state) {
+    (void)state;
+    static const struct {
+        const char *line;
+        const char *types; /* that the policy takes, one name each */
+        enum decision_code code;
+        const char *says;
+    } cases[] = {
+        {line_unknown, NULL, DECISION_key_type_refused, "ssh-future"},
+        {line_rsa_2048, NULL, DECISION_key_size_refused, "2048 bits and at least 3072"},
+        {line_rsa_3072, "ed25519", DECISION_key_type_refused, "ssh-keygen -t ed25519"},
+        {line_ed25519, "rsa", DECISION_key_type_refused, "ssh-keygen -t rsa"},
+        {line_ed25519, "sk-ed25519", DECISION_key_type_refused, "ssh-keygen -t ed25519-sk"},
+        {line_sk_ed25519, "ed25519", DECISION_key_type_refused, "sk-ssh-ed25519@openssh.com"},
+        {line_ed25519, NULL, DECISION_allowed, ""},
+        {line_ecdsa, "ecdsa", DECISION_allowed, ""},
+        {line_rsa_3072, NULL, DECISION_allowed, ""},
+        {line_sk_ed25519, "sk-ed25519", DECISION_allowed, ""},
+    };
+    uint32_t bits = 5;
+    assert_fails(policy_key_type_parse(span_str("dsa"), &bits), ERR_NOT_FOUND);
+    assert_fails(policy_key_type_parse(span_str(""), &bits), ERR_NOT_FOUND);
+    assert_int_equal(bits, 5);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct policy policy;
+        struct key *key CLEANUP(key_freep) = key_of(cases[i].line);
+        policy_default(&policy);
+        if (cases[i].types != NULL) {
+            assert_ok(policy_key_type_parse(span_str(cases[i].types), &policy.key_types));
+        }
+        struct decision decision = policy_key(&policy, key);
+        assert_int_equal(decision.code, cases[i].code);
+        assert_int_equal(decision.allowed, cases[i].code == DECISION_allowed);
+        assert_non_null(strstr(decision.reason, cases[i].says));
+        assert_int_equal(decision.allowed, decision.field[0] == '\0');
+    }
+    struct policy nothing = {.key_types = 1U << KEY_UNKNOWN}; /* also not by a stray bit */
+    struct key *unknown CLEANUP(key_freep) = key_of(line_unknown);
+    assert_false(policy_key(&nothing, unknown).allowed);
+}
+
+/* One request with everything in order, for tests to spoil. */
+struct setting {
+    struct policy policy;
+    struct account account;
+    struct inet_address source;
+    struct subnet_list asked, credential;
+    char command[LIMIT_FORCE_COMMAND_CHARS + 2];
+    struct sign_request request;
+    struct sign_facts facts;
+};
+
+static void settle(struct setting *setting, const struct key *key) {
+    memset(setting, 0, sizeof *setting);
+    policy_default(&setting->policy);
+    setting->account = (struct account){.id = 1, .name = "alice", .kind = ACCOUNT_PERSON};
+    setting->source = address_of("192.0.2.7");
+    setting->request = (struct sign_request){.key = key, .subnets = &setting->asked};
+    setting->facts = (struct sign_facts){.account = &setting->account,
+                                         .project_count = 1,
+                                         .credential_subnets = &setting->credential,
+                                         .source = &setting->source,
+                                         .now = NOW};
+}
+
+static void spoil_no_account(struct setting *s) { s->facts.account = NULL; }
+static void spoil_zero_account(struct setting *s) { s->account.id = 0; }
+static void spoil_disabled(struct setting *s) { s->account.disabled = true; }
+static void spoil_projects(struct setting *s) { s->facts.project_count = 0; }
+static void spoil_administrator(struct setting *s) {
+    s->account.administrator = true;
+    s->facts.project_count = 0;
+}
+static void spoil_source(struct setting *s) { s->credential = subnets_of("198.51.100.0/24"); }
+static void spoil_no_source(struct setting *s) {
+    s->credential = subnets_of("192.0.2.0/24");
+    s->facts.source = NULL;
+}
+static void spoil_key(struct setting *s) { s->request.key = NULL; }
+static void spoil_long(struct setting *s) { s->request.duration_s = 30LL * DAY; }
+static void spoil_between(struct setting *s) { s->request.duration_s = 3600; }
+static void spoil_negative(struct setting *s) { s->request.duration_s = -60; }
+static void spoil_huge(struct setting *s) { s->request.duration_s = INT64_MAX; }
+static void spoil_listed_past_max(struct setting *s) {
+    s->policy.duration_max_s = 60;
+    s->request.duration_s = DAY;
+}
+static void spoil_any_past_max(struct setting *s) {
+    s->policy.duration_count = 0;
+    s->request.duration_s = DAY + 1;
+}
+static void spoil_no_default(struct setting *s) { s->policy.duration_default_s = 0; }
+static void spoil_zero_policy(struct setting *s) {
+    memset(&s->policy, 0, sizeof s->policy);
+    s->policy.key_types = UINT32_MAX;
+}
+static void spoil_disjoint(struct setting *s) {
+    s->policy.subnets = subnets_of("10.0.0.0/8");
+    s->asked = subnets_of("192.0.2.0/24,2001:db8::/32");
+}
+static void spoil_disjoint_credential(struct setting *s) {
+    s->credential = subnets_of("192.0.2.0/24");
+    s->asked = subnets_of("10.0.0.0/8");
+}
+static void spoil_blank_subnet(struct setting *s) { s->asked.count = 2; }
+static void spoil_command_off(struct setting *s) {
+    s->policy.force_command_allowed = false;
+    s->request.force_command = "/bin/true";
+}
+static void spoil_command_empty(struct setting *s) { s->request.force_command = ""; }
+static void spoil_command_newline(struct setting *s) { s->request.force_command = "a\nb"; }
+static void spoil_command_utf8(struct setting *s) { s->request.force_command = "a\xff"; }
+static void spoil_command_long(struct setting *s) {
+    repeat(s->command, 'x', LIMIT_FORCE_COMMAND_CHARS + 1);
+    s->request.force_command = s->command;
+}
+static void spoil_quota(struct setting *s) { s->facts.issued_last_day = 5; }
+static void spoil_own_quota(struct setting *s) {
+    s->account.quota_per_day = 2;
+    s->facts.issued_last_day = 2;
+    s->facts.quota_frees_at = NOW - NOW % DAY + DAY + 14 * 3600 + 4 * 60 + 1;
+}
+static void spoil_no_quota(struct setting *s) { s->policy.quota_per_day = 0; }
+
+static void test_sign_refused(void **state) {
+    (void)state;
+    static const struct {
+        void (*spoil)(struct setting *setting);
+        enum decision_code code;
+        const char *field;
+        const char *says;
+    } cases[] = {
+        {spoil_no_account, DECISION_not_permitted, "", "no such account"},
+        {spoil_zero_account, DECISION_not_permitted, "", "no such account"},
+        {spoil_disabled, DECISION_account_disabled, "", "alice is disabled"},
+        {spoil_projects, DECISION_no_project, "", "no project"},
+        {spoil_administrator, DECISION_no_project, "", "no project"},
+        {spoil_source, DECISION_source_refused, "", "192.0.2.7"},
+        {spoil_no_source, DECISION_source_refused, "", "may not be used from"},
+        {spoil_key, DECISION_key_type_refused, "publicKey", "no public key"},
+        {spoil_long, DECISION_duration_refused, "duration",
+         "30d is not offered here; choose one of: 1min, 1d"},
+        {spoil_between, DECISION_duration_refused, "duration", "1h is not offered"},
+        {spoil_negative, DECISION_duration_refused, "duration", "choose one of"},
+        {spoil_huge, DECISION_duration_refused, "duration", "choose one of"},
+        {spoil_listed_past_max, DECISION_duration_refused, "duration", "choose one of: 1min"},
+        {spoil_any_past_max, DECISION_duration_refused, "duration", "choose any up to 1d"},
+        {spoil_no_default, DECISION_duration_refused, "duration", ""},
+        {spoil_zero_policy, DECISION_duration_refused, "duration", ""},
+        {spoil_disjoint, DECISION_subnets_refused, "ipSubnets", "choose within: 10.0.0.0/8"},
+        {spoil_disjoint_credential, DECISION_subnets_refused, "ipSubnets", "API key"},
+        {spoil_blank_subnet, DECISION_subnets_refused, "ipSubnets", "entry 1 is not a subnet"},
+        {spoil_command_off, DECISION_force_command_refused, "forceCommand", "not offered here"},
+        {spoil_command_empty, DECISION_force_command_refused, "forceCommand", "empty"},
+        {spoil_command_newline, DECISION_force_command_refused, "forceCommand", "control"},
+        {spoil_command_utf8, DECISION_force_command_refused, "forceCommand", "UTF-8"},
+        {spoil_command_long, DECISION_force_command_refused, "forceCommand", "4096"},
+        {spoil_quota, DECISION_quota_exceeded, "publicKey", "5 certificates in the last 24 hours"},
+        {spoil_own_quota, DECISION_quota_exceeded, "publicKey", "try again after 14:05 UTC"},
+        {spoil_no_quota, DECISION_quota_exceeded, "publicKey", "0 are allowed"},
+    };
+    struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
+    static struct setting setting;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct sign_grant grant = {.valid_before = 42};
+        settle(&setting, key);
+        cases[i].spoil(&setting);
+        struct decision decision =
+            policy_sign(&setting.policy, &setting.request, &setting.facts, &grant);
+        assert_false(decision.allowed);
+        assert_string_equal(decision_code_name(decision.code), decision_code_name(cases[i].code));
+        assert_string_equal(decision.field, cases[i].field);
+        assert_non_null(strstr(decision.reason, cases[i].says));
+        assert_int_equal(grant.valid_before, 42); /* nothing is granted */
+    }
+}
+
+static struct sign_grant granted(const struct setting *setting) {
+    struct sign_grant grant = {.valid_before = 0};
+    struct decision decision =
+        policy_sign(&setting->policy, &setting->request, &setting->facts, &grant);
+    if (!decision.allowed) {
+        print_error("%s\n", decision.reason);
+    }
+    assert_true(decision.allowed);
+    assert_int_equal(decision.code, DECISION_allowed);
+    return grant;
+}
+
+static void test_sign_allowed(void **state) {
+    (void)state;
+    struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
+    static struct setting setting;
+    settle(&setting, key);
+    struct sign_grant grant = granted(&setting);
+    assert_int_equal(grant.valid_after, NOW - setting.policy.backdate_s);
+    assert_int_equal(grant.valid_before, NOW + DAY);
+    assert_true(grant.counts);
+    assert_int_equal(grant.subnets.count, 0);
+    assert_null(grant.force_command);
+
+    setting.request.duration_s = 60;
+    repeat(setting.command, 'x', LIMIT_FORCE_COMMAND_CHARS);
+    setting.request.force_command = setting.command;
+    setting.request.subnets = NULL;
+    setting.facts.credential_subnets = NULL;
+    setting.facts.source = NULL;
+    setting.facts.issued_last_day = 4;
+    grant = granted(&setting);
+    assert_int_equal(grant.valid_before, NOW + 60);
+    assert_ptr_equal(grant.force_command, setting.command);
+    /* The quota is full, but the same key is signed again: free. */
+    setting.facts.issued_last_day = 5;
+    setting.facts.key_has_valid = true;
+    assert_false(granted(&setting).counts);
+    setting.facts.key_has_valid = false;
+    setting.account.quota_per_day = 6; /* the account's own quota goes before the site's */
+    assert_true(granted(&setting).counts);
+}
+
+static void test_intersections(void **state) {
+    (void)state;
+    static const struct {
+        const char *asked, *policy, *credential, *expected;
+    } cases[] = {
+        {"", "10.0.0.0/8", "", "10.0.0.0/8"},
+        {"10.1.0.0/16", "10.0.0.0/8", "", "10.1.0.0/16"},
+        {"10.0.0.0/8", "10.1.0.0/16", "", "10.1.0.0/16"},
+        {"10.0.0.0/8,::/0", "10.1.0.0/16,2001:db8::/32", "", "10.1.0.0/16,2001:db8::/32"},
+        {"0.0.0.0/0", "", "192.0.2.0/24", "192.0.2.0/24"},
+        {"192.0.2.0/25,10.0.0.0/8", "0.0.0.0/0", "192.0.2.0/24", "192.0.2.0/25"},
+        {"192.0.2.0/25,192.0.2.0/24", "192.0.2.0/24", "", "192.0.2.0/24"},
+    };
+    struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
+    static struct setting setting;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buf text CLEANUP(buf_done) = BUF(4096);
+        settle(&setting, key);
+        setting.asked = subnets_of(cases[i].asked);
+        setting.policy.subnets = subnets_of(cases[i].policy);
+        setting.credential = subnets_of(cases[i].credential);
+        struct sign_grant grant = granted(&setting);
+        assert_ok(subnet_list_print(&grant.subnets, &text));
+        assert_true(span_equal_str(buf_span(&text), cases[i].expected));
+    }
+}
+
+/* ---- the property: a policy never widens ---- */
+
+static uint64_t random_state = 0x9e3779b97f4a7c15;
+static uint32_t random_below(uint32_t bound) {
+    random_state = random_state * 6364136223846793005U + 1442695040888963407U;
+    return (uint32_t)(random_state >> 33) % bound;
+}
+
+/* Few distinct bits, so that subnets meet often. */
+static struct subnet_list random_subnets(void) {
+    struct subnet_list list = {.count = random_below(4)};
+    for (size_t i = 0; i < list.count; i++) {
+        struct inet_subnet *subnet = &list.subnets[i];
+        *subnet = (struct inet_subnet){.prefix_bits = (uint8_t)random_below(7)};
+        subnet->address.family_bits = random_below(3) == 0 ? 128 : 32;
+        uint32_t mask = subnet->prefix_bits == 0 ? 0 : 0xff00U >> subnet->prefix_bits & 0xff;
+        subnet->address.bytes[0] = (uint8_t)(random_below(64) << 2 & mask);
+    }
+    return list;
+}
+
+static void expect_shrunk(const struct subnet_list *subnets, const struct subnet_list *by) {
+    for (size_t i = 0; by->count != 0 && i < subnets->count; i++) {
+        bool covered = false;
+        for (size_t j = 0; j < by->count; j++) {
+            covered = covered || inet_subnet_covers(&by->subnets[j], &subnets->subnets[i]);
+        }
+        assert_true(covered);
+    }
+    assert_true(by->count == 0 || subnets->count != 0);
+}
+
+/* What the grant allows is just what all three allow. */
+static void expect_exact(const struct setting *setting, const struct subnet_list *subnets) {
+    for (unsigned bits = 0; bits < 256; bits += 4) {
+        struct inet_address address = {.bytes = {(uint8_t)bits},
+                                       .family_bits = bits % 8 == 0 ? 32 : 128};
+        bool all = subnet_list_allows(&setting->asked, &address) &&
+                   subnet_list_allows(&setting->policy.subnets, &address) &&
+                   subnet_list_allows(&setting->credential, &address);
+        assert_int_equal(subnet_list_allows(subnets, &address), all);
+    }
+}
+
+static void test_never_widens(void **state) {
+    (void)state;
+    struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
+    static struct setting setting;
+    unsigned allowed = 0;
+    for (int i = 0; i < 20000; i++) {
+        struct sign_grant grant;
+        settle(&setting, key);
+        setting.asked = random_subnets();
+        setting.policy.subnets = random_subnets();
+        setting.credential = random_subnets();
+        setting.source.bytes[0] = (uint8_t)random_below(256);
+        setting.policy.duration_count = random_below(3);
+        setting.policy.duration_max_s = random_below(2 * DAY);
+        setting.request.duration_s = random_below(2) == 0 ? 60 : random_below(2 * DAY);
+        setting.facts.issued_last_day = random_below(7);
+        struct decision decision =
+            policy_sign(&setting.policy, &setting.request, &setting.facts, &grant);
+        assert_int_equal(decision.allowed, decision.code == DECISION_allowed);
+        assert_int_equal(decision.allowed, decision.reason[0] == '\0');
+        if (!decision.allowed) {
+            continue;
+        }
+        allowed++;
+        expect_shrunk(&grant.subnets, &setting.asked);
+        expect_shrunk(&grant.subnets, &setting.policy.subnets);
+        expect_shrunk(&grant.subnets, &setting.credential);
+        expect_exact(&setting, &grant.subnets);
+        assert_true(grant.valid_before <= NOW + setting.policy.duration_max_s);
+        assert_true(grant.valid_before > NOW && grant.valid_after < NOW);
+        assert_true(setting.facts.issued_last_day < 5);
+    }
+    assert_true(allowed > 1000);
+}
+
+/* ---- certificates ---- */
+
+static void test_fill_cert(void **state) {
+    (void)state;
+    struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
+    struct cert *cert CLEANUP(cert_freep) = NULL;
+    static struct setting setting;
+    settle(&setting, key);
+    setting.asked = subnets_of("192.0.2.0/24");
+    setting.request.force_command = "/bin/true";
+    struct sign_grant grant = granted(&setting);
+    assert_ok(cert_new(&cert));
+    assert_ok(policy_fill_cert(&setting.policy, &grant, &setting.account, "alice@example.org", key,
+                               cert));
+    assert_int_equal(cert->type, CERT_USER);
+    assert_true(key_equal(cert->key, key));
+    assert_string_equal(cert->key_id, "alice@example.org");
+    assert_int_equal(cert->principal_count, 1);
+    assert_string_equal(cert->principals[0], "alice");
+    assert_int_equal(cert->valid_before, NOW + DAY);
+    assert_int_equal(cert->critical_option_count, 2);
+    assert_string_equal(cert->critical_options[0].name, "force-command");
+    assert_string_equal(cert->critical_options[0].value, "/bin/true");
+    assert_string_equal(cert->critical_options[1].value, "192.0.2.0/24");
+    assert_int_equal(cert->extension_count, 5);
+    for (size_t i = 1; i < cert->extension_count; i++) {
+        assert_true(strcmp(cert->extensions[i - 1].name, cert->extensions[i].name) < 0);
+    }
+
+    struct cert *refused CLEANUP(cert_freep) = NULL;
+    assert_ok(cert_new(&refused));
+    (void)snprintf(setting.account.name, sizeof setting.account.name, "alice,root");
+    assert_fails(policy_fill_cert(&setting.policy, &grant, &setting.account, "x", key, refused),
+                 ERR_PRINCIPAL);
+}
+
+/* ---- serial numbers ---- */
+
+static const int64_t epoch_ms = 1577836800000;
+
+static void test_serials(void **state) {
+    (void)state;
+    static const int64_t times[] = {0,
+                                    -5,
+                                    epoch_ms,
+                                    epoch_ms + 5,
+                                    epoch_ms + 5,
+                                    epoch_ms + 2,
+                                    INT64_MIN,
+                                    epoch_ms + 1000,
+                                    1800000000000,
+                                    1700000000000};
+    struct serial_source source = {.replica = 3};
+    uint64_t last = 0;
+    for (size_t i = 0; i < COUNT_OF(times); i++) {
+        uint64_t serial = serial_next(&source, times[i]);
+        assert_true(serial > last && serial <= INT64_MAX);
+        assert_int_equal(serial >> 12 & 1023, 3);
+        last = serial;
+    }
+    /* Time part, replica, counter. */
+    struct serial_source fresh = {.replica = 1023};
+    assert_int_equal(serial_next(&fresh, epoch_ms + 7), 7ULL << 22 | 1023ULL << 12);
+    assert_int_equal(serial_next(&fresh, epoch_ms + 7), 7ULL << 22 | 1023ULL << 12 | 1);
+    assert_int_equal(serial_next(&fresh, epoch_ms + 8), 8ULL << 22 | 1023ULL << 12);
+}
+
+/* More in a millisecond than the counter holds: the serials run ahead of the clock. */
+static void test_serials_exhausted(void **state) {
+    (void)state;
+    struct serial_source source = {.replica = 0};
+    uint64_t last = 0;
+    for (int i = 0; i < 3 * 4096 + 1; i++) {
+        uint64_t serial = serial_next(&source, epoch_ms + 100);
+        assert_true(serial > last);
+        last = serial;
+    }
+    assert_int_equal(last >> 22, 103);
+    assert_true(serial_next(&source, epoch_ms + 101) > last);
+    assert_int_equal(serial_next(&source, epoch_ms + 200) >> 22, 200);
+}
+
+static void test_serials_of_replicas(void **state) {
+    (void)state;
+    static uint64_t seen[2][5000];
+    struct serial_source sources[] = {{.replica = 1}, {.replica = 2}};
+    for (size_t i = 0; i < COUNT_OF(seen[0]); i++) {
+        for (size_t j = 0; j < COUNT_OF(sources); j++) {
+            seen[j][i] = serial_next(&sources[j], epoch_ms + (int64_t)random_below(50));
+        }
+    }
+    /* Both rows increase, so one walk finds every meeting. */
+    for (size_t i = 0, j = 0; i < COUNT_OF(seen[0]) && j < COUNT_OF(seen[1]);) {
+        assert_true(seen[0][i] != seen[1][j]);
+        if (seen[0][i] < seen[1][j]) {
+            i++;
+        } else {
+            j++;
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_account_names),
+        cmocka_unit_test(test_group_names),
+        cmocka_unit_test(test_host_names),
+        cmocka_unit_test(test_subnet_lists),
+        cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_key_types),
+        cmocka_unit_test(test_sign_refused),
+        cmocka_unit_test(test_sign_allowed),
+        cmocka_unit_test(test_intersections),
+        cmocka_unit_test(test_never_widens),
+        cmocka_unit_test(test_fill_cert),
+        cmocka_unit_test(test_serials),
+        cmocka_unit_test(test_serials_exhausted),
+        cmocka_unit_test(test_serials_of_replicas),
+    };
+    return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
+}

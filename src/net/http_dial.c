@@ -283,8 +283,10 @@ static err_t expect_host(SSL *ssl, const char *host) {
     }
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
                                                X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    bool done = SSL_set_tlsext_host_name(ssl, host) == 1 &&
-                X509_VERIFY_PARAM_set1_host(param, host, 0) == 1;
+    char name[LIMIT_HOST_NAME_CHARS + 1]; /* OpenSSL's macro takes it without const */
+    (void)snprintf(name, sizeof name, "%s", host);
+    bool done = SSL_set_tlsext_host_name(ssl, name) == 1 &&
+                X509_VERIFY_PARAM_set1_host(param, name, 0) == 1;
     return done ? OK : FAIL(ERR_CRYPTO);
 }
 

@@ -557,6 +557,7 @@ static void test_drain(void **state) {
     struct wire idle = wire_open(&rig);
     wire_say(&idle, "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n");
     char *first CLEANUP(freep) = wire_hear(&idle, "\r\n\r\n");
+    assert_int_equal(status_of(first), 204);
     struct wire held = wire_open(&rig);
     wire_say(&held, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
     rig_await(&rig, &rig.held_count, 1);

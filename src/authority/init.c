@@ -200,7 +200,7 @@ static err_t make_ca(const struct plan *plan, const char *name) {
     struct buf line CLEANUP(buf_done) = BUF(LIMIT_KEY_LINE_CHARS);
     char comment[160], file[64];
     (void)snprintf(comment, sizeof comment, "%s@%s", name, plan->site);
-    TRY(private_key_generate(KEY_ED25519, 0, &key));
+    TRY(private_key_generate(KEY_ED25519, 256, &key));
     TRY(private_key_write(key, comment, NULL, 0, &text));
     TRY(key_print_line(private_key_public(key), comment, &line));
     TRY(buf_add_byte(&line, '\n'));

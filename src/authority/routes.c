@@ -75,3 +75,27 @@ struct route_match routes_find(enum http_method method, char *path) {
     }
     return found;
 }
+
+static const char *method_name(enum http_method method) {
+    static const char *const names[] = {
+        [HTTP_GET] = "GET", [HTTP_POST] = "POST", [HTTP_PUT] = "PUT", [HTTP_DELETE] = "DELETE"};
+    return names[method];
+}
+
+static const char *access_name(enum access access) {
+    static const char *const names[] = {[ACCESS_NONE] = "none",
+                                        [ACCESS_PUBLIC] = "public",
+                                        [ACCESS_ACCOUNT] = "account",
+                                        [ACCESS_ADMINISTRATOR] = "administrator",
+                                        [ACCESS_HOST] = "host"};
+    return names[access];
+}
+
+void routes_print(FILE *out) {
+    for (size_t table = 0; route_tables[table] != NULL; table++) {
+        for (const struct route *route = route_tables[table]; route->path != NULL; route++) {
+            (void)fprintf(out, "%s %s %s %s\n", method_name(route->method), route->path,
+                          access_name(route->access), route->action);
+        }
+    }
+}

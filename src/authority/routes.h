@@ -2,6 +2,8 @@
 #ifndef POSTERN_AUTHORITY_ROUTES_H
 #define POSTERN_AUTHORITY_ROUTES_H
 
+#include <stdio.h>
+
 #include "authority/call.h"
 
 /* The tables; each ends with a row whose path is NULL, the list with NULL. */
@@ -20,5 +22,9 @@ struct route_match {
 /* Finds the route of a decoded path; '/' after parameter values are overwritten with NUL in `path`
  * when it matches. */
 struct route_match routes_find(enum http_method method, char *path);
+
+/* One line a route, "POST /api/v1/accounts administrator account.create": what docs/openapi.yaml is
+ * held against. */
+void routes_print(FILE *out);
 
 #endif

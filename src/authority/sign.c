@@ -78,7 +78,7 @@ static const struct {
     enum key_type type;
     unsigned bits;
 } generated[] = {
-    {"ed25519", KEY_ED25519, 0},
+    {"ed25519", KEY_ED25519, 256},
     {"rsa", KEY_RSA, GENERATED_RSA_BITS},
     {"ecdsa", KEY_ECDSA_256, 256},
 };

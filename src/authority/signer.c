@@ -1,6 +1,7 @@
 #include "authority/signer.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -122,6 +123,12 @@ int signer_main(const char *folder) {
     if (failed(ca_files_load(folder, on_fault, NULL, &keys))) {
         return 1;
     }
+    /* Its end is the end of its socket: a signal that a supervisor sends to all processes of the
+     * service must not take it away from requests under way. */
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
     sandbox_enter();
     err_t err = serve(&keys, SIGNER_FD);
     ca_files_done(&keys);

@@ -243,8 +243,8 @@ static void test_audit_is_append_only(void **state) {
         "UPDATE audit SET actor = 'mallory'",
         "DELETE FROM audit",
         "DELETE FROM audit WHERE sequence = 1",
-        "INSERT OR REPLACE INTO audit SELECT 1, at, 'mallory', action, target, allowed, code,"
-        " detail, source, request_id FROM audit",
+        ("INSERT OR REPLACE INTO audit SELECT 1, at, 'mallory', action, target, allowed, code,"
+         " detail, source, request_id FROM audit"),
         "UPDATE OR REPLACE audit SET sequence = 2 WHERE sequence = 1",
     };
     struct audit audit = {.at = NOW, .actor = "alice", .action = "certificate.sign"};

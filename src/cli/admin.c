@@ -8,8 +8,6 @@
 #include "base/limits.h"
 #include "base/text.h"
 
-enum { PAGES_MAX = 10000 };
-
 static err_t open_api(struct cli *cli, struct site **site, struct api **api) {
     TRY(site_open(&cli->trouble, cli->site, site));
     return api_open(cli, *site, API_SIGNED_IN, api);
@@ -29,62 +27,6 @@ err_t admin_send(struct cli *cli, enum http_method method, const char *path, jso
     struct api *api CLEANUP(api_closep) = NULL;
     TRY(open_api(cli, &site, &api));
     return api_send(api, method, path, TAKE(owned), answer);
-}
-
-err_t admin_list(struct cli *cli, const char *path, const char *member, json_t **answer) {
-    struct site *site CLEANUP(site_freep) = NULL;
-    struct api *api CLEANUP(api_closep) = NULL;
-    json_t *rows CLEANUP(json_freep) = json_array();
-    char *last CLEANUP(freep) = NULL;
-    TRY(open_api(cli, &site, &api));
-    for (int page = 0; page < PAGES_MAX; page++) {
-        char *at CLEANUP(freep) = NULL;
-        TRY(last == NULL ? api_path(&at, path, NULL)
-                         : api_path(&at, path, "", "?after=", last, NULL));
-        json_t *part CLEANUP(json_freep) = NULL;
-        const json_t *part_rows = NULL;
-        TRY(api_call(api, HTTP_GET, at, &part));
-        TRY(answer_array(cli, part, member, &part_rows));
-        size_t count = json_array_size(part_rows);
-        const char *name =
-            count == 0 ? "" : member_text(json_array_get(part_rows, count - 1), "name");
-        /* The end: nothing more, or an authority that does not page and says the same again. */
-        if (name[0] == '\0' || (last != NULL && strcmp(name, last) <= 0)) {
-            break;
-        }
-        char *next = strdup(name);
-        if (next == NULL || json_array_extend(rows, json_object_get(part, member)) != 0) {
-            free(next);
-            return FAIL(ERR_MEMORY);
-        }
-        free(last);
-        last = next;
-    }
-    json_t *whole = json_pack("{s:O}", member, rows);
-    if (whole == NULL) {
-        return FAIL(ERR_MEMORY);
-    }
-    *answer = whole;
-    return OK;
-}
-
-err_t admin_done(struct cli *cli, const json_t *answer, const char *format, ...) {
-    if (cli->json) {
-        json_t *empty CLEANUP(json_freep) = json_object();
-        return print_json(answer != NULL ? answer : empty);
-    }
-    va_list args;
-    va_start(args, format);
-    (void)vprintf(format, args);
-    va_end(args);
-    (void)putchar('\n');
-    return OK;
-}
-
-void admin_field(const char *label, const char *value) {
-    if (value[0] != '\0') {
-        (void)printf("%s:%*s %s\n", label, (int)(14 - strlen(label)), "", value);
-    }
 }
 
 static err_t add_cell(struct table *table, const json_t *row, const struct admin_column *column) {
@@ -113,7 +55,7 @@ static err_t add_cell(struct table *table, const json_t *row, const struct admin
     }
 }
 
-err_t admin_table(const json_t *rows, const struct admin_column *columns) {
+static err_t show_table(const json_t *rows, const struct admin_column *columns) {
     const char *titles[17] = {NULL};
     size_t count = 0;
     for (; columns[count].title != NULL; count++) {
@@ -130,6 +72,42 @@ err_t admin_table(const json_t *rows, const struct admin_column *columns) {
         }
     }
     return print_table(table);
+}
+
+err_t admin_list(struct cli *cli, const char *path, const char *member,
+                 const struct admin_column *columns) {
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(admin_call(cli, HTTP_GET, path, &answer));
+    return admin_show_list(cli, answer, member, columns);
+}
+
+err_t admin_show_list(struct cli *cli, const json_t *answer, const char *member,
+                      const struct admin_column *columns) {
+    const json_t *rows = NULL;
+    if (cli->json) {
+        return print_json(answer);
+    }
+    TRY(answer_array(cli, answer, member, &rows));
+    return show_table(rows, columns);
+}
+
+err_t admin_done(struct cli *cli, const json_t *answer, const char *format, ...) {
+    if (cli->json) {
+        json_t *empty CLEANUP(json_freep) = json_object();
+        return print_json(answer != NULL ? answer : empty);
+    }
+    va_list args;
+    va_start(args, format);
+    (void)vprintf(format, args);
+    va_end(args);
+    (void)putchar('\n');
+    return OK;
+}
+
+void admin_field(const char *label, const char *value) {
+    if (value[0] != '\0') {
+        (void)printf("%s:%*s %s\n", label, (int)(14 - strlen(label)), "", value);
+    }
 }
 
 err_t admin_number(struct cli *cli, const char *option, const char *text, uint64_t max,

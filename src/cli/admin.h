@@ -11,9 +11,6 @@ err_t admin_call(struct cli *cli, enum http_method method, const char *path, jso
 err_t admin_send(struct cli *cli, enum http_method method, const char *path, json_t *body,
                  json_t **answer);
 
-/* All pages of a listing whose rows are named: "/api/v1/accounts", "accounts". */
-err_t admin_list(struct cli *cli, const char *path, const char *member, json_t **answer);
-
 /* --json prints the answer; else the sentence. */
 err_t admin_done(struct cli *cli, const json_t *answer, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -27,7 +24,11 @@ struct admin_column {
     enum { CELL_TEXT, CELL_YES_NO, CELL_TIME, CELL_NUMBER, CELL_LIST } kind;
     const char *inner; /* of CELL_LIST: the member of each object that is shown */
 };
-err_t admin_table(const json_t *rows, const struct admin_column *columns);
+/* A listing and its rows under `member`: the answer itself with --json, else a table. */
+err_t admin_list(struct cli *cli, const char *path, const char *member,
+                 const struct admin_column *columns);
+err_t admin_show_list(struct cli *cli, const json_t *answer, const char *member,
+                      const struct admin_column *columns);
 
 /* A decimal number within bounds from an option's value, NULL staying absent (*out NULL). */
 err_t admin_number(struct cli *cli, const char *option, const char *text, uint64_t max,

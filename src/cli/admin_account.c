@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "cli/admin.h"
 
-enum { QUOTA_MAX = 1000000 };
+enum { QUOTA_MAX = 100000 };
 
 static err_t show_invitation(const json_t *answer, const char *name) {
     char until[TIME_CHARS];
@@ -36,23 +36,26 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
         {"Name", "name", CELL_TEXT, NULL},
         {"Kind", "kind", CELL_TEXT, NULL},
         {"Display Name", "displayName", CELL_TEXT, NULL},
-        {"Projects", "projects", CELL_LIST, NULL},
+        {"Projects", "projects", CELL_LIST, "name"},
         {"Enrolled", "enrolled", CELL_YES_NO, NULL},
         {"Disabled", "disabled", CELL_YES_NO, NULL},
         {"Administrator", "administrator", CELL_YES_NO, NULL},
         {.title = NULL},
     };
+    struct site *site CLEANUP(site_freep) = NULL;
+    struct api *api CLEANUP(api_closep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(admin_list(cli, "/api/v1/accounts", "accounts", &answer));
-    return cli->json ? print_json(answer)
-                     : admin_table(json_object_get(answer, "accounts"), columns);
+    TRY(site_open(&cli->trouble, cli->site, &site));
+    TRY(api_open(cli, site, API_SIGNED_IN, &api));
+    TRY(api_pages(api, "/api/v1/accounts", "accounts", "after", "name", &answer));
+    return admin_show_list(cli, answer, "accounts", columns);
 }
 
 static err_t show_account(const json_t *account) {
     char created[TIME_CHARS];
     char quota[32] = "";
     char *projects CLEANUP(freep) = NULL;
-    TRY(member_join(account, "projects", NULL, &projects));
+    TRY(member_join(account, "projects", "name", &projects));
     print_time_cell(member_text(account, "createdTime"), created);
     long long per_day = json_integer_value(json_object_get(account, "quotaPerDay"));
     if (per_day > 0) {
@@ -71,18 +74,14 @@ static err_t show_account(const json_t *account) {
     return OK;
 }
 
-/* Some answers hold the account under "account", as creation does. */
-static const json_t *account_of(const json_t *answer) {
-    const json_t *inner = json_object_get(answer, "account");
-    return json_is_object(inner) ? inner : answer;
-}
-
 static err_t show_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(&path, "/api/v1/accounts/", arguments->words[0], NULL));
     TRY(admin_call(cli, HTTP_GET, path, &answer));
-    return cli->json ? print_json(answer) : show_account(account_of(answer));
+    const json_t *account = NULL;
+    TRY(answer_object(cli, answer, "account", &account));
+    return cli->json ? print_json(answer) : show_account(account);
 }
 
 static err_t put(struct cli *cli, const char *name, json_t *body, json_t **answer) {

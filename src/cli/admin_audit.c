@@ -13,7 +13,7 @@ static err_t add_query(struct buf *path, const char *name, const char *value, ch
     return path_add_escaped(path, value);
 }
 
-static err_t show(struct cli *cli, const json_t *answer) {
+static err_t audit_run(struct cli *cli, const struct arguments *arguments) {
     static const struct admin_column columns[] = {
         {"Time", "time", CELL_TIME, NULL},
         {"Actor", "actor", CELL_TEXT, NULL},
@@ -25,15 +25,8 @@ static err_t show(struct cli *cli, const json_t *answer) {
         {"Detail", "detail", CELL_TEXT, NULL},
         {.title = NULL},
     };
-    const json_t *rows = NULL;
-    TRY(answer_array(cli, answer, "audit", &rows));
-    return admin_table(rows, columns);
-}
-
-static err_t audit_run(struct cli *cli, const struct arguments *arguments) {
     static const char *const names[] = {"actor", "action", "since", "limit"};
     json_t *limit CLEANUP(json_freep) = NULL;
-    json_t *answer CLEANUP(json_freep) = NULL;
     struct buf query CLEANUP(buf_done) = BUF(4096);
     char *path CLEANUP(freep) = NULL;
     char separator = '?';
@@ -43,8 +36,7 @@ static err_t audit_run(struct cli *cli, const struct arguments *arguments) {
         TRY(add_query(&query, names[i], arguments_value(arguments, names[i]), &separator));
     }
     TRY(buf_to_str(&query, &path));
-    TRY(admin_call(cli, HTTP_GET, path, &answer));
-    return cli->json ? print_json(answer) : show(cli, answer);
+    return admin_list(cli, path, "audit", columns);
 }
 
 static const struct option options[] = {

@@ -23,10 +23,7 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
         {"Hosts", "hosts", CELL_LIST, "name"},
         {.title = NULL},
     };
-    json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(admin_list(cli, "/api/v1/clusters", "clusters", &answer));
-    return cli->json ? print_json(answer)
-                     : admin_table(json_object_get(answer, "clusters"), columns);
+    return admin_list(cli, "/api/v1/clusters", "clusters", columns);
 }
 
 static err_t set_run(struct cli *cli, const struct arguments *arguments) {

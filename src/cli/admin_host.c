@@ -46,9 +46,7 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
         {"Port", "port", CELL_NUMBER, NULL},     {"Enrolled", "enrolled", CELL_YES_NO, NULL},
         {"Seen", "seenTime", CELL_TIME, NULL},   {.title = NULL},
     };
-    json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(admin_list(cli, "/api/v1/hosts", "hosts", &answer));
-    return cli->json ? print_json(answer) : admin_table(json_object_get(answer, "hosts"), columns);
+    return admin_list(cli, "/api/v1/hosts", "hosts", columns);
 }
 
 static err_t remove_run(struct cli *cli, const struct arguments *arguments) {

@@ -21,10 +21,7 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
         {"Clusters", "clusters", CELL_LIST, NULL},
         {.title = NULL},
     };
-    json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(admin_list(cli, "/api/v1/projects", "projects", &answer));
-    return cli->json ? print_json(answer)
-                     : admin_table(json_object_get(answer, "projects"), columns);
+    return admin_list(cli, "/api/v1/projects", "projects", columns);
 }
 
 static err_t show_project(const json_t *project) {
@@ -47,11 +44,9 @@ static err_t show_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(&path, "/api/v1/projects/", arguments->words[0], NULL));
     TRY(admin_call(cli, HTTP_GET, path, &answer));
-    if (cli->json) {
-        return print_json(answer);
-    }
-    const json_t *inner = json_object_get(answer, "project");
-    return show_project(json_is_object(inner) ? inner : answer);
+    const json_t *project = NULL;
+    TRY(answer_object(cli, answer, "project", &project));
+    return cli->json ? print_json(answer) : show_project(project);
 }
 
 static err_t add_member_run(struct cli *cli, const struct arguments *arguments) {

@@ -22,25 +22,16 @@ static err_t create_run(struct cli *cli, const struct arguments *arguments) {
 static err_t list_run(struct cli *cli, const struct arguments *arguments) {
     static const struct admin_column columns[] = {
         {"Name", "name", CELL_TEXT, NULL},
-        {"Projects", "projects", CELL_LIST, NULL},
+        {"Projects", "projects", CELL_LIST, "name"},
         {"Disabled", "disabled", CELL_YES_NO, NULL},
         {"Created", "createdTime", CELL_TIME, NULL},
         {.title = NULL},
     };
     const char *project = arguments_value(arguments, "project");
     char *path CLEANUP(freep) = NULL;
-    json_t *answer CLEANUP(json_freep) = NULL;
-    const json_t *rows = NULL;
     TRY(project == NULL ? api_path(&path, "/api/v1/service-accounts", NULL)
                         : api_path(&path, "/api/v1/service-accounts?project=", project, NULL));
-    TRY(admin_call(cli, HTTP_GET, path, &answer));
-    if (cli->json) {
-        return print_json(answer);
-    }
-    const char *member =
-        json_object_get(answer, "accounts") != NULL ? "accounts" : "serviceAccounts";
-    TRY(answer_array(cli, answer, member, &rows));
-    return admin_table(rows, columns);
+    return admin_list(cli, path, "accounts", columns);
 }
 
 /* Made here and shown once: it goes to standard output, its story to standard error. */
@@ -89,15 +80,8 @@ static err_t key_list_run(struct cli *cli, const struct arguments *arguments) {
         {.title = NULL},
     };
     char *path CLEANUP(freep) = NULL;
-    json_t *answer CLEANUP(json_freep) = NULL;
-    const json_t *rows = NULL;
     TRY(api_path(&path, "/api/v1/service-accounts/", arguments->words[0], "/api-keys", NULL));
-    TRY(admin_call(cli, HTTP_GET, path, &answer));
-    if (cli->json) {
-        return print_json(answer);
-    }
-    TRY(answer_array(cli, answer, "apiKeys", &rows));
-    return admin_table(rows, columns);
+    return admin_list(cli, path, "apiKeys", columns);
 }
 
 static err_t key_revoke_run(struct cli *cli, const struct arguments *arguments) {

@@ -10,7 +10,12 @@
 #include "cli/document.h"
 #include "cli/sanitise.h"
 
-enum { PATH_CHARS_MAX = 4096, BEARER_CHARS_MAX = 32 * 1024, TOKEN_LIFETIME_S_MAX = 366 * 86400 };
+enum {
+    PATH_CHARS_MAX = 4096,
+    BEARER_CHARS_MAX = 32 * 1024,
+    TOKEN_LIFETIME_S_MAX = 366 * 86400,
+    PAGES_MAX = 1000
+};
 
 struct api {
     struct cli *cli;
@@ -256,6 +261,47 @@ err_t api_send(struct api *api, enum http_method method, const char *path, json_
     secret_wipe(text, strlen(text));
     free(text);
     return err;
+}
+
+err_t api_pages(struct api *api, const char *path, const char *member, const char *parameter,
+                const char *key, json_t **answer) {
+    json_t *whole CLEANUP(json_freep) = NULL;
+    char *last CLEANUP(freep) = NULL;
+    for (int pages = 0; pages < PAGES_MAX; pages++) {
+        struct buf at CLEANUP(buf_done) = BUF(PATH_CHARS_MAX);
+        TRY(buf_add_format(&at, "%s%climit=%d", path, strchr(path, '?') == NULL ? '?' : '&',
+                           (int)LIMIT_LIST_ROWS_COUNT));
+        if (last != NULL) {
+            TRY(buf_add_format(&at, "&%s=", parameter));
+            TRY(path_add_escaped(&at, last));
+        }
+        TRY(buf_add_byte(&at, '\0'));
+        json_t *page CLEANUP(json_freep) = NULL;
+        const json_t *rows = NULL;
+        TRY(api_call(api, HTTP_GET, (const char *)at.data, &page));
+        TRY(answer_array(api->cli, page, member, &rows));
+        size_t count = json_array_size(rows);
+        const char *next = count == 0 ? "" : member_text(json_array_get(rows, count - 1), key);
+        /* An authority that says the same page again must not keep us here. */
+        bool end = count < LIMIT_LIST_ROWS_COUNT || next[0] == '\0' ||
+                   (last != NULL && strcmp(next, last) == 0);
+        free(last);
+        last = strdup(next);
+        if (last == NULL) {
+            return FAIL(ERR_MEMORY);
+        }
+        if (whole == NULL) {
+            whole = TAKE(page);
+        } else if (json_array_extend(json_object_get(whole, member),
+                                     json_object_get(page, member)) != 0) {
+            return FAIL(ERR_MEMORY);
+        }
+        if (end) {
+            break;
+        }
+    }
+    *answer = TAKE(whole);
+    return OK;
 }
 
 err_t api_keep_token(struct cli *cli, struct site *site, const char *api_key,

@@ -31,6 +31,12 @@ err_t api_call(struct api *api, enum http_method method, const char *path, json_
  * that is not UTF-8, and that is refused here. */
 err_t api_send(struct api *api, enum http_method method, const char *path, json_t *body,
                json_t **answer);
+/*
+ * All pages of a listing, as one answer: rows are under `member`, and the next page is asked for by
+ * `parameter`, the last row's `key`. path may hold a query already.
+ */
+err_t api_pages(struct api *api, const char *path, const char *member, const char *parameter,
+                const char *key, json_t **answer);
 /* The problem's "code" of the last call that was refused; "" otherwise. */
 const char *api_problem_code(const struct api *api);
 /* Who is signed in, as far as is known; NULL when not. */

@@ -62,10 +62,10 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
     bool all = arguments_has(arguments, "all");
     TRY(site_open(&cli->trouble, cli->site, &site));
     TRY(api_open(cli, site, API_SIGNED_IN, &api));
-    TRY(api_call(api, HTTP_GET,
-                 all ? "/api/v1/ssh-keys?include_expired=true&include_revoked=true"
-                     : "/api/v1/ssh-keys",
-                 &answer));
+    TRY(api_pages(api,
+                  all ? "/api/v1/ssh-keys?include_expired=true&include_revoked=true"
+                      : "/api/v1/ssh-keys",
+                  "sshKeys", "before", "serialNumber", &answer));
     return cli->json ? print_json(answer) : show(cli, answer, all);
 }
 

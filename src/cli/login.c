@@ -10,10 +10,10 @@
 #include "cli/site.h"
 #include "cli/terminal.h"
 
-enum { TRIES = 3, CODE_DIGITS_MIN = 6, CODE_DIGITS_MAX = 8 };
+enum { TRIES = 3, CODE_DIGITS = 6 };
 
 /* A code as authenticators show it, "123 456" included. */
-static err_t ask_code(struct terminal *terminal, char out[CODE_DIGITS_MAX + 1]) {
+static err_t ask_code(struct terminal *terminal, char out[CODE_DIGITS + 1]) {
     for (;;) {
         char *answer CLEANUP(freep) = NULL;
         TRY(terminal_ask(terminal, "Code from your authenticator: ", &answer));
@@ -23,13 +23,13 @@ static err_t ask_code(struct terminal *terminal, char out[CODE_DIGITS_MAX + 1]) 
             if (*at == ' ') {
                 continue;
             }
-            digits = *at >= '0' && *at <= '9' && len < CODE_DIGITS_MAX;
+            digits = *at >= '0' && *at <= '9' && len < CODE_DIGITS;
             if (digits) {
                 out[len++] = *at;
             }
         }
         out[len] = '\0';
-        if (digits && len >= CODE_DIGITS_MIN) {
+        if (digits && len == CODE_DIGITS) {
             return OK;
         }
         terminal_print(terminal, "That is no code: it has six digits.\n");
@@ -89,7 +89,7 @@ static err_t login_password(struct cli *cli, struct terminal *terminal, struct s
                             const char *given) {
     char *username CLEANUP(freep) = NULL;
     secret_t password CLEANUP(secret_done) = {0};
-    char code[CODE_DIGITS_MAX + 1];
+    char code[CODE_DIGITS + 1];
     TRY(ask_username(cli, terminal, site, given, &username));
     TRY(terminal_ask_secret(terminal, "Password: ", &password));
     TRY(ask_code(terminal, code));
@@ -144,7 +144,7 @@ static err_t set_password(struct cli *cli, struct terminal *terminal, struct api
 static err_t confirm_code(struct cli *cli, struct terminal *terminal, struct api *api,
                           const char *invitation, json_t **answer) {
     for (int tries = 1;; tries++) {
-        char code[CODE_DIGITS_MAX + 1];
+        char code[CODE_DIGITS + 1];
         TRY(ask_code(terminal, code));
         err_t err =
             api_send(api, HTTP_POST, "/api/v1/auth/invitation/confirm",

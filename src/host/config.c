@@ -19,7 +19,7 @@ struct yaml {
     unsigned host_keys_count;
     char *when_stale;
     char *max_age;
-    bool *registered_keys;
+    char *registered_keys; /* libcyaml takes any word for a true boolean */
 };
 
 static const cyaml_schema_value_t text_schema = {
@@ -36,8 +36,8 @@ static const cyaml_schema_field_t yaml_fields[] = {
                            when_stale, 1, 32),
     CYAML_FIELD_STRING_PTR("max-age", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml,
                            max_age, 1, 32),
-    CYAML_FIELD_BOOL_PTR("registered-keys", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml,
-                         registered_keys),
+    CYAML_FIELD_STRING_PTR("registered-keys", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml,
+                           registered_keys, 1, 16),
     CYAML_FIELD_END,
 };
 
@@ -140,7 +140,11 @@ static err_t fill(struct yaml *yaml, const char *state_dir, struct config *confi
     TRY(take_text(&yaml->command_user, "nobody", &config->command_user));
     TRY(take_user(config, fault));
     TRY(take_staleness(yaml, config, fault));
-    config->registered_keys = yaml->registered_keys == NULL || *yaml->registered_keys;
+    const char *registered = yaml->registered_keys != NULL ? yaml->registered_keys : "true";
+    config->registered_keys = strcmp(registered, "true") == 0;
+    if (!config->registered_keys && strcmp(registered, "false") != 0) {
+        return fault_set(fault, ERR_MALFORMED, "registered-keys", "must be true or false");
+    }
     return take_host_keys(yaml, config, fault);
 }
 

@@ -5,32 +5,6 @@
 #include "host/host.h"
 #include "host/sync_host.h"
 
-int command_failed(const char *what, err_t err, const struct fault *fault) {
-    if (fault->reason[0] == '\0') {
-        (void)fprintf(stderr, "postern-host: cannot %s: %s\n", what, err_text(err));
-    } else {
-        (void)fprintf(stderr, "postern-host: cannot %s: %s%s%s\n", what, fault->field,
-                      fault->field[0] != '\0' ? ": " : "", fault->reason);
-    }
-    switch (err.code) {
-    case ERR_CONNECT:
-    case ERR_TIMEOUT:
-    case ERR_TLS:
-        return HOST_EXIT_NETWORK;
-    case ERR_CLOSED:
-    case ERR_PROTOCOL:
-        return HOST_EXIT_AUTHORITY;
-    case ERR_REFUSED:
-        return HOST_EXIT_REFUSED;
-    case ERR_MALFORMED:
-    case ERR_RANGE:
-    case ERR_NOT_FOUND:
-        return HOST_EXIT_USAGE;
-    default:
-        return HOST_EXIT_INTERNAL;
-    }
-}
-
 int main(int argc, char **argv) {
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "enrol") == 0) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A real sshd, configured with exactly what `postern-host sshd-config` prints, lets in who should and nobody else.
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 if [ "$(id -u)" != 0 ]; then
     skip "a real sshd asks postern-host" "needs root: sshd switches users"

@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""From a revocation to the KRL that sshd reads, on many hosts at once.
+
+Starts an authority and HOSTS real `postern-host sync` processes (each enrolled, each with its own state directory, all on
+this machine's cores), then revokes certificates one at a time. Time runs from before the request is sent to the moment at
+which inotify tells that a host's revoked.krl was replaced. Prints a table and a line of JSON.
+
+usage: revoke_bench.py BUILD [HOSTS [REVOCATIONS]]
+"""
+import base64, ctypes, hashlib, hmac, http.client, json, os, re, resource, select, shutil, signal, socket, ssl, struct
+import subprocess, sys, tempfile, time
+
+BUILD = sys.argv[1]
+HOSTS = int(sys.argv[2]) if len(sys.argv) > 2 else 200
+REVOCATIONS = int(sys.argv[3]) if len(sys.argv) > 3 else 40
+POSTERND, HOST = f"{BUILD}/src/authority/posternd", f"{BUILD}/src/host/postern-host"
+IN_MOVED_TO = 0x80
+libc = ctypes.CDLL(None, use_errno=True)
+children = []
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def totp(secret):
+    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
+    mac = hmac.new(key, struct.pack(">Q", int(time.time()) // 30), hashlib.sha1).digest()
+    at = mac[-1] & 15
+    return f"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 1000000:06d}"
+
+
+class Api:
+    def __init__(self, port, ca):
+        context = ssl.create_default_context(cafile=ca)
+        self.connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=30)
+        self.token = None
+
+    def call(self, method, path, body=None):
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if self.token:
+            headers["Authorization"] = "Bearer " + self.token
+        self.connection.request(method, "/api/v1" + path, json.dumps(body) if body is not None else None, headers)
+        response = self.connection.getresponse()
+        text = response.read()
+        if response.status // 100 != 2:
+            sys.exit(f"{method} {path}: {response.status} {text.decode()}")
+        return json.loads(text)
+
+
+def wait_until(condition, what, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit(f"revoke_bench: {what} did not come about in {seconds} s")
+        time.sleep(0.02)
+
+
+def start_authority(work):
+    port = free_port()
+    out = subprocess.run([POSTERND, "init", f"{work}/a", "--site", "bench", "--listen", f"127.0.0.1:{port}", "--url",
+                          f"https://127.0.0.1:{port}"], check=True, capture_output=True, text=True).stdout
+    invitation = re.search(r"pgi_[\w-]+", out).group(0)
+    log = open(f"{work}/posternd.log", "w")
+    children.append(subprocess.Popen([POSTERND, "serve", "-c", f"{work}/a/posternd.yaml"], stderr=log, stdout=log))
+
+    def listening():
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", port)) == 0
+    wait_until(listening, "the authority")
+    chain = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", open(f"{work}/a/tls/server.pem").read(), re.S)
+    with open(f"{work}/ca.pem", "w") as f:
+        f.write(chain[-1])
+    api = Api(port, f"{work}/ca.pem")
+    secret = api.call("POST", "/auth/invitation", {"invitation": invitation, "password": "correct horse battery"})
+    api.token = api.call("POST", "/auth/invitation/confirm",
+                         {"invitation": invitation, "totp": totp(secret["totpSecret"])})["access_token"]
+    return api, port, invitation
+
+
+def enrol_hosts(work, api, port):
+    api.call("POST", "/clusters", {"name": "daint", "address": "127.0.0.1", "port": 22})
+    api.call("POST", "/projects", {"name": "bench"})
+    api.call("PUT", "/projects/bench/clusters/daint")
+    api.call("PUT", "/projects/bench/members/admin", {"role": "member"})
+    dirs = []
+    for i in range(HOSTS):
+        state, key = f"{work}/h{i}", f"{work}/k{i}"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+        with open(f"{work}/c{i}.yaml", "w") as f:
+            f.write(f"state: {state}\nhost-keys: [{key}.pub]\n")
+        token = api.call("POST", "/hosts", {"name": f"n{i}", "role": "login", "cluster": "daint"})["enrolmentToken"]
+        subprocess.run([HOST, "enrol", "--url", f"https://127.0.0.1:{port}", "--ca", f"{work}/ca.pem", "--token", token,
+                        "--config", f"{work}/c{i}.yaml"], check=True, stdout=subprocess.DEVNULL)
+        dirs.append(state)
+    return dirs
+
+
+def start_hosts(work, dirs):
+    for i in range(HOSTS):
+        log = open(f"{work}/h{i}.log", "w")
+        children.append(subprocess.Popen([HOST, "sync", "--config", f"{work}/c{i}.yaml"], stderr=log))
+    wait_until(lambda: all("feed_snapshot" in open(f"{work}/h{i}.log").read() for i in range(HOSTS)), "the first snapshots")
+
+
+def watch(dirs):
+    fd = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+    return fd, {libc.inotify_add_watch(fd, d.encode(), IN_MOVED_TO): d for d in dirs}
+
+
+def replaced(fd, names):
+    """The hosts whose KRL was replaced since the last call."""
+    hosts, at = set(), 0
+    try:
+        data = os.read(fd, 1 << 20)
+    except BlockingIOError:
+        return hosts
+    while at < len(data):
+        wd, _, _, length = struct.unpack_from("iIII", data, at)
+        if data[at + 16:at + 16 + length].rstrip(b"\0") == b"revoked.krl":
+            hosts.add(names[wd])
+        at += 16 + length
+    return hosts
+
+
+def cpu_of(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(work, api, dirs):
+    fd, names = watch(dirs)
+    key = open(f"{work}/k0.pub").read().strip()
+    serials = [api.call("POST", "/ssh-keys/sign", {"publicKey": key, "duration": "1d"})["sshKey"]["serialNumber"]
+               for _ in range(REVOCATIONS)]
+    wait_until(lambda: not replaced(fd, names) and not select.select([fd], [], [], 1)[0], "quiet")
+    before, every, last = [cpu_of(c.pid) for c in children], [], []
+    for serial in serials:
+        began, missing = time.monotonic(), set(dirs)
+        api.call("PUT", "/ssh-keys/revoke", {"serialNumber": serial, "reason": "benchmark"})
+        while missing:
+            if not select.select([fd], [], [], 30)[0]:
+                sys.exit(f"revoke_bench: {len(missing)} hosts never got the revocation")
+            now = time.monotonic()
+            got = replaced(fd, names) & missing
+            every += [now - began] * len(got)
+            missing -= got
+        last.append(now - began)
+        time.sleep(0.2)  # so that the hosts hold the feed again, as they do all day
+    cpu = [cpu_of(c.pid) - b for c, b in zip(children, before)]
+    for d in dirs:
+        if subprocess.run(["ssh-keygen", "-Qlf", f"{d}/revoked.krl"], capture_output=True, text=True).stdout.count("serial: ") == 0:
+            sys.exit(f"revoke_bench: {d}/revoked.krl lists nothing")
+    return every, last, cpu[0] / REVOCATIONS, sum(cpu[1:]) / REVOCATIONS / HOSTS
+
+
+def percentile(values, p):
+    values = sorted(values)
+    return round(1000 * values[min(len(values) - 1, int(len(values) * p / 100))], 2)
+
+
+def main():
+    work = tempfile.mkdtemp(prefix="posterngate-bench.", dir="/var/tmp")
+    os.chmod(work, 0o755)
+    try:
+        api, port, _ = start_authority(work)
+        dirs = enrol_hosts(work, api, port)
+        start_hosts(work, dirs)
+        every, last, authority_cpu, host_cpu = measure(work, api, dirs)
+    finally:
+        for child in children:
+            child.send_signal(signal.SIGTERM)
+        for child in children:
+            child.wait()
+        if os.environ.get("KEEP") != "1":
+            shutil.rmtree(work)
+    result = {"bench": "revoke", "hosts": HOSTS, "real_hosts": HOSTS, "revocations": REVOCATIONS,
+              "krl_ms": {p: percentile(every, v) for p, v in (("p50", 50), ("p99", 99), ("max", 100))},
+              "last_host_ms": {p: percentile(last, v) for p, v in (("p50", 50), ("p99", 99), ("max", 100))},
+              "cpu_ms": {"authority": round(authority_cpu * 1000, 2), "host": round(host_cpu * 1000, 2)}}
+    print(f"{HOSTS} hosts, all real, and the authority on {os.cpu_count()} cores; {REVOCATIONS} revocations; milliseconds")
+    print(f"{'':26}{'p50':>9}{'p99':>9}{'max':>9}")
+    for name, label in (("krl_ms", "request to KRL, any host"), ("last_host_ms", "request to the last KRL")):
+        print(f"{label:26}{result[name]['p50']:9}{result[name]['p99']:9}{result[name]['max']:9}")
+    print(f"CPU of one revocation: authority {result['cpu_ms']['authority']}, each host {result['cpu_ms']['host']}")
+    print(json.dumps(result))
+
+
+main()

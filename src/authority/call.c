@@ -78,7 +78,7 @@ static void call_end(struct call *call) {
     secret_wipe(text.data, text.len); /* it may have been a token or a private key */
     buf_clear(&text);
     if (call->own_used) {
-        secret_wipe(call->own, sizeof call->own);
+        secret_wipe(call->own, call->own_size);
     }
     memset(call, 0, offsetof(struct call, own));
     call->text = text;
@@ -91,6 +91,7 @@ void *call_own(struct call *call, size_t size, void (*release)(void *own)) {
     INVARIANT(size <= CALL_OWN_BYTES);
     if (!call->own_used) {
         call->own_used = true;
+        call->own_size = size;
         call->release = release;
     }
     return call->own;
@@ -244,6 +245,7 @@ static void judge_access(struct call *call) {
 static void authenticate(struct call *call) {
     struct problem read_problem = call->problem;
     call->problem.status = 0;
+    call->caller = (struct caller){0}; /* who it was in an earlier run() does not count any more */
     if (call->route->access != ACCESS_PUBLIC && call->bearer_hash[0] != '\0') {
         err_t err = call->route->access == ACCESS_HOST
                         ? bearer_find_host(call->authority, call->bearer_hash, &call->caller)

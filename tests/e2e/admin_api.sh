@@ -1,0 +1,531 @@
+#!/usr/bin/env bash
+# The whole of administration, sign-in, API keys, hosts and the feed, driven by curl: what is allowed works, and everything
+# else is refused, whoever tries.
+. "$(dirname "$0")/lib.sh"
+
+port=$(free_port)
+url=https://127.0.0.1:$port
+authority=$work/authority
+
+# ---- speaking to the authority ---------------------------------------------------------------
+
+from=() # curl's options for another source address
+# Sets $status; the body is in $work/last.
+api() { # METHOD PATH TOKEN [JSON]
+    local arguments=(-sS --cacert "$authority/tls/ca.pem" --max-time 60 -o "$work/last" -w '%{http_code}' -X "$1")
+    arguments+=("${from[@]}")
+    [ -z "$3" ] || arguments+=(-H "Authorization: Bearer $3")
+    [ -z "${4:-}" ] || arguments+=(-H 'Content-Type: application/json' --data-binary "$4")
+    status=$(curl "${arguments[@]}" "$url$2") || status=none
+}
+
+field() { jq -er "$1" "$work/last"; }
+
+# The call is answered with this status and, when it is a refusal, this code.
+gets() { # DESCRIPTION STATUS CODE METHOD PATH TOKEN [JSON]
+    local description=$1 expected=$2 code=$3
+    shift 3
+    api "$@"
+    if [ "$status" = "$expected" ] && { [ "$code" = - ] || [ "$(field .code)" = "$code" ]; }; then
+        report 0 "$description"
+    else
+        echo "(status $status, expected $expected $code)" >>"$work/last"
+        report 1 "$description"
+    fi
+}
+
+# What the last call answered.
+has() { # DESCRIPTION JQ-CONDITION
+    jq -e "$2" "$work/last" >"$work/condition" 2>&1
+    report $? "$1"
+}
+
+# The code of a step near now; waits for the next step when this one is about to end.
+code() { # SECRET [SECONDS]
+    local now
+    now=$(date +%s)
+    while [ $((now % 30)) -gt 24 ]; do
+        read -rt 0.2 <> <(:) || :
+        now=$(date +%s)
+    done
+    oathtool --totp -b --now "@$((now + ${2:-0}))" "$1"
+}
+
+# Accepts an invitation and confirms it with the code of the step before; sets $secret and $token.
+enrol() { # INVITATION PASSWORD
+    api POST /api/v1/auth/invitation '' "{\"invitation\":\"$1\",\"password\":\"$2\"}"
+    secret=$(field .totpSecret) || return 1
+    api POST /api/v1/auth/invitation/confirm '' "{\"invitation\":\"$1\",\"totp\":\"$(code "$secret" -30)\"}"
+    token=$(field .access_token)
+}
+
+login() { # DESCRIPTION STATUS CODE USERNAME PASSWORD TOTP
+    gets "$1" "$2" "$3" POST /api/v1/auth/login '' "{\"username\":\"$4\",\"password\":\"$5\",\"totp\":\"$6\"}"
+}
+
+exchange() { # APIKEY
+    status=$(curl -sS --cacert "$authority/tls/ca.pem" -o "$work/last" -w '%{http_code}' -X POST -H "X-API-Key: $1" \
+        "$url/api/v1/auth/token")
+}
+
+exchange_gets() { # DESCRIPTION STATUS CODE APIKEY
+    exchange "$4"
+    [ "$status" = "$2" ] && { [ "$3" = - ] || [ "$(field .code)" = "$3" ]; }
+    report $? "$1"
+}
+
+audited() { # DESCRIPTION JQ-CONDITION-ON-A-ROW [QUERY]
+    api GET "/api/v1/audit?limit=1000${3:-}" "$admin"
+    jq -e "[.audit[] | select($2)] | length > 0" "$work/last" >"$work/condition" 2>&1
+    report $? "$1"
+}
+
+# ---- start -----------------------------------------------------------------------------------
+
+check "an authority is made" "$posternd" init "$authority" --site test --listen "127.0.0.1:$port" --url "$url" --admin alice
+invitation=$(grep -oE 'pgi_[A-Za-z0-9_-]{43}' "$work/last")
+start posternd "$posternd" serve -c "$authority/posternd.yaml"
+authority_pid=$last_pid
+ready() { curl -fsS --cacert "$authority/tls/ca.pem" "$url/readyz"; }
+check "it starts" wait_for 30 ready
+
+# ---- invitation ------------------------------------------------------------------------------
+
+good=correct-horse-battery
+gets "a made-up invitation is refused" 401 invalid_invitation POST /api/v1/auth/invitation '' \
+    "{\"invitation\":\"pgi_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"password\":\"$good\"}"
+gets "text that is no invitation gets the same answer" 401 invalid_invitation POST /api/v1/auth/invitation '' \
+    "{\"invitation\":\"x\",\"password\":\"$good\"}"
+gets "a short password is refused" 422 password_refused POST /api/v1/auth/invitation '' \
+    "{\"invitation\":\"$invitation\",\"password\":\"short\"}"
+has "… and the field is named" '.field == "password"'
+gets "a password of a run of letters is refused" 422 password_refused POST /api/v1/auth/invitation '' \
+    "{\"invitation\":\"$invitation\",\"password\":\"abcdefghijklmnop\"}"
+gets "confirming what was not prepared is refused" 401 invalid_credentials POST /api/v1/auth/invitation/confirm '' \
+    "{\"invitation\":\"$invitation\",\"totp\":\"123456\"}"
+login "nobody signs in before the invitation is confirmed" 401 invalid_credentials alice "$good" 123456
+gets "the invitation gives a secret" 200 - POST /api/v1/auth/invitation '' \
+    "{\"invitation\":\"$invitation\",\"password\":\"$good-older\"}"
+older=$(field .totpSecret)
+gets "… and again until it is confirmed" 200 - POST /api/v1/auth/invitation '' \
+    "{\"invitation\":\"$invitation\",\"password\":\"$good\"}"
+secret=$(field .totpSecret)
+has "… as a link for authenticator apps, too" '.totpUri | startswith("otpauth://totp/test:alice?secret=")'
+gets "the older secret's code does not confirm" 401 invalid_credentials POST /api/v1/auth/invitation/confirm '' \
+    "{\"invitation\":\"$invitation\",\"totp\":\"$(code "$older" -30)\"}"
+first=$(code "$secret" -30)
+gets "the new one's does, and signs in" 200 - POST /api/v1/auth/invitation/confirm '' \
+    "{\"invitation\":\"$invitation\",\"totp\":\"$first\"}"
+admin=$(field .access_token)
+has "… with a bearer token" '.token_type == "Bearer" and .expires_in > 0 and .username == "alice"'
+gets "an invitation works once" 401 invalid_invitation POST /api/v1/auth/invitation/confirm '' \
+    "{\"invitation\":\"$invitation\",\"totp\":\"$(code "$secret")\"}"
+gets "… also for a new password" 401 invalid_invitation POST /api/v1/auth/invitation '' \
+    "{\"invitation\":\"$invitation\",\"password\":\"$good\"}"
+gets "whoami knows the administrator" 200 - GET /api/v1/auth/whoami "$admin"
+has "… and says so" '.username == "alice" and .administrator and .kind == "person" and .credential == "session"'
+
+# ---- sign-in ---------------------------------------------------------------------------------
+
+login "the code that confirmed is used up" 401 invalid_credentials alice "$good" "$first"
+message=$(field .message)
+login "an unknown user gets the same answer" 401 invalid_credentials nobody "$good" "$(code "$secret")"
+has "… to the letter" ".message == \"$message\""
+login "a wrong password as well" 401 invalid_credentials alice "$good-not" "$(code "$secret")"
+has "… to the letter" ".message == \"$message\""
+second=$(code "$secret")
+login "a new code signs in" 200 - alice "$good" "$second"
+session=$(field .access_token)
+login "a code works only once" 401 invalid_credentials alice "$good" "$second"
+login "a code before one that was used is refused" 401 invalid_credentials alice "$good" "$first"
+gets "logout" 200 - POST /api/v1/auth/logout "$session"
+gets "… ends that session" 401 not_logged_in GET /api/v1/auth/whoami "$session"
+gets "… and no other" 200 - GET /api/v1/auth/whoami "$admin"
+gets "no token, no answer" 401 not_logged_in GET /api/v1/accounts ''
+gets "an invitation is no bearer" 401 not_logged_in GET /api/v1/auth/whoami "$invitation"
+
+gets "a member that is not known is refused" 400 unknown_field POST /api/v1/accounts "$admin" '{"name":"bob","admin":true}'
+has "… and named" '.field == "admin"'
+gets "a wrong type is refused" 400 wrong_type POST /api/v1/accounts "$admin" '{"name":"bob","administrator":"true"}'
+gets "a missing member is refused" 400 missing_field POST /api/v1/accounts "$admin" '{"displayName":"Bob"}'
+gets "a member given twice is refused" 400 bad_json POST /api/v1/accounts "$admin" '{"name":"bob","name":"root"}'
+gets "another method is refused" 405 method_not_allowed DELETE /api/v1/accounts "$admin"
+
+# ---- accounts --------------------------------------------------------------------------------
+
+# What a certificate's principal must never be: a list, a wildcard, root, another name in disguise.
+for name in root 'bob,root' '*' 'bob root' 'bob?' Bob '' '-bob' 'böb' "$(printf 'b%.0s' {1..33})"; do
+    gets "no account can be named “$name”" 422 name_refused POST /api/v1/accounts "$admin" "{\"name\":\"$name\"}"
+done
+gets "a name cannot hide a NUL" 400 - POST /api/v1/accounts "$admin" '{"name":"bob\u0000root"}'
+
+invite() { # NAME PASSWORD: makes the account and signs in
+    gets "an account for $1" 201 - POST /api/v1/accounts "$admin" "{\"name\":\"$1\",\"displayName\":\"The one named $1\"}"
+    enrol "$(field .invitation)" "$2"
+    report $? "$1 accepts the invitation"
+}
+invite bob blue-river-stone-47
+bob=$token bob_secret=$secret
+invite carol green-field-cloud-12
+carol=$token
+invite dave grey-night-lamp-93
+dave=$token dave_secret=$secret
+gets "a name is given once" 409 exists POST /api/v1/accounts "$admin" '{"name":"bob"}'
+gets "accounts are listed" 200 - GET /api/v1/accounts "$admin"
+has "… by name" '[.accounts[].name] == ["alice","bob","carol","dave"] and all(.accounts[]; .enrolled)'
+gets "… in pages" 200 - GET '/api/v1/accounts?after=alice&limit=2' "$admin"
+has "… of the size asked for" '[.accounts[].name] == ["bob","carol"]'
+gets "one account is shown" 200 - GET /api/v1/accounts/bob "$admin"
+gets "one that is not there is not" 404 not_found GET /api/v1/accounts/erin "$admin"
+
+for call in 'GET /api/v1/accounts' 'GET /api/v1/accounts/alice' 'POST /api/v1/accounts {"name":"eve"}' \
+    'PUT /api/v1/accounts/bob {"administrator":true}' 'POST /api/v1/accounts/alice/invitation' 'GET /api/v1/audit' \
+    'POST /api/v1/projects {"name":"mine"}' 'PUT /api/v1/projects/p1/clusters/daint' 'GET /api/v1/hosts' \
+    'DELETE /api/v1/projects/p1/clusters/daint' 'POST /api/v1/clusters {"name":"mine"}' 'PUT /api/v1/clusters/daint {"port":23}' \
+    'POST /api/v1/hosts {"name":"h","role":"jump"}' 'POST /api/v1/hosts/h/enrolment' 'DELETE /api/v1/hosts/h'; do
+    read -r method path body <<<"$call"
+    gets "$method $path is for administrators" 403 not_permitted "$method" "$path" "$bob" "$body"
+done
+gets "bob is no administrator for all that" 200 - GET /api/v1/accounts/bob "$admin"
+has "… indeed" '.account.administrator == false'
+
+gets "the last administrator cannot be demoted" 409 last_administrator PUT /api/v1/accounts/alice "$admin" \
+    '{"administrator":false}'
+gets "… nor disabled" 409 last_administrator PUT /api/v1/accounts/alice "$admin" '{"disabled":true}'
+gets "an administrator who never signed in" 201 - POST /api/v1/accounts "$admin" '{"name":"frank","administrator":true}'
+gets "… does not make alice dispensable" 409 last_administrator PUT /api/v1/accounts/alice "$admin" '{"disabled":true}'
+gets "a quota out of range is refused" 400 out_of_range PUT /api/v1/accounts/bob "$admin" '{"quotaPerDay":-1}'
+gets "details can be changed" 200 - PUT /api/v1/accounts/bob "$admin" \
+    '{"quotaPerDay":7,"displayName":"Bob","email":"bob@example.org"}'
+has "… and what was not named stays" \
+    '.account | .quotaPerDay == 7 and .displayName == "Bob" and .email == "bob@example.org" and (.disabled | not)'
+
+# ---- projects, clusters and their managers ---------------------------------------------------
+
+gets "a cluster" 201 - POST /api/v1/clusters "$admin" '{"name":"daint","address":"daint.example"}'
+has "… with its port" '.cluster | .address == "daint.example" and .port == 22 and .hosts == []'
+gets "another" 201 - POST /api/v1/clusters "$admin" '{"name":"santis"}'
+gets "a cluster's name is given once" 409 exists POST /api/v1/clusters "$admin" '{"name":"daint"}'
+gets "a cluster's address is judged" 422 address_refused PUT /api/v1/clusters/daint "$admin" '{"address":"a b"}'
+gets "a cluster can move" 200 - PUT /api/v1/clusters/santis "$admin" '{"address":"santis.example","port":2222}'
+gets "a project" 201 - POST /api/v1/projects "$admin" '{"name":"p1","displayName":"First"}'
+gets "another" 201 - POST /api/v1/projects "$admin" '{"name":"p2"}'
+gets "p1 reaches daint" 200 - PUT /api/v1/projects/p1/clusters/daint "$admin"
+has "… which shows" '.project.clusters == ["daint"]'
+gets "p2 reaches santis" 200 - PUT /api/v1/projects/p2/clusters/santis "$admin"
+gets "no project reaches what is not there" 404 not_found PUT /api/v1/projects/p1/clusters/eiger "$admin"
+gets "bob manages p1" 200 - PUT /api/v1/projects/p1/members/bob "$admin" '{"role":"manager"}'
+gets "an unknown role is refused" 422 role_refused PUT /api/v1/projects/p1/members/carol "$bob" '{"role":"administrator"}'
+gets "a manager adds a member" 200 - PUT /api/v1/projects/p1/members/carol "$bob" '{"role":"member"}'
+gets "… who reaches the cluster from then on" 200 - GET /api/v1/auth/whoami "$carol"
+has "… and no other" '.clusters == ["daint"] and .projects == [{"name":"p1","role":"member"}]'
+gets "a manager cannot give the project a cluster" 403 not_permitted PUT /api/v1/projects/p1/clusters/santis "$bob"
+gets "a manager cannot touch another project" 403 not_permitted PUT /api/v1/projects/p2/members/bob "$bob" '{"role":"manager"}'
+gets "… and does not learn whether it exists" 403 not_permitted PUT /api/v1/projects/p9/members/bob "$bob" '{"role":"member"}'
+gets "a member manages nothing" 403 not_permitted PUT /api/v1/projects/p1/members/dave "$carol" '{"role":"member"}'
+gets "… not even herself" 403 not_permitted PUT /api/v1/projects/p1/members/carol "$carol" '{"role":"manager"}'
+gets "… nor removes anyone" 403 not_permitted DELETE /api/v1/projects/p1/members/bob "$carol"
+gets "a member sees the project" 200 - GET /api/v1/projects/p1 "$carol"
+gets "others do not" 403 not_permitted GET /api/v1/projects/p1 "$dave"
+gets "the list of projects is one's own" 200 - GET /api/v1/projects "$carol"
+has "… alone" '[.projects[].name] == ["p1"]'
+gets "the list of clusters is what one reaches" 200 - GET /api/v1/clusters "$carol"
+has "… alone" '[.clusters[].name] == ["daint"]'
+
+# ---- service accounts and API keys -----------------------------------------------------------
+
+gets "a manager makes a service account" 201 - POST /api/v1/service-accounts "$bob" '{"name":"robot","project":"p1"}'
+has "… of the project" '.account | .kind == "service" and .projects[0].name == "p1"'
+gets "… not in another project" 403 not_permitted POST /api/v1/service-accounts "$bob" '{"name":"spy","project":"p2"}'
+gets "a member does not" 403 not_permitted POST /api/v1/service-accounts "$carol" '{"name":"spy","project":"p1"}'
+gets "a service account takes no person's name" 409 exists POST /api/v1/service-accounts "$bob" '{"name":"alice","project":"p1"}'
+gets "a service account is no member of other projects" 422 not_a_person PUT /api/v1/projects/p2/members/robot "$admin" \
+    '{"role":"member"}'
+gets "… is no administrator" 422 not_a_person PUT /api/v1/accounts/robot "$admin" '{"administrator":true}'
+gets "… and is not invited" 422 not_a_person POST /api/v1/accounts/robot/invitation "$admin"
+gets "the administrator's of p2" 201 - POST /api/v1/service-accounts "$admin" '{"name":"other","project":"p2"}'
+gets "service accounts are listed" 200 - GET /api/v1/service-accounts "$bob"
+has "… of the projects one manages" '[.accounts[].name] == ["robot"]'
+gets "… and of no other" 403 not_permitted GET '/api/v1/service-accounts?project=p2' "$bob"
+
+keys=/api/v1/service-accounts/robot/api-keys
+gets "an empty list of subnets is refused" 422 subnets_refused POST $keys "$bob" '{"name":"k","ipSubnets":[]}'
+gets "a subnet with bits beyond its prefix is refused" 422 bad_subnet POST $keys "$bob" '{"name":"k","ipSubnets":["10.1.2.3/8"]}'
+gets "a lifetime beyond the limit is refused" 422 bad_duration POST $keys "$bob" '{"name":"k","expiresIn":"400d"}'
+gets "an API key" 201 - POST $keys "$bob" '{"name":"here","ipSubnets":["127.0.0.0/8"]}'
+here_key=$(field .apiKey) here_id=$(field .id)
+gets "one for elsewhere" 201 - POST $keys "$bob" '{"name":"elsewhere","ipSubnets":["192.0.2.0/24"]}'
+elsewhere_key=$(field .apiKey)
+gets "one that soon ends" 201 - POST $keys "$bob" '{"name":"brief","expiresIn":"2s"}'
+brief_key=$(field .apiKey) brief_end=$(field .expireTime)
+gets "API keys are listed" 200 - GET $keys "$bob"
+has "… without their secret" "([.apiKeys[].name] == [\"here\",\"elsewhere\",\"brief\"]) and (tostring | contains(\"$here_key\") | not)"
+gets "a member makes no API key" 403 not_permitted POST $keys "$carol" '{"name":"mine"}'
+gets "a manager of another project's account neither" 403 not_permitted POST /api/v1/service-accounts/other/api-keys "$bob" \
+    '{"name":"mine"}'
+gets "people have no API keys" 404 not_found POST /api/v1/service-accounts/bob/api-keys "$admin" '{"name":"mine"}'
+
+exchange_gets "an API key gives a session" 200 - "$here_key"
+robot=$(field .access_token)
+gets "… of the service account" 200 - GET /api/v1/auth/whoami "$robot"
+has "… that reaches its project's clusters" \
+    '.username == "robot" and .kind == "service" and .credential == "api-key" and .clusters == ["daint"]'
+exchange_gets "an API key outside its subnets is refused" 401 invalid_api_key "$elsewhere_key"
+message=$(field .message)
+exchange_gets "a made-up API key is refused" 401 invalid_api_key pgk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+has "… with the same words" ".message == \"$message\""
+exchange_gets "a session token is no API key" 401 invalid_api_key "$admin"
+gets "an API key is no bearer" 401 not_logged_in GET /api/v1/auth/whoami "$here_key"
+
+# A session holds to the subnets of its API key at every call, not only when it is opened.
+gets "an API key for one address" 201 - POST $keys "$bob" '{"name":"one","ipSubnets":["127.0.0.1"]}'
+exchange "$(field .apiKey)"
+bound=$(field .access_token)
+from_elsewhere() { # DESCRIPTION STATUS CODE PATH [JSON]
+    from=(--interface 127.0.0.2)
+    gets "$1" "$2" "$3" "$([ -z "${5:-}" ] && echo GET || echo POST)" "$4" "$bound" "${5:-}"
+    from=()
+}
+ssh-keygen -q -t ed25519 -N '' -f "$work/robot_key"
+robot_line=$(jq -cn --rawfile key "$work/robot_key.pub" '{publicKey: $key}')
+gets "its session works there" 200 - GET /api/v1/auth/whoami "$bound"
+from_elsewhere "… and from nowhere else" 403 source_refused /api/v1/auth/whoami
+from_elsewhere "… least of all to sign" 403 source_refused /api/v1/ssh-keys/sign "$robot_line"
+gets "a certificate signed with it" 200 - POST /api/v1/ssh-keys/sign "$bound" "$robot_line"
+field .sshKey.publicKey >"$work/robot_key-cert.pub"
+check "… is a certificate" ssh-keygen -L -f "$work/robot_key-cert.pub"
+says "… good from that address alone" 'source-address 127.0.0.1/32'
+says "… for the service account alone" 'Key ID: "robot@test"'
+gets "wider subnets cannot be had by asking" 200 - POST /api/v1/ssh-keys/sign "$bound" \
+    "$(jq -c '. + {ipSubnets: ["0.0.0.0/0"]}' <<<"$robot_line")"
+field .sshKey.publicKey >"$work/robot_key-cert.pub"
+check "… the certificate" ssh-keygen -L -f "$work/robot_key-cert.pub"
+says "… is as narrow as before" 'source-address 127.0.0.1/32'
+gets "a service account manages nothing" 403 not_permitted POST $keys "$robot" '{"name":"more"}'
+gets "… and administers nothing" 403 not_permitted GET /api/v1/accounts "$robot"
+over() { [ "$(date +%s)" -ge "$(date -d "$brief_end" +%s)" ]; }
+wait_for 10 over
+exchange_gets "an expired API key is refused" 401 invalid_api_key "$brief_key"
+has "… with the same words" ".message == \"$message\""
+audited "the audit log has the real reasons" '.detail == "outside the API key'"'"'s subnets" and .actor == "robot"'
+audited "… all of them" '.detail == "the API key has expired"'
+gets "a key is not revoked under another account's name" 404 not_found DELETE "/api/v1/service-accounts/other/api-keys/$here_id" "$admin"
+gets "a member revokes no API key" 403 not_permitted DELETE "$keys/$here_id" "$carol"
+gets "a manager does" 200 - DELETE "$keys/$here_id" "$bob"
+gets "… which ends its sessions" 401 not_logged_in GET /api/v1/auth/whoami "$robot"
+exchange_gets "a revoked API key is refused" 401 invalid_api_key "$here_key"
+has "… with the same words" ".message == \"$message\""
+
+# ---- hosts -----------------------------------------------------------------------------------
+
+ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/host_key"
+ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/stolen_key"
+host_line=$(cut -d' ' -f1,2 "$work/host_key.pub") stolen_line=$(cut -d' ' -f1,2 "$work/stolen_key.pub")
+gets "a login host needs a cluster" 400 missing_field POST /api/v1/hosts "$admin" '{"name":"ln1","role":"login"}'
+gets "a jump host has none" 422 cluster_refused POST /api/v1/hosts "$admin" '{"name":"ela","role":"jump","cluster":"daint"}'
+gets "a host's name is judged" 422 name_refused POST /api/v1/hosts "$admin" '{"name":"a,b","role":"jump"}'
+gets "a host takes no cluster's name" 409 conflict POST /api/v1/hosts "$admin" '{"name":"daint.example","role":"compute","cluster":"santis"}'
+gets "… nor its address" 409 conflict POST /api/v1/hosts "$admin" '{"name":"x","address":"daint.example","role":"jump"}'
+gets "the login host of the cluster" 201 - POST /api/v1/hosts "$admin" \
+    '{"name":"daint-ln1","role":"login","cluster":"daint","address":"daint.example"}'
+enrolment=$(field .enrolmentToken)
+gets "a made-up enrolment token is refused" 401 invalid_enrolment POST /api/v1/host/enrol '' \
+    "{\"token\":\"pge_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"hostKeys\":[\"$host_line\"]}"
+gets "a private key is refused, and said to be burnt" 422 key_private POST /api/v1/host/enrol '' \
+    "$(jq -cn --arg token "$enrolment" --rawfile key "$work/stolen_key" '{$token, hostKeys: [$key]}')"
+gets "a host enrols" 200 - POST /api/v1/host/enrol '' "{\"token\":\"$enrolment\",\"hostKeys\":[\"$host_line\"]}"
+host=$(field .hostToken)
+field '.certificates[0]' >"$work/host_key-cert.pub"
+field '.hostCaKeys[0]' >"$work/host_ca.pub"
+check "ssh-keygen reads its certificate" ssh-keygen -L -f "$work/host_key-cert.pub"
+says "… a host certificate" 'Type: ssh-ed25519-cert-v01@openssh.com host certificate'
+grep -qF "Signing CA: ED25519 $(ssh-keygen -lf "$work/host_ca.pub" | cut -d' ' -f2) " "$work/last"
+report $? "… signed by the CA for hosts"
+sed -n '/Principals:/,/Critical/p' "$work/last" | sed '1d;$d' | tr -d ' \t' | sort | tr '\n' ' ' >"$work/principals"
+[ "$(cat "$work/principals")" = "daint daint-ln1 daint.example " ]
+report $? "… for its names and those of the cluster behind it, and nothing else"
+gets "an enrolment token works once" 401 invalid_enrolment POST /api/v1/host/enrol '' \
+    "{\"token\":\"$enrolment\",\"hostKeys\":[\"$stolen_line\"]}"
+gets "a host renews its certificate" 200 - POST /api/v1/host/certificates "$host" "{\"hostKeys\":[\"$host_line\"]}"
+has "… and gets just that" '.certificates | length == 1'
+gets "… not one for a key it was not enrolled with" 403 not_permitted POST /api/v1/host/certificates "$host" \
+    "{\"hostKeys\":[\"$stolen_line\"]}"
+gets "an account gets no host certificate" 401 not_logged_in POST /api/v1/host/certificates "$admin" "{\"hostKeys\":[\"$host_line\"]}"
+gets "a host is no account" 401 not_logged_in GET /api/v1/auth/whoami "$host"
+gets "… and gets no user certificate" 401 not_logged_in POST /api/v1/ssh-keys/sign "$host" "{\"publicKey\":\"$stolen_line\"}"
+gets "an account reads no feed" 401 not_logged_in GET /api/v1/feed "$admin"
+
+# ---- the feed --------------------------------------------------------------------------------
+
+gets "without a revision the feed gives a snapshot" 200 - GET /api/v1/feed "$host"
+has "… that holds everything" '.snapshot and ([.changes[].kind] | unique) == ["account","ca","cluster","host"]'
+has "… such as what carol reaches" '.changes[] | select(.kind == "account" and .key == "carol") | .state == {"enabled":true,"clusters":["daint"]}'
+revision=$(field .revision)
+gets "a revision from the future gives one too" 200 - GET "/api/v1/feed?since=$((revision + 1000))" "$host"
+has "… since the store must have been restored" '.snapshot'
+
+# Calls the feed in the background; its answer is in $work/NAME.json, its end in $work/NAME.done.
+poll() { # NAME SINCE TOKEN
+    start "$1" sh -c "curl -sS --cacert '$authority/tls/ca.pem' --max-time 55 -o '$work/$1.json' \
+        -H 'Authorization: Bearer $3' '$url/api/v1/feed?since=$2'; echo >'$work/$1.done'"
+}
+waiting() { curl -sS --cacert "$authority/tls/ca.pem" "$url/metrics" | grep -qE "^[a-z_]*feed[a-z_]*waiting[a-z_]* $1\$"; }
+poll_says() { # DESCRIPTION NAME JQ-CONDITION
+    wait_for 5 test -e "$work/$2.done" && cp "$work/$2.json" "$work/last"
+    has "$1" "$3"
+}
+
+ssh-keygen -q -t ed25519 -N '' -f "$work/dave_key"
+gets "dave joins p1" 200 - PUT /api/v1/projects/p1/members/dave "$bob" '{"role":"member"}'
+gets "dave gets a certificate" 200 - POST /api/v1/ssh-keys/sign "$dave" "$(jq -cn --rawfile key "$work/dave_key.pub" '{publicKey: $key}')"
+serial=$(field .sshKey.serialNumber)
+gets "the feed gives what was missed" 200 - GET "/api/v1/feed?since=$revision" "$host"
+has "… as events" '(.snapshot | not) and ([.changes[] | [.kind, .key]] == [["account","dave"]])'
+revision=$(field .revision)
+for i in 1 2 3; do poll "revoke$i" "$revision" "$host"; done
+check "polls wait while nothing happens" wait_for 10 waiting 3
+gets "carol cannot revoke dave's certificate" 404 not_found PUT /api/v1/ssh-keys/revoke "$carol" "{\"serialNumber\":\"$serial\"}"
+gets "the administrator can" 200 - PUT /api/v1/ssh-keys/revoke "$admin" "{\"serialNumber\":\"$serial\",\"reason\":\"lost laptop\"}"
+for i in 1 2 3; do
+    poll_says "poll $i is answered at once" "revoke$i" \
+        ".changes | length == 1 and (.[0] | .kind == \"revocation\" and .key == \"$serial\" and .state.account == \"dave\" and .state.reason == \"lost laptop\")"
+done
+cmp -s "$work/revoke1.json" "$work/revoke3.json"
+report $? "… all with the same bytes"
+revision=$(jq -r .revision "$work/revoke1.json")
+
+# A whole site waits at once.
+{
+    printf 'cacert = "%s"\nheader = "Authorization: Bearer %s"\n' "$authority/tls/ca.pem" "$host"
+    for i in {1..200}; do printf 'url = "%s"\noutput = "%s"\n' "$url/api/v1/feed?since=$revision" "$work/many.$i"; done
+} >"$work/many.conf"
+start many sh -c "curl -sS --parallel --parallel-max 200 --parallel-immediate --max-time 55 -K '$work/many.conf'; echo >'$work/many.done'"
+check "two hundred polls wait" wait_for 30 waiting 200
+gets "a change" 200 - PUT /api/v1/clusters/santis "$admin" '{"port":2221}'
+check "all are answered" wait_for 10 test -e "$work/many.done"
+[ "$(sha256sum "$work"/many.{1..200} | cut -d' ' -f1 | uniq | wc -l)" = 1 ] && cp "$work/many.1" "$work/last" &&
+    [ "$(jq -r '.changes[0] | .kind + .key' "$work/many.1")" = clustersantis ]
+report $? "… with the same change"
+revision=$(jq -r .revision "$work/many.1")
+
+# ---- removal and disabling -------------------------------------------------------------------
+
+poll grant "$revision" "$host"
+check "a poll waits" wait_for 10 waiting 1
+gets "p1 loses daint" 200 - DELETE /api/v1/projects/p1/clusters/daint "$admin"
+poll_says "everybody whom that concerns is told, service accounts too" grant \
+    '[.changes[] | select(.kind == "account" and .state.clusters == []) | .key] | sort == ["bob","carol","dave","robot"]'
+revision=$(jq -r .revision "$work/grant.json")
+gets "p1 gets it back" 200 - PUT /api/v1/projects/p1/clusters/daint "$admin"
+gets "a manager removes a member" 200 - DELETE /api/v1/projects/p1/members/carol "$bob"
+gets "… once" 404 not_found DELETE /api/v1/projects/p1/members/carol "$bob"
+gets "… who then reaches nothing" 200 - GET /api/v1/auth/whoami "$carol"
+has "… at all" '.clusters == [] and .projects == []'
+gets "… and gets no certificate" 403 no_project POST /api/v1/ssh-keys/sign "$carol" \
+    "$(jq -cn --rawfile key "$work/dave_key.pub" '{publicKey: $key}')"
+
+gets "dave gets another certificate" 200 - POST /api/v1/ssh-keys/sign "$dave" "$(jq -cn --rawfile key "$work/dave_key.pub" '{publicKey: $key}')"
+serial=$(field .sshKey.serialNumber)
+gets "what was missed again" 200 - GET "/api/v1/feed?since=$revision" "$host"
+revision=$(field .revision)
+poll disable "$revision" "$host"
+check "a poll waits" wait_for 10 waiting 1
+gets "dave is disabled" 200 - PUT /api/v1/accounts/dave "$admin" '{"disabled":true}'
+poll_says "revocation and account come in one answer" disable \
+    "(.changes | map({kind, key}) == [{kind: \"revocation\", key: \"$serial\"}, {kind: \"account\", key: \"dave\"}])
+        and .changes[1].state == {\"enabled\":false,\"clusters\":[]}"
+gets "dave's session has ended" 401 not_logged_in GET /api/v1/auth/whoami "$dave"
+login "dave cannot sign in, and is not told why" 401 invalid_credentials dave grey-night-lamp-93 "$(code "$dave_secret")"
+audited "the audit log knows" '.actor == "dave" and .detail == "the account is disabled"'
+gets "an invitation for dave" 200 - POST /api/v1/accounts/dave/invitation "$admin"
+gets "… is of no use to a disabled account" 401 invalid_invitation POST /api/v1/auth/invitation '' \
+    "{\"invitation\":\"$(field .invitation)\",\"password\":\"$good\"}"
+gets "dave is enabled again" 200 - PUT /api/v1/accounts/dave "$admin" '{"disabled":false}'
+gets "… but his session is not" 401 not_logged_in GET /api/v1/auth/whoami "$dave"
+gets "the certificate stays revoked" 409 already_revoked PUT /api/v1/ssh-keys/revoke "$admin" "{\"serialNumber\":\"$serial\"}"
+
+gets "a new invitation for bob" 200 - POST /api/v1/accounts/bob/invitation "$admin"
+renewal=$(field .invitation)
+gets "… changes nothing yet" 200 - GET /api/v1/auth/whoami "$bob"
+enrol "$renewal" brown-table-window-8
+report $? "bob accepts it"
+gets "… which ends his older sessions" 401 not_logged_in GET /api/v1/auth/whoami "$bob"
+login "… and his older password and secret" 401 invalid_credentials bob blue-river-stone-47 "$(code "$bob_secret")"
+login "the new ones sign in" 200 - bob brown-table-window-8 "$(code "$secret")"
+
+# ---- guessing --------------------------------------------------------------------------------
+
+for name in carol stranger; do
+    for i in 1 2 3 4 5; do
+        login "guess $i for $name is refused" 401 invalid_credentials $name "wrong-wrong-$i" 123456
+    done
+    login "$name is locked then" 429 locked $name green-field-cloud-12 123456
+done
+curl -sS --cacert "$authority/tls/ca.pem" -o "$work/last" -D - -H 'Content-Type: application/json' "$url/api/v1/auth/login" \
+    --data '{"username":"carol","password":"green-field-cloud-12","totp":"123456"}' >"$work/headers"
+grep -qiE '^retry-after: ([1-9]|[12][0-9]|30)'$'\r''?$' "$work/headers"
+report $? "… and told for how long"
+gets "a session that is open stays open" 200 - GET /api/v1/auth/whoami "$carol"
+audited "guesses are on record" '.action == "session.login" and .actor == "carol" and .code == "invalid_credentials" and (.allowed | not)'
+for i in 1 2 3 4 5 6; do login "more guesses" 429 - carol wrong-wrong-wrong 123456; done
+login "a flood of guesses for one name is throttled" 429 too_many_requests carol wrong-wrong-wrong 123456
+
+# ---- removing a host -------------------------------------------------------------------------
+
+gets "the feed as it is" 200 - GET /api/v1/feed "$host"
+revision=$(field .revision)
+poll removed "$revision" "$host"
+check "a poll waits" wait_for 10 waiting 1
+gets "the host is removed" 200 - DELETE /api/v1/hosts/daint-ln1 "$admin"
+poll_says "its poll is refused and learns nothing" removed '.code == "not_logged_in"'
+gets "its token has ended" 401 not_logged_in POST /api/v1/host/certificates "$host" "{\"hostKeys\":[\"$host_line\"]}"
+
+# ---- a replica that was away for long ---------------------------------------------------------
+
+gets "a jump host" 201 - POST /api/v1/hosts "$admin" '{"name":"ela","role":"jump","address":"ela.example"}'
+gets "… enrols" 200 - POST /api/v1/host/enrol '' "{\"token\":\"$(field .enrolmentToken)\",\"hostKeys\":[\"$host_line\"]}"
+gate=$(field .hostToken)
+gets "the site document names it" 200 - GET /.well-known/posterngate ''
+has "… at once, and the clusters" \
+    '(.jumpHosts == [{"name":"ela","address":"ela.example","port":22}]) and ([.clusters[].name] == ["daint","santis"])'
+gets "a cluster moves" 200 - PUT /api/v1/clusters/santis "$admin" '{"port":2223}'
+gets "the site document" 200 - GET /.well-known/posterngate ''
+has "… follows" '.clusters[] | select(.name == "santis") | .port == 2223'
+gets "the feed as it is" 200 - GET /api/v1/feed "$gate"
+revision=$(field .revision)
+check "two thousand changes" curl -sSf --cacert "$authority/tls/ca.pem" -X PUT -H "Authorization: Bearer $admin" \
+    -H 'Content-Type: application/json' --data '{"port":2224}' "$url/api/v1/clusters/santis?[1-2001]"
+gets "a revision too long ago" 200 - GET "/api/v1/feed?since=$revision" "$gate"
+has "… gives a snapshot" '.snapshot'
+gets "one a little younger" 200 - GET "/api/v1/feed?since=$((revision + 1))" "$gate"
+has "… all its events" '(.snapshot | not) and (.changes | length == 2000)'
+
+# ---- what is on record -----------------------------------------------------------------------
+
+audited "refusals are on record with their code" \
+    '.action == "project.member.put" and .actor == "carol" and .target == "p1/carol" and (.allowed | not) and .code == "not_permitted"' \
+    '&action=project.'
+audited "… and what was allowed" '.action == "account.change" and .target == "dave" and .allowed and .detail == "disabled "' \
+    '&action=account.'
+gets "a filter by actor" 200 - GET '/api/v1/audit?actor=bob&since=1h' "$admin"
+has "… filters" '(.audit | length > 0) and all(.audit[]; .actor == "bob")'
+gets "a filter by time" 200 - GET '/api/v1/audit?since=2099-01-01T00:00:00Z' "$admin"
+has "… filters" '.audit == []'
+gets "a time that is none" 400 malformed GET '/api/v1/audit?since=yesterday' "$admin"
+
+gets "the feed as it is" 200 - GET /api/v1/feed "$gate"
+revision=$(field .revision)
+poll last "$revision" "$gate"
+check "a poll waits" wait_for 10 waiting 1
+kill "$authority_pid"
+wait "$authority_pid"
+report $? "the authority ends well"
+poll_says "… and lets those go who waited" last ".changes == [] and .revision == \"$revision\""
+for token_text in "$admin" "$here_key" "$enrolment" "$invitation" "$host" "$good" "$bob_secret"; do
+    ! grep -qF -- "$token_text" "$work/posternd.log" && ! grep -rqF -- "$token_text" "$authority/store"
+    report $? "a secret is neither in the log nor in the store"
+done
+! grep -qE 'runtime error|AddressSanitizer|LeakSanitizer' "$work/posternd.log"
+report $? "no sanitizer complained"
+
+done_testing

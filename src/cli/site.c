@@ -242,11 +242,27 @@ err_t site_open_url(struct trouble *trouble, const char *url, struct site **out)
     return FAIL(ERR_NOT_FOUND);
 }
 
+/* Lines that trust every host whose certificate the site's host CA signed. They have a file of their
+ * own, for UserKnownHostsFile: in ~/.ssh/known_hosts the marker breaks paramiko. */
+static err_t known_hosts_put(const struct site *site, const char *path) {
+    struct key_list keys CLEANUP(key_list_done) = {0};
+    TRY(document_ca_keys(site->document, "hostCaKeys", &keys));
+    struct buf lines CLEANUP(buf_done) = BUF(LIMIT_STATE_FILE_BYTES);
+    for (size_t i = 0; i < keys.count; i++) {
+        TRY(buf_add_str(&lines, "@cert-authority * "));
+        TRY(key_print_line(keys.keys[i], site->name, &lines));
+        TRY(buf_add_byte(&lines, '\n'));
+    }
+    return file_put(path, buf_span(&lines), 0644, 0);
+}
+
 err_t site_save(struct trouble *trouble, const struct site *site) {
     char *dir CLEANUP(freep) = NULL;
     char *path CLEANUP(freep) = NULL;
     char *ca_path CLEANUP(freep) = NULL;
+    char *hosts_path CLEANUP(freep) = NULL;
     TRY(site_path(false, site->name, NULL, &dir));
+    TRY(site_path(false, site->name, "known_hosts", &hosts_path));
     TRY(site_path(false, site->name, "site.json", &path));
     TRY(site_path(false, site->name, "tls-ca.pem", &ca_path));
     json_t *json CLEANUP(json_freep) = json_pack("{s:s, s:b, s:O}", "url", site->url, "tlsPinned",
@@ -262,6 +278,9 @@ err_t site_save(struct trouble *trouble, const struct site *site) {
     err_t err = file_make_dirs(dir, 0700);
     if (!failed(err) && site->ca_pem != NULL) {
         err = file_put(ca_path, span_str(site->ca_pem), 0644, 0);
+    }
+    if (!failed(err)) {
+        err = known_hosts_put(site, hosts_path);
     }
     if (!failed(err)) {
         err = file_put(path, span_str(text), 0644, 0);

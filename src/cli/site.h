@@ -3,6 +3,7 @@
  *
  *   $XDG_CONFIG_HOME/posterngate/SITE/site.json    what `postern init` learnt
  *   $XDG_CONFIG_HOME/posterngate/SITE/tls-ca.pem   the TLS CA it pinned, when there is one
+ *   $XDG_CONFIG_HOME/posterngate/SITE/known_hosts  its host CA keys, for ssh's UserKnownHostsFile
  *   $XDG_STATE_HOME/posterngate/SITE/token         the bearer token of `postern login`
  *   $XDG_STATE_HOME/posterngate/SITE/token-HASH    of an API key, by the key's SHA-256
  *

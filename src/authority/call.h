@@ -120,6 +120,7 @@ struct call {
     void (*next_run)(struct call *call);
     void (*release)(void *own);
     bool own_used;
+    size_t own_size;
     bool wrote_audit; /* not a plain read */
     int64_t started_us;
     struct cert **certs;

@@ -155,7 +155,7 @@ gets "another method is refused" 405 method_not_allowed DELETE /api/v1/accounts 
 
 # What a certificate's principal must never be: a list, a wildcard, root, another name in disguise.
 for name in root 'bob,root' '*' 'bob root' 'bob?' Bob '' '-bob' 'böb' "$(printf 'b%.0s' {1..33})"; do
-    gets "no account can be named “$name”" 422 name_refused POST /api/v1/accounts "$admin" "{\"name\":\"$name\"}"
+    gets "no account can be named '$name'" 422 name_refused POST /api/v1/accounts "$admin" "{\"name\":\"$name\"}"
 done
 gets "a name cannot hide a NUL" 400 - POST /api/v1/accounts "$admin" '{"name":"bob\u0000root"}'
 
@@ -324,7 +324,8 @@ host_line=$(cut -d' ' -f1,2 "$work/host_key.pub") stolen_line=$(cut -d' ' -f1,2 
 gets "a login host needs a cluster" 400 missing_field POST /api/v1/hosts "$admin" '{"name":"ln1","role":"login"}'
 gets "a jump host has none" 422 cluster_refused POST /api/v1/hosts "$admin" '{"name":"ela","role":"jump","cluster":"daint"}'
 gets "a host's name is judged" 422 name_refused POST /api/v1/hosts "$admin" '{"name":"a,b","role":"jump"}'
-gets "a host takes no cluster's name" 409 conflict POST /api/v1/hosts "$admin" '{"name":"daint.example","role":"compute","cluster":"santis"}'
+gets "a host takes no cluster's name" 409 conflict POST /api/v1/hosts "$admin" \
+    '{"name":"daint.example","role":"compute","cluster":"santis"}'
 gets "… nor its address" 409 conflict POST /api/v1/hosts "$admin" '{"name":"x","address":"daint.example","role":"jump"}'
 gets "the login host of the cluster" 201 - POST /api/v1/hosts "$admin" \
     '{"name":"daint-ln1","role":"login","cluster":"daint","address":"daint.example"}'
@@ -359,7 +360,8 @@ gets "an account reads no feed" 401 not_logged_in GET /api/v1/feed "$admin"
 
 gets "without a revision the feed gives a snapshot" 200 - GET /api/v1/feed "$host"
 has "… that holds everything" '.snapshot and ([.changes[].kind] | unique) == ["account","ca","cluster","host"]'
-has "… such as what carol reaches" '.changes[] | select(.kind == "account" and .key == "carol") | .state == {"enabled":true,"clusters":["daint"]}'
+has "… such as what carol reaches" \
+    '.changes[] | select(.kind == "account" and .key == "carol") | .state == {"enabled":true,"clusters":["daint"]}'
 revision=$(field .revision)
 gets "a revision from the future gives one too" 200 - GET "/api/v1/feed?since=$((revision + 1000))" "$host"
 has "… since the store must have been restored" '.snapshot'
@@ -377,7 +379,8 @@ poll_says() { # DESCRIPTION NAME JQ-CONDITION
 
 ssh-keygen -q -t ed25519 -N '' -f "$work/dave_key"
 gets "dave joins p1" 200 - PUT /api/v1/projects/p1/members/dave "$bob" '{"role":"member"}'
-gets "dave gets a certificate" 200 - POST /api/v1/ssh-keys/sign "$dave" "$(jq -cn --rawfile key "$work/dave_key.pub" '{publicKey: $key}')"
+gets "dave gets a certificate" 200 - POST /api/v1/ssh-keys/sign "$dave" \
+    "$(jq -cn --rawfile key "$work/dave_key.pub" '{publicKey: $key}')"
 serial=$(field .sshKey.serialNumber)
 gets "the feed gives what was missed" 200 - GET "/api/v1/feed?since=$revision" "$host"
 has "… as events" '(.snapshot | not) and ([.changes[] | [.kind, .key]] == [["account","dave"]])'
@@ -388,7 +391,8 @@ gets "carol cannot revoke dave's certificate" 404 not_found PUT /api/v1/ssh-keys
 gets "the administrator can" 200 - PUT /api/v1/ssh-keys/revoke "$admin" "{\"serialNumber\":\"$serial\",\"reason\":\"lost laptop\"}"
 for i in 1 2 3; do
     poll_says "poll $i is answered at once" "revoke$i" \
-        ".changes | length == 1 and (.[0] | .kind == \"revocation\" and .key == \"$serial\" and .state.account == \"dave\" and .state.reason == \"lost laptop\")"
+        ".changes | length == 1 and (.[0] | .kind == \"revocation\" and .key == \"$serial\" and .state.account == \"dave\"
+            and .state.reason == \"lost laptop\")"
 done
 cmp -s "$work/revoke1.json" "$work/revoke3.json"
 report $? "… all with the same bytes"
@@ -424,7 +428,8 @@ has "… at all" '.clusters == [] and .projects == []'
 gets "… and gets no certificate" 403 no_project POST /api/v1/ssh-keys/sign "$carol" \
     "$(jq -cn --rawfile key "$work/dave_key.pub" '{publicKey: $key}')"
 
-gets "dave gets another certificate" 200 - POST /api/v1/ssh-keys/sign "$dave" "$(jq -cn --rawfile key "$work/dave_key.pub" '{publicKey: $key}')"
+gets "dave gets another certificate" 200 - POST /api/v1/ssh-keys/sign "$dave" \
+    "$(jq -cn --rawfile key "$work/dave_key.pub" '{publicKey: $key}')"
 serial=$(field .sshKey.serialNumber)
 gets "what was missed again" 200 - GET "/api/v1/feed?since=$revision" "$host"
 revision=$(field .revision)

@@ -242,8 +242,8 @@ err_t site_open_url(struct trouble *trouble, const char *url, struct site **out)
     return FAIL(ERR_NOT_FOUND);
 }
 
-/* Lines that trust every host whose certificate the site's host CA signed. They have a file of their
- * own, for UserKnownHostsFile: in ~/.ssh/known_hosts the marker breaks paramiko. */
+/* Lines that trust every host whose certificate the site's host CA signed. They have a file of
+ * their own, for UserKnownHostsFile: in ~/.ssh/known_hosts the marker breaks paramiko. */
 static err_t known_hosts_put(const struct site *site, const char *path) {
     struct key_list keys CLEANUP(key_list_done) = {0};
     TRY(document_ca_keys(site->document, "hostCaKeys", &keys));

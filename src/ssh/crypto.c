@@ -44,8 +44,13 @@ err_t crypto_verify(EVP_MD_CTX *context, EVP_PKEY *key, const EVP_MD *md, span_t
 
 err_t crypto_sign(EVP_MD_CTX *context, EVP_PKEY *key, const EVP_MD *md, span_t data, uint8_t *out,
                   size_t *len) {
-    if (EVP_MD_CTX_reset(context) != 1 || EVP_DigestSignInit(context, NULL, md, NULL, key) != 1 ||
+    /* Without a digest (Ed25519) a context that signed before keeps what it looked up for the key:
+     * no key given means the same again. */
+    bool again = md == NULL && EVP_MD_CTX_get_pkey_ctx(context) != NULL;
+    if ((!again && EVP_MD_CTX_reset(context) != 1) ||
+        EVP_DigestSignInit(context, NULL, md, NULL, again ? NULL : key) != 1 ||
         EVP_DigestSign(context, out, len, data.data, data.len) != 1) {
+        (void)EVP_MD_CTX_reset(context);
         ERR_clear_error();
         return FAIL(ERR_CRYPTO);
     }

@@ -67,6 +67,9 @@ play() {
 
 chapter() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
 
+# Indented, and without colours where they would only be noise.
+show() { if [ -n "$plain" ]; then sed 's/^/  /'; else sed 's/\x1b\[[0-9;]*m//g; s/^/  /'; fi; }
+
 # One step: shows the command as it is typed, runs it at the laptop, shows what it said and how long it took. OUTCOME is "works",
 # or "refused" for one that must fail; PATTERN, when not empty, must be in what it said.
 step() { # OUTCOME PATTERN COMMAND [COMMAND-TO-RUN-INSTEAD]
@@ -77,7 +80,7 @@ step() { # OUTCOME PATTERN COMMAND [COMMAND-TO-RUN-INSTEAD]
     if [ "$outcome" = works ] && [ $status != 0 ]; then why="it failed with status $status"; fi
     if [ "$outcome" = refused ] && [ $status = 0 ]; then why="it worked, and should have been refused"; fi
     if [ -z "$why" ] && [ -n "$pattern" ] && ! grep -qE -- "$pattern" "$world/last"; then why="it did not say \"$pattern\""; fi
-    sed 's/^/  /' "$world/last"
+    show <"$world/last"
     if [ -n "$why" ]; then
         failures=$((failures + 1)) mark=$red sign=✗
         printf '  %s✗ %s%s\n' "$red" "$why" "$plain"

@@ -26,6 +26,7 @@ Host ela
     HostName 127.0.0.1
     Port $ela_port
     HostKeyAlias ela.example.org
+    RequestTTY no
     User cscsusername
     IdentityFile $world/laptop/.ssh/cscs-key
     IdentitiesOnly yes
@@ -43,7 +44,7 @@ CONFIG
 chapter "Setup ssh keys"
 step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
 step works "cscsusername" "postern login --invitation $invitation" "python3 $root/demo/type.py \
-    '[Pp]assword.*: ' '$demo_password' '[Pp]assword.*: ' '$demo_password' \
+    '[Pp]assword.*: ' '$demo_password' 'again.*: ' '$demo_password' \
     '\\b([A-Z2-7]{32})\\b' '@save $world/laptop/totp-secret' '[Cc]ode.*: ' '@totp $world/laptop/totp-secret -1' \
     -- postern login --invitation $invitation"
 step works "" "ssh-keygen -t ed25519 -f ~/.ssh/cscs-key" "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/cscs-key"

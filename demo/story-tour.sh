@@ -23,6 +23,7 @@ Host jump
     HostName 127.0.0.1
     Port $jump_port
     HostKeyAlias jump.example.org
+    RequestTTY no
 Host daint
     HostName daint.example.org
     Port $login_port
@@ -43,7 +44,7 @@ chapter "Alice sets up her laptop, once"
 step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
 step works "alice" "postern login --invitation $invitation" \
     "python3 $root/demo/type.py \
-        '[Pp]assword.*: ' '$demo_password' '[Pp]assword.*: ' '$demo_password' \
+        '[Pp]assword.*: ' '$demo_password' 'again.*: ' '$demo_password' \
         '\\b([A-Z2-7]{32})\\b' '@save $world/laptop/totp-secret' '[Cc]ode.*: ' '@totp $world/laptop/totp-secret -1' \
         -- postern login --invitation $invitation"
 step works "" "ssh-keygen -t ed25519 -f ~/.ssh/id_ed25519" "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519"

@@ -141,7 +141,7 @@ enrol() { # LAPTOP NAME INVITATION
     local secret="$world/$1/totp-secret" as=as_you
     [ "$1" = laptop ] || as=as_admin
     $as "python3 $root/demo/type.py \
-        '[Pp]assword.*: ' '$demo_password' '[Pp]assword.*: ' '$demo_password' \
+        '[Pp]assword.*: ' '$demo_password' 'again.*: ' '$demo_password' \
         '\\b([A-Z2-7]{32})\\b' '@save $secret' '[Cc]ode.*: ' '@totp $secret -1' \
         -- postern login --invitation $3"
 }
@@ -154,10 +154,11 @@ world_host() { # NAME ROLE CLUSTER ADDRESS PORT
     ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$dir/ssh/ssh_host_ed25519_key" || return 1
     token=$(as_admin "postern --json admin host add $name --role $role ${cluster:+--cluster $cluster} \
         --address $address --port $port" | jq -r .enrolmentToken) || return 1
-    "$world/bin/postern-host" enrol --state "$dir/state" --url "$authority_url" --token "$token" \
-        --fingerprint "$tls_fingerprint" --host-key "$dir/ssh/ssh_host_ed25519_key.pub" >"$world/last" 2>&1 &&
-        "$world/bin/postern-host" sync --state "$dir/state" --once >>"$world/last" 2>&1 || { cat "$world/last"; return 1; }
-    start "sync-$name" "$world/bin/postern-host" sync --state "$dir/state"
+    printf '%s\n' "state: $dir/state" "host-keys: [$dir/ssh/ssh_host_ed25519_key.pub]" >"$dir/host.yaml"
+    "$world/bin/postern-host" enrol --config "$dir/host.yaml" --url "$authority_url" --token "$token" \
+        --fingerprint "$tls_fingerprint" >"$world/last" 2>&1 &&
+        "$world/bin/postern-host" sync --config "$dir/host.yaml" --once >>"$world/last" 2>&1 || { cat "$world/last"; return 1; }
+    start "sync-$name" "$world/bin/postern-host" sync --config "$dir/host.yaml"
 }
 
 # Starts a host's sshd, with the lines that postern-host prints and nothing of the machine's own configuration.
@@ -166,7 +167,7 @@ world_sshd() { # NAME ROLE PORT
     {
         printf '%s\n' "Port $port" "ListenAddress 127.0.0.1" "HostKey $dir/ssh/ssh_host_ed25519_key" "PidFile none" \
             "UsePAM no" "PrintMotd no" "Subsystem sftp /usr/lib/openssh/sftp-server" "AcceptEnv LANG LC_*"
-        "$world/bin/postern-host" sshd-config --state "$dir/state" "$([ "$role" = jump ] && echo --jump-host)"
+        "$world/bin/postern-host" sshd-config --config "$dir/host.yaml" $([ "$role" = jump ] && echo --jump-host)
     } >"$dir/ssh/sshd_config" || return 1
     /usr/sbin/sshd -t -f "$dir/ssh/sshd_config" || return 1
     start "sshd-$name" unshare --uts sh -c "hostname $name; exec /usr/sbin/sshd -D -e -f $dir/ssh/sshd_config"

@@ -7,8 +7,6 @@
 #include "authority/publish.h"
 #include "authority/revoke.h"
 
-enum { QUOTA_MAX = 100000 };
-
 const char *account_kind_name(enum account_kind kind) {
     return kind == ACCOUNT_SERVICE ? "service" : "person";
 }
@@ -194,7 +192,8 @@ static err_t change_read(struct call *call) {
     TRY(read_email(call, own->email, sizeof own->email));
     own->has_display_name = json_is_string(json_object_get(call->body, "displayName"));
     own->has_email = json_is_string(json_object_get(call->body, "email"));
-    return call_read_int(call, "quotaPerDay", CALL_OPTIONAL, 0, QUOTA_MAX, &own->quota_per_day);
+    return call_read_int(call, "quotaPerDay", CALL_OPTIONAL, 0, LIMIT_QUOTA_PER_DAY,
+                         &own->quota_per_day);
 }
 
 struct administrator_search {

@@ -14,18 +14,16 @@
 #include "base/random.h"
 #include "base/secret.h"
 
-enum { HOST_KEYS_COUNT = 4 };
-
 struct host_request {
     char enrol_hash[HASH_CHARS]; /* "" when the text is no enrolment token */
-    struct key *keys[HOST_KEYS_COUNT];
-    struct cert *certs[HOST_KEYS_COUNT];
+    struct key *keys[LIMIT_HOST_KEYS_COUNT];
+    struct cert *certs[LIMIT_HOST_KEYS_COUNT];
     size_t count;
 };
 
 static void release(void *own) {
     struct host_request *request = own;
-    for (size_t i = 0; i < HOST_KEYS_COUNT; i++) {
+    for (size_t i = 0; i < LIMIT_HOST_KEYS_COUNT; i++) {
         key_free(request->keys[i]);
         cert_free(request->certs[i]);
     }
@@ -59,8 +57,8 @@ static err_t read_key(struct call *call, const char *line, struct host_request *
 
 static err_t read_keys(struct call *call, struct host_request *own) {
     const json_t *lines = NULL;
-    TRY(call_read_strings(call, "hostKeys", CALL_REQUIRED, HOST_KEYS_COUNT, LIMIT_KEY_LINE_CHARS,
-                          &lines));
+    TRY(call_read_strings(call, "hostKeys", CALL_REQUIRED, LIMIT_HOST_KEYS_COUNT,
+                          LIMIT_KEY_LINE_CHARS, &lines));
     for (size_t i = 0; i < json_array_size(lines); i++) {
         TRY(read_key(call, json_string_value(json_array_get(lines, i)), own));
     }

@@ -12,7 +12,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 
-enum { API_KEY_DEFAULT_S = 90 * 24 * 3600, API_KEYS_COUNT = 64, HINT_CHARS = 10 };
+enum { API_KEY_DEFAULT_S = 90 * 24 * 3600, HINT_CHARS = 10 };
 
 struct listing {
     struct call *call;
@@ -225,10 +225,10 @@ static bool has_room(struct call *call, const struct account *account) {
     if (!call_ok(call, err, "the API keys")) {
         return false;
     }
-    if (count.count >= API_KEYS_COUNT) {
+    if (count.count >= LIMIT_API_KEYS_COUNT) {
         call_problem(call, 409, "too_many", NULL,
                      "%s has %d valid API keys; revoke those that are not used", account->name,
-                     API_KEYS_COUNT);
+                     LIMIT_API_KEYS_COUNT);
         return false;
     }
     return true;

@@ -46,6 +46,11 @@ enum limits {
     LIMIT_PASSWORD_CHARS_MIN = 12,
     LIMIT_PASSWORD_CHARS_MAX = 512,
 
+    /* what administrators may set up */
+    LIMIT_QUOTA_PER_DAY = 100000, /* certificates of one account */
+    LIMIT_API_KEYS_COUNT = 64,    /* of one service account, that are valid */
+    LIMIT_HOST_KEYS_COUNT = 4,    /* of one host */
+
     /* HTTP */
     LIMIT_HTTP_HEADERS_BYTES = 16 * 1024,
     LIMIT_HTTP_BODY_BYTES = 64 * 1024, /* a request's */

@@ -195,6 +195,8 @@ gets "… nor disabled" 409 last_administrator PUT /api/v1/accounts/alice "$admi
 gets "an administrator who never signed in" 201 - POST /api/v1/accounts "$admin" '{"name":"frank","administrator":true}'
 gets "… does not make alice dispensable" 409 last_administrator PUT /api/v1/accounts/alice "$admin" '{"disabled":true}'
 gets "a quota out of range is refused" 400 out_of_range PUT /api/v1/accounts/bob "$admin" '{"quotaPerDay":-1}'
+gets "… in either direction" 400 out_of_range PUT /api/v1/accounts/bob "$admin" '{"quotaPerDay":100001}'
+gets "the highest is accepted" 200 - PUT /api/v1/accounts/bob "$admin" '{"quotaPerDay":100000}'
 gets "details can be changed" 200 - PUT /api/v1/accounts/bob "$admin" \
     '{"quotaPerDay":7,"displayName":"Bob","email":"bob@example.org"}'
 has "… and what was not named stays" \
@@ -334,6 +336,13 @@ gets "a made-up enrolment token is refused" 401 invalid_enrolment POST /api/v1/h
     "{\"token\":\"pge_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"hostKeys\":[\"$host_line\"]}"
 gets "a private key is refused, and said to be burnt" 422 key_private POST /api/v1/host/enrol '' \
     "$(jq -cn --arg token "$enrolment" --rawfile key "$work/stolen_key" '{$token, hostKeys: [$key]}')"
+lines=$(for i in 1 2 3 4 5; do
+    ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/many_key$i"
+    cat "$work/many_key$i.pub"
+done | jq -cRn '[inputs]')
+gets "five host keys are too many" 400 too_long POST /api/v1/host/enrol '' "{\"token\":\"$enrolment\",\"hostKeys\":$lines}"
+gets "one given twice is refused" 422 duplicate POST /api/v1/host/enrol '' \
+    "{\"token\":\"$enrolment\",\"hostKeys\":[\"$host_line\",\"$host_line\"]}"
 gets "a host enrols" 200 - POST /api/v1/host/enrol '' "{\"token\":\"$enrolment\",\"hostKeys\":[\"$host_line\"]}"
 host=$(field .hostToken)
 field '.certificates[0]' >"$work/host_key-cert.pub"
@@ -490,6 +499,12 @@ gets "its token has ended" 401 not_logged_in POST /api/v1/host/certificates "$ho
 gets "a jump host" 201 - POST /api/v1/hosts "$admin" '{"name":"ela","role":"jump","address":"ela.example"}'
 gets "… enrols" 200 - POST /api/v1/host/enrol '' "{\"token\":\"$(field .enrolmentToken)\",\"hostKeys\":[\"$host_line\"]}"
 gate=$(field .hostToken)
+gets "a new token for it" 200 - POST /api/v1/hosts/ela/enrolment "$admin"
+gets "… enrols it with four keys" 200 - POST /api/v1/host/enrol '' \
+    "{\"token\":\"$(field .enrolmentToken)\",\"hostKeys\":$(jq -c '.[:4]' <<<"$lines")}"
+has "… and gives it four certificates" '.certificates | length == 4'
+old=$gate gate=$(field .hostToken)
+gets "… and its older token has ended" 401 not_logged_in GET /api/v1/feed "$old"
 gets "the site document names it" 200 - GET /.well-known/posterngate ''
 has "… at once, and the clusters" \
     '(.jumpHosts == [{"name":"ela","address":"ela.example","port":22}]) and ([.clusters[].name] == ["daint","santis"])'
@@ -504,6 +519,27 @@ gets "a revision too long ago" 200 - GET "/api/v1/feed?since=$revision" "$gate"
 has "… gives a snapshot" '.snapshot'
 gets "one a little younger" 200 - GET "/api/v1/feed?since=$((revision + 1))" "$gate"
 has "… all its events" '(.snapshot | not) and (.changes | length == 2000)'
+
+# ---- limits ----------------------------------------------------------------------------------
+
+count_of() { api GET "$1" "$admin" && field "$2"; }
+curl -sS --cacert "$authority/tls/ca.pem" -o "$work/keys.#1" -H "Authorization: Bearer $admin" -H 'Content-Type: application/json' \
+    --data '{"name":"one of many"}' "$url/api/v1/service-accounts/other/api-keys?[1-64]"
+[ "$(count_of /api/v1/service-accounts/other/api-keys '.apiKeys | length')" = 64 ]
+report $? "a service account can have 64 API keys"
+gets "… and no more" 409 too_many POST /api/v1/service-accounts/other/api-keys "$admin" '{"name":"one too many"}'
+gets "… but for one that is revoked" 200 - DELETE "/api/v1/service-accounts/other/api-keys/$(jq -r .id "$work/keys.1")" "$admin"
+gets "… another" 201 - POST /api/v1/service-accounts/other/api-keys "$admin" '{"name":"in its place"}'
+for i in {3..256}; do
+    [ "$i" = 3 ] || echo next
+    printf 'silent\ncacert = "%s"\nheader = "Authorization: Bearer %s"\nheader = "Content-Type: application/json"\n' \
+        "$authority/tls/ca.pem" "$admin"
+    printf 'url = "%s"\noutput = "%s"\ndata = "{\\"name\\":\\"c%d\\"}"\n' "$url/api/v1/clusters" "$work/cluster" "$i"
+done >"$work/clusters.conf"
+check "many clusters" curl -K "$work/clusters.conf"
+[ "$(count_of /api/v1/clusters '.clusters | length')" = 256 ]
+report $? "there can be 256 clusters"
+gets "… and no more" 409 too_many POST /api/v1/clusters "$admin" '{"name":"one-too-many"}'
 
 # ---- what is on record -----------------------------------------------------------------------
 

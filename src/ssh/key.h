@@ -33,8 +33,8 @@ struct key;
 err_t key_parse(span_t blob, struct key **out);
 
 /*
- * From one line of a public key file: "ssh-ed25519 AAAA… comment". Surrounding white space and one
- * final newline are allowed; options before the type (authorized_keys) are not. Besides
+ * From one line of a public key file: "ssh-ed25519 AAAA… comment". White space around it, line
+ * breaks included, is allowed; options before the type (authorized_keys) are not. Besides
  * key_parse()'s errors: ERR_KEY_PRIVATE when the text is, or contains, a private key of any format;
  * ERR_KEY_RSA1; ERR_KEY_RFC4716; ERR_KEY_PPK; ERR_MALFORMED when the name before the blob differs
  * from the one inside. *comment (may be NULL) borrows from `line`.

@@ -24,13 +24,14 @@ struct private_key_info {
 };
 
 /* Looks without a passphrase. ERR_MALFORMED when it is no private key file, ERR_KEY_PPK,
- * ERR_KEY_DSA, ERR_TOO_LONG. */
+ * ERR_KEY_DSA, ERR_KEY_RSA1, ERR_TOO_LONG. */
 err_t private_key_inspect(span_t file, struct private_key_info *out);
 void private_key_info_done(struct private_key_info *info);
 
 /*
  * Loads. passphrase may be NULL: ERR_ENCRYPTED then for an encrypted file. ERR_PASSPHRASE when it
- * is wrong (both check integers and, for AEAD ciphers, the tag). LIMIT_KDF_ROUNDS bounds the work.
+ * is wrong (both check integers and, for AEAD ciphers, the tag). LIMIT_KDF_ROUNDS and
+ * LIMIT_PBKDF2_ITERATIONS bound the work: ERR_RANGE. ERR_KEY_INVALID when the halves do not match.
  * sk- keys load, and ERR_UNSUPPORTED is what signing says. *comment may be NULL; else the caller
  * frees it.
  */

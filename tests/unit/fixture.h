@@ -14,9 +14,13 @@
 enum { FIXTURE_FILE_BYTES_MAX = 1024 * 1024 };
 
 static char fixture_folder[64];
+static char fixture_source[512]; /* where the test was started: the source tree */
 
 __attribute__((unused)) static int fixture_setup(void **state) {
     (void)state;
+    if (getcwd(fixture_source, sizeof fixture_source) == NULL) {
+        return -1;
+    }
     strcpy(fixture_folder, "/tmp/postern-test-XXXXXX");
     return mkdtemp(fixture_folder) == NULL || chdir(fixture_folder) != 0 ? -1 : 0;
 }
@@ -53,6 +57,42 @@ __attribute__((unused)) static void fixture_read(const char *path, struct buf *o
         assert_ok(buf_add(out, span_of(block, len)));
     }
     assert_int_equal(fclose(file), 0);
+}
+
+/* A file of tests/vectors. */
+__attribute__((unused)) static void fixture_read_vectors(const char *name, struct buf *out) {
+    char path[1024];
+    (void)snprintf(path, sizeof path, "%s/tests/vectors/%s", fixture_source, name);
+    fixture_read(path, out);
+}
+
+/* Cuts the next word off a line of vectors; false at the end of the line. "-" is an empty word. */
+__attribute__((unused)) static bool fixture_word(span_t *from, span_t *word) {
+    *word = span_of(from->data, 0);
+    while (word->len < from->len && strchr(" \n", from->data[word->len]) == NULL) {
+        word->len++;
+    }
+    size_t next = word->len < from->len && from->data[word->len] == ' ' ? word->len + 1 : word->len;
+    *from = span_of(from->data + next, from->len - next);
+    if (word->len == 1 && word->data[0] == '-') {
+        word->len = 0;
+        return true;
+    }
+    return word->len != 0;
+}
+
+/* Cuts the next line off that is no comment; false at the end of the file. */
+__attribute__((unused)) static bool fixture_line(span_t *from, span_t *line) {
+    while (from->len != 0) {
+        const uint8_t *end = memchr(from->data, '\n', from->len);
+        assert_non_null(end);
+        *line = span_of(from->data, (size_t)(end - from->data));
+        *from = span_of(end + 1, from->len - line->len - 1);
+        if (line->len != 0 && line->data[0] != '#') {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Written readable for the owner alone, as ssh-keygen demands of private keys. */

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "fixture.h"
 #include "ssh/cert.h"
+#include "ssh/private_key.h"
 #include "ssh/wire.h"
 
 static const uint64_t now_s = 1800000000;
@@ -489,6 +490,121 @@ static void test_lines_and_blobs(void **state) {
     assert_fails(cert_parse(buf_span(&line), &none), ERR_TOO_LONG);
 }
 
+static struct private_key *read_private_key(const char *path) {
+    struct buf file CLEANUP(buf_done) = BUF(65536);
+    struct private_key *key = NULL;
+    fixture_read(path, &file);
+    assert_ok(private_key_load(buf_span(&file), NULL, &key, NULL));
+    return key;
+}
+
+static struct cert *fill_in(const char *subject, size_t variant) {
+    struct cert *cert = NULL;
+    assert_ok(cert_new(&cert));
+    cert->key = read_key(subject);
+    cert->serial = UINT64_MAX - variant;
+    cert->type = variant == 3 ? CERT_HOST : CERT_USER;
+    cert->valid_before = variant % 2 == 0 ? CERT_FOREVER : now_s + 600;
+    cert->valid_after = variant < 2 ? 0 : now_s - 300;
+    assert_ok(cert_set_key_id(cert, "alice's laptop"));
+    assert_ok(cert_add_principal(cert, "alice"));
+    assert_ok(cert_add_principal(cert, "J\xc3\xbcrg"));
+    if (variant == 1 || variant == 2) {
+        assert_ok(cert_add_critical_option(cert, "verify-required", NULL));
+        assert_ok(cert_add_critical_option(cert, "source-address", "10.0.0.0/8,2001:db8::/32"));
+        assert_ok(cert_add_critical_option(cert, "force-command", "echo \"a  b\""));
+        assert_ok(cert_add_extension(cert, "permit-pty", NULL));
+        assert_ok(cert_add_extension(cert, "permit-X11-forwarding", NULL));
+        assert_ok(cert_add_extension(cert, "permit-agent-forwarding", NULL));
+        assert_ok(cert_add_extension(cert, "login@example.com", "carol"));
+    }
+    return cert;
+}
+
+/* ssh-keygen verifies the CA's signature before it shows a certificate. */
+static void test_keygen_reads_what_we_sign(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(key_kinds); i++) {
+        struct private_key *ca CLEANUP(private_key_freep) = read_private_key(key_kinds[i]);
+        for (size_t j = 0; j < COUNT_OF(key_kinds); j++) {
+            struct cert *cert CLEANUP(cert_freep) = fill_in(key_kinds[j], (i + j) % 4);
+            struct buf signature CLEANUP(buf_done) = BUF(4096);
+            struct buf line CLEANUP(buf_done) = BUF(65536);
+            assert_ok(cert_prepare(cert, private_key_public(ca)));
+            assert_ok(private_key_sign(ca, cert_tbs(cert), RSA_SHA512, &signature));
+            signature.data[signature.len - 1] ^= 1;
+            assert_fails(cert_attach_signature(cert, buf_span(&signature)), ERR_SIGNATURE);
+            signature.data[signature.len - 1] ^= 1;
+            assert_ok(cert_attach_signature(cert, buf_span(&signature)));
+            assert_fails(cert_attach_signature(cert, buf_span(&signature)), ERR_EXISTS);
+            assert_ok(cert_print_line(cert, "ours", &line));
+            fixture_write("ours-cert.pub", buf_span(&line));
+            assert_shown_alike(cert, "ours-cert.pub");
+            assert_int_equal(fixture_run("ssh-keygen -lf ours-cert.pub > /dev/null"), 0);
+            assert_true(judge(cert, private_key_public(ca), cert->type, "alice").allowed);
+
+            struct cert *again CLEANUP(cert_freep) = NULL;
+            assert_ok(cert_parse(buf_span(&cert->blob), &again));
+            assert_int_equal(again->tbs_len, cert->tbs_len);
+            struct buf shown[2] = {BUF(65536), BUF(65536)};
+            assert_ok(cert_print_long(cert, &shown[0]));
+            assert_ok(cert_print_long(again, &shown[1]));
+            assert_true(span_equal(buf_span(&shown[0]), buf_span(&shown[1])));
+            buf_done(&shown[0]);
+            buf_done(&shown[1]);
+        }
+    }
+}
+
+static void check_golden(span_t blob, const struct key *ca, enum cert_type type,
+                         const char *principal) {
+    struct cert *cert CLEANUP(cert_freep) = NULL;
+    struct buf line CLEANUP(buf_done) = BUF(65536);
+    assert_ok(cert_parse(blob, &cert));
+    assert_true(judge(cert, ca, type, principal).allowed);
+    assert_ok(cert_print_line(cert, NULL, &line));
+    fixture_write("golden-cert.pub", buf_span(&line));
+    assert_shown_alike(cert, "golden-cert.pub");
+    uint8_t copy[LIMIT_CERT_BLOB_BYTES];
+    memcpy(copy, blob.data, blob.len);
+    for (size_t at = 0; at < blob.len; at++) {
+        struct cert *none = NULL;
+        struct cert *forged CLEANUP(cert_freep) = NULL;
+        assert_true(failed(cert_parse(span_of(copy, at), &none)));
+        copy[at] ^= 1;
+        if (!failed(cert_parse(span_of(copy, blob.len), &forged))) {
+            assert_false(judge(forged, ca, type, principal).allowed);
+        }
+        copy[at] ^= 1;
+    }
+}
+
+static void test_golden_certificates(void **state) {
+    (void)state;
+    struct buf file CLEANUP(buf_done) = BUF(1024 * 1024);
+    fixture_read_vectors("certificates.txt", &file);
+    span_t rest = buf_span(&file);
+    span_t line;
+    size_t count = 0;
+    for (; fixture_line(&rest, &line); count++) {
+        span_t word[4];
+        struct buf blob CLEANUP(buf_done) = BUF(65536);
+        struct buf ca_blob CLEANUP(buf_done) = BUF(65536);
+        struct key *ca CLEANUP(key_freep) = NULL;
+        char *principal CLEANUP(freep) = NULL;
+        for (size_t i = 0; i < COUNT_OF(word); i++) {
+            assert_true(fixture_word(&line, &word[i]));
+        }
+        assert_ok(hex_decode(word[0], &blob));
+        assert_ok(hex_decode(word[1], &ca_blob));
+        assert_ok(key_parse(buf_span(&ca_blob), &ca));
+        assert_ok(span_to_str(word[2], &principal));
+        check_golden(buf_span(&blob), ca, span_equal_str(word[3], "host") ? CERT_HOST : CERT_USER,
+                     principal);
+    }
+    assert_int_equal(count, 7);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_principal_check),
@@ -500,6 +616,8 @@ int main(void) {
         cmocka_unit_test(test_every_key_and_ca_type),
         cmocka_unit_test(test_sha1_is_no_signature),
         cmocka_unit_test(test_every_flip_and_truncation),
+        cmocka_unit_test(test_keygen_reads_what_we_sign),
+        cmocka_unit_test(test_golden_certificates),
     };
     return cmocka_run_group_tests(tests, setup, fixture_teardown);
 }

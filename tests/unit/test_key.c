@@ -309,6 +309,41 @@ static void test_surroundings(void **state) {
     }
 }
 
+static void test_wycheproof(void **state) {
+    (void)state;
+    struct buf file CLEANUP(buf_done) = BUF(1024 * 1024);
+    fixture_read_vectors("wycheproof_signatures.txt", &file);
+    span_t rest = buf_span(&file);
+    span_t line;
+    size_t valid = 0;
+    size_t invalid = 0;
+    while (fixture_line(&rest, &line)) {
+        span_t word[6];
+        struct buf bytes[3] = {BUF(4096), BUF(4096), BUF(4096)};
+        struct key *key CLEANUP(key_freep) = NULL;
+        for (size_t i = 0; i < COUNT_OF(word); i++) {
+            assert_true(fixture_word(&line, &word[i]));
+        }
+        for (size_t i = 0; i < COUNT_OF(bytes); i++) {
+            assert_ok(hex_decode(word[3 + i], &bytes[i]));
+        }
+        assert_ok(key_parse(buf_span(&bytes[0]), &key));
+        bool expected = span_equal_str(word[2], "valid");
+        bool good = !failed(key_verify(key, buf_span(&bytes[1]), buf_span(&bytes[2]), NULL));
+        if (good != expected) {
+            print_error("%.*s %.*s\n", (int)word[0].len, (const char *)word[0].data,
+                        (int)word[1].len, (const char *)word[1].data);
+        }
+        assert_int_equal(good, expected);
+        *(expected ? &valid : &invalid) += 1;
+        for (size_t i = 0; i < COUNT_OF(bytes); i++) {
+            buf_done(&bytes[i]);
+        }
+    }
+    assert_int_equal(valid, 8);
+    assert_int_equal(invalid, 16);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_line_refuses),
@@ -319,6 +354,7 @@ int main(void) {
         cmocka_unit_test(test_keygen_agrees),
         cmocka_unit_test(test_security_keys_agree),
         cmocka_unit_test(test_surroundings),
+        cmocka_unit_test(test_wycheproof),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -434,6 +434,41 @@ static void test_bcrypt_pbkdf_refuses(void **state) {
     assert_ok(bcrypt_pbkdf(text, text, 1, out, 33));
 }
 
+static void test_golden_files(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *public_name;
+        bool encrypted;
+    } cases[] = {
+        {"openssh_ed25519_16_rounds", "openssh_ed25519_16_rounds.pub", true},
+        {"openssh_ecdsa", "openssh_ecdsa.pub", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buf file CLEANUP(buf_done) = BUF(65536);
+        struct buf line CLEANUP(buf_done) = BUF(65536);
+        struct private_key *key CLEANUP(private_key_freep) = NULL;
+        const secret_t *passphrase = cases[i].encrypted ? &correct : NULL;
+        fixture_read_vectors(cases[i].name, &file);
+        fixture_read_vectors(cases[i].public_name, &line);
+        fixture_write("golden.pub", buf_span(&line));
+        assert_ok(private_key_load(buf_span(&file), passphrase, &key, NULL));
+        assert_signs_for(key, "golden.pub");
+        for (size_t len = 0; len + 2 < file.len; len++) {
+            struct private_key *none = NULL;
+            assert_true(failed(private_key_load(span_of(file.data, len), passphrase, &none, NULL)));
+        }
+        /* Whatever still loads after a change is the same key, but for its comment. */
+        for (size_t at = 0; at < file.len; at += cases[i].encrypted ? 31 : 1) {
+            struct private_key *other CLEANUP(private_key_freep) = NULL;
+            file.data[at] ^= 1;
+            if (!failed(private_key_load(buf_span(&file), passphrase, &other, NULL))) {
+                assert_true(key_equal(private_key_public(key), private_key_public(other)));
+            }
+            file.data[at] ^= 1;
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refuses),
@@ -443,6 +478,7 @@ int main(void) {
         cmocka_unit_test(test_keygen_reads_ours),
         cmocka_unit_test(test_encrypted_by_keygen),
         cmocka_unit_test(test_pem_by_openssl),
+        cmocka_unit_test(test_golden_files),
         cmocka_unit_test(test_wire_flips),
         cmocka_unit_test(test_security_keys),
     };

@@ -77,7 +77,7 @@ static err_t show_account(const json_t *account) {
 static err_t show_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(api_path(&path, "/api/v1/accounts/", arguments->words[0], NULL));
+    TRY(api_path(cli, &path, "/api/v1/accounts/", arguments->words[0], NULL));
     TRY(admin_call(cli, HTTP_GET, path, &answer));
     const json_t *account = NULL;
     TRY(answer_object(cli, answer, "account", &account));
@@ -87,7 +87,7 @@ static err_t show_run(struct cli *cli, const struct arguments *arguments) {
 static err_t put(struct cli *cli, const char *name, json_t *body, json_t **answer) {
     json_t *owned CLEANUP(json_freep) = body;
     char *path CLEANUP(freep) = NULL;
-    TRY(api_path(&path, "/api/v1/accounts/", name, NULL));
+    TRY(api_path(cli, &path, "/api/v1/accounts/", name, NULL));
     return admin_send(cli, HTTP_PUT, path, TAKE(owned), answer);
 }
 
@@ -107,7 +107,7 @@ static err_t enable_run(struct cli *cli, const struct arguments *arguments) {
 static err_t invite_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(api_path(&path, "/api/v1/accounts/", arguments->words[0], "/invitation", NULL));
+    TRY(api_path(cli, &path, "/api/v1/accounts/", arguments->words[0], "/invitation", NULL));
     TRY(admin_call(cli, HTTP_POST, path, &answer));
     return cli->json ? print_json(answer) : show_invitation(answer, arguments->words[0]);
 }

@@ -37,7 +37,7 @@ static err_t set_run(struct cli *cli, const struct arguments *arguments) {
         trouble_next(&cli->trouble, "postern admin cluster set --help");
         return trouble_set(&cli->trouble, EXIT_USAGE, "nothing to set was given");
     }
-    TRY(api_path(&path, "/api/v1/clusters/", arguments->words[0], NULL));
+    TRY(api_path(cli, &path, "/api/v1/clusters/", arguments->words[0], NULL));
     TRY(admin_send(cli, HTTP_PUT, path, TAKE(body), &answer));
     return admin_done(cli, answer, "Cluster %s is changed.", arguments->words[0]);
 }

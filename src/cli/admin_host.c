@@ -52,7 +52,7 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
 static err_t remove_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(api_path(&path, "/api/v1/hosts/", arguments->words[0], NULL));
+    TRY(api_path(cli, &path, "/api/v1/hosts/", arguments->words[0], NULL));
     TRY(admin_call(cli, HTTP_DELETE, path, &answer));
     return admin_done(cli, answer, "Host %s is removed.", arguments->words[0]);
 }
@@ -60,7 +60,7 @@ static err_t remove_run(struct cli *cli, const struct arguments *arguments) {
 static err_t enrol_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(api_path(&path, "/api/v1/hosts/", arguments->words[0], "/enrolment", NULL));
+    TRY(api_path(cli, &path, "/api/v1/hosts/", arguments->words[0], "/enrolment", NULL));
     TRY(admin_call(cli, HTTP_POST, path, &answer));
     return cli->json ? print_json(answer) : show_token(answer, arguments->words[0]);
 }

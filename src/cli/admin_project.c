@@ -42,7 +42,7 @@ static err_t show_project(const json_t *project) {
 static err_t show_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(api_path(&path, "/api/v1/projects/", arguments->words[0], NULL));
+    TRY(api_path(cli, &path, "/api/v1/projects/", arguments->words[0], NULL));
     TRY(admin_call(cli, HTTP_GET, path, &answer));
     const json_t *project = NULL;
     TRY(answer_object(cli, answer, "project", &project));
@@ -53,8 +53,8 @@ static err_t add_member_run(struct cli *cli, const struct arguments *arguments) 
     const char *role = arguments_value(arguments, "role");
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(api_path(&path, "/api/v1/projects/", arguments->words[0], "/members/", arguments->words[1],
-                 NULL));
+    TRY(api_path(cli, &path, "/api/v1/projects/", arguments->words[0], "/members/",
+                 arguments->words[1], NULL));
     TRY(admin_send(cli, HTTP_PUT, path, json_pack("{s:s}", "role", role != NULL ? role : "member"),
                    &answer));
     return admin_done(cli, answer, "%s is a %s of %s.", arguments->words[1],
@@ -64,8 +64,8 @@ static err_t add_member_run(struct cli *cli, const struct arguments *arguments) 
 static err_t remove_member_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(api_path(&path, "/api/v1/projects/", arguments->words[0], "/members/", arguments->words[1],
-                 NULL));
+    TRY(api_path(cli, &path, "/api/v1/projects/", arguments->words[0], "/members/",
+                 arguments->words[1], NULL));
     TRY(admin_call(cli, HTTP_DELETE, path, &answer));
     return admin_done(cli, answer, "%s is no longer in %s.", arguments->words[1],
                       arguments->words[0]);
@@ -74,8 +74,8 @@ static err_t remove_member_run(struct cli *cli, const struct arguments *argument
 static err_t cluster_call(struct cli *cli, const struct arguments *arguments,
                           enum http_method method, json_t **answer) {
     char *path CLEANUP(freep) = NULL;
-    TRY(api_path(&path, "/api/v1/projects/", arguments->words[0], "/clusters/", arguments->words[1],
-                 NULL));
+    TRY(api_path(cli, &path, "/api/v1/projects/", arguments->words[0], "/clusters/",
+                 arguments->words[1], NULL));
     return admin_call(cli, method, path, answer);
 }
 

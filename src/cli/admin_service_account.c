@@ -29,8 +29,8 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
     };
     const char *project = arguments_value(arguments, "project");
     char *path CLEANUP(freep) = NULL;
-    TRY(project == NULL ? api_path(&path, "/api/v1/service-accounts", NULL)
-                        : api_path(&path, "/api/v1/service-accounts?project=", project, NULL));
+    TRY(project == NULL ? api_path(cli, &path, "/api/v1/service-accounts", NULL)
+                        : api_path(cli, &path, "/api/v1/service-accounts?project=", project, NULL));
     return admin_list(cli, path, "accounts", columns);
 }
 
@@ -48,7 +48,7 @@ static err_t key_create_run(struct cli *cli, const struct arguments *arguments) 
             return FAIL(ERR_MEMORY);
         }
     }
-    TRY(api_path(&path, "/api/v1/service-accounts/", name, "/api-keys", NULL));
+    TRY(api_path(cli, &path, "/api/v1/service-accounts/", name, "/api-keys", NULL));
     TRY(admin_send(cli, HTTP_POST, path,
                    json_pack("{s:s, s:s*, s:O*}", "name", label != NULL ? label : name, "expiresIn",
                              arguments_value(arguments, "expires"), "ipSubnets", subnets),
@@ -80,14 +80,14 @@ static err_t key_list_run(struct cli *cli, const struct arguments *arguments) {
         {.title = NULL},
     };
     char *path CLEANUP(freep) = NULL;
-    TRY(api_path(&path, "/api/v1/service-accounts/", arguments->words[0], "/api-keys", NULL));
+    TRY(api_path(cli, &path, "/api/v1/service-accounts/", arguments->words[0], "/api-keys", NULL));
     return admin_list(cli, path, "apiKeys", columns);
 }
 
 static err_t key_revoke_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(api_path(&path, "/api/v1/service-accounts/", arguments->words[0], "/api-keys/",
+    TRY(api_path(cli, &path, "/api/v1/service-accounts/", arguments->words[0], "/api-keys/",
                  arguments->words[1], NULL));
     TRY(admin_call(cli, HTTP_DELETE, path, &answer));
     return admin_done(cli, answer, "API key %s of %s is revoked.", arguments->words[1],

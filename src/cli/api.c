@@ -88,10 +88,6 @@ static void next_of_code(struct cli *cli, const char *code) {
         const char *next;
     } hints[] = {
         {"not_logged_in", "postern login"},
-        {"invalid_api_key",
-         "check POSTERN_API_KEY: it may be revoked, expired, or bound to another network"},
-        {"quota_exceeded",
-         "postern list   # a key whose certificate is still valid can be signed again"},
         {"already_revoked", "postern list --all"},
     };
     for (size_t i = 0; i < COUNT_OF(hints) && cli->trouble.next[0] == '\0'; i++) {
@@ -109,6 +105,10 @@ static err_t problem_trouble(struct api *api) {
     ignore_err(parse_answer(api, &problem)); /* then there is only the status to tell */
     const char *message = member_text(problem, "message");
     const char *field = member_text(problem, "field");
+    /* Of a thing that was written wrongly, a person wants to know which one. */
+    enum exit_code exit = exit_of_status(status);
+    bool name_field = field[0] != '\0' && strstr(message, field) == NULL &&
+                      (exit == EXIT_USAGE || exit == EXIT_REFUSED);
     const char *code = member_text(problem, "code");
     (void)snprintf(api->problem_code, sizeof api->problem_code, "%s", code);
     next_of_code(cli, code);
@@ -123,8 +123,8 @@ static err_t problem_trouble(struct api *api) {
         (void)snprintf(wait, sizeof wait, "; try again in %s", duration);
     }
     const char *request = status >= 500 ? member_text(problem, "requestId") : "";
-    return trouble_set(&cli->trouble, exit_of_status(status), "%s%s%s%s%s%s%s", field,
-                       field[0] != '\0' ? ": " : "", message, wait,
+    return trouble_set(&cli->trouble, exit, "%s%s%s%s%s%s%s", name_field ? field : "",
+                       name_field ? ": " : "", message, wait,
                        request[0] != '\0' ? " (request " : "", request,
                        request[0] != '\0' ? ")" : "");
 }
@@ -389,20 +389,25 @@ err_t path_add_escaped(struct buf *path, const char *text) {
     return OK;
 }
 
-err_t api_path(char **out, ...) {
+/* "." and ".." would be resolved away, also when percent-encoded, and servers differ over "%2F". */
+static bool is_path_name(const char *text) {
+    return text[0] != '\0' && strchr(text, '/') == NULL && strcmp(text, ".") != 0 &&
+           strcmp(text, "..") != 0;
+}
+
+err_t api_path(struct cli *cli, char **out, ...) {
     struct buf path CLEANUP(buf_done) = BUF(PATH_CHARS_MAX);
     va_list parts;
     va_start(parts, out);
     err_t err = OK;
-    bool escape = false;
+    bool name = false;
     for (const char *part; !failed(err) && (part = va_arg(parts, const char *)) != NULL;) {
-        /* "." and ".." would be resolved away, also when percent-encoded. */
-        if (escape && (strcmp(part, ".") == 0 || strcmp(part, "..") == 0 || part[0] == '\0')) {
-            err = FAIL(ERR_MALFORMED);
-            break;
+        if (name && !is_path_name(part)) {
+            err = trouble_set(&cli->trouble, EXIT_USAGE, "\"%s\" is no name", part);
+        } else {
+            err = name ? path_add_escaped(&path, part) : buf_add_str(&path, part);
         }
-        err = escape ? path_add_escaped(&path, part) : buf_add_str(&path, part);
-        escape = !escape;
+        name = !name;
     }
     va_end(parts);
     TRY(err);

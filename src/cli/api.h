@@ -55,8 +55,9 @@ err_t api_refresh_document(struct cli *cli, struct site *site);
 
 /* Appends to a path: what is not unreserved (RFC 3986 section 2.3) is percent-encoded. */
 err_t path_add_escaped(struct buf *path, const char *text);
-/* "/api/v1/a/NAME/b": NULL-terminated parts, every second one escaped. The caller frees *out. */
-err_t api_path(char **out, ...) __attribute__((sentinel));
+/* "/api/v1/a/NAME/b": NULL-terminated parts, every second one a name, which is escaped. The caller
+ * frees *out. */
+err_t api_path(struct cli *cli, char **out, ...) __attribute__((sentinel));
 
 /* From an http_client fault: the reason as trouble, exit code by err. */
 err_t network_trouble(struct cli *cli, const struct site *site, err_t err,

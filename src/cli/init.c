@@ -154,7 +154,8 @@ static err_t report(struct cli *cli, const struct site *site) {
     if (cli->json) {
         return print_json(site->document);
     }
-    (void)printf("Site %s (%s) is set up.\n", site->name, member_text(site->document, "title"));
+    const char *title = member_text(site->document, "title");
+    (void)printf("Site %s is set up%s%s.\n", site->name, title[0] != '\0' ? ": " : "", title);
     struct key_list keys CLEANUP(key_list_done) = {0};
     TRY(document_ca_keys(site->document, "userCaKeys", &keys));
     for (size_t i = 0; i < keys.count; i++) {

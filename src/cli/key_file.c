@@ -1,5 +1,6 @@
 #include "cli/key_file.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -191,6 +192,28 @@ bool agent_holds(span_t blob) {
     return !failed(search_agent(&search)) && search.found;
 }
 
+/* A key that was not given as a path: its files stand beside the default key, whose own they must
+ * not replace. */
+static err_t name_agent_key(const char *otherwise, struct user_key *out) {
+    char fingerprint[FINGERPRINT_CHARS];
+    char name[FINGERPRINT_CHARS] = "";
+    size_t len = 0;
+    key_fingerprint(out->public, fingerprint);
+    for (const char *at = fingerprint + strlen("SHA256:"); *at != '\0' && len < 16; at++) {
+        if (isalnum((unsigned char)*at)) {
+            name[len++] = *at;
+        }
+    }
+    const char *slash = strrchr(otherwise, '/');
+    char *path CLEANUP(freep) = NULL;
+    if (asprintf(&path, "%.*s/agent-%s", slash == NULL ? 1 : (int)(slash - otherwise),
+                 slash == NULL ? "." : otherwise, name) < 0) {
+        path = NULL;
+        return FAIL(ERR_MEMORY);
+    }
+    return user_key_paths(path, out);
+}
+
 static err_t find_in_agent(struct cli *cli, const char *given, const char *otherwise,
                            struct user_key *out) {
     const char *slash = strrchr(out->path, '/');
@@ -203,10 +226,8 @@ static err_t find_in_agent(struct cli *cli, const char *given, const char *other
                            out->path);
     }
     out->in_agent = true;
-    if (strncmp(given, "SHA256:", strlen("SHA256:")) == 0 || strchr(given, '/') == NULL) {
-        TRY(user_key_paths(otherwise, out));
-    }
-    return OK;
+    bool is_path = strncmp(given, "SHA256:", strlen("SHA256:")) != 0 && strchr(given, '/') != NULL;
+    return is_path ? OK : name_agent_key(otherwise, out);
 }
 
 err_t user_key_find(struct cli *cli, const char *given, const char *otherwise,

@@ -22,7 +22,7 @@ void user_key_done(struct user_key *key);
 /*
  * given: as typed, or the site's default; "~/" is expanded. The private key file is read only when
  * no public key file tells its public half. Also takes the comment or SHA256: fingerprint of an
- * agent's key; `otherwise` then names the files to write beside.
+ * agent's key; its files then stand in the folder of `otherwise`, as agent-FINGERPRINT.
  */
 err_t user_key_find(struct cli *cli, const char *given, const char *otherwise,
                     struct user_key *out);

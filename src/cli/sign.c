@@ -166,25 +166,35 @@ static err_t report(struct cli *cli, const json_t *answer, const struct user_key
         (void)printf("Added to the agent until then.\n");
     }
     if (key->in_agent) {
-        (void)printf("The key is in the agent alone; for ssh to offer the certificate, put into "
-                     "~/.ssh/config:\n  CertificateFile %s\n",
-                     key->cert_path);
+        (void)printf("The key is in the agent alone; for ssh to find the certificate, put into "
+                     "~/.ssh/config:\n  IdentityFile %s\n",
+                     key->path);
     }
     return OK;
 }
 
-/* A key known only to the agent may have a name in a folder that is not there yet. */
-static err_t make_folder(struct cli *cli, const struct user_key *key) {
+/* For a key known only to the agent ssh needs its public half beside the certificate, and the
+ * folder may not be there yet. */
+static err_t prepare_files(struct cli *cli, const struct user_key *key) {
     const char *slash = strrchr(key->path, '/');
     if (!key->in_agent || slash == NULL || slash == key->path) {
         return OK;
     }
     char *dir CLEANUP(freep) = strndup(key->path, (size_t)(slash - key->path));
-    if (dir == NULL) {
+    char *path CLEANUP(freep) = NULL;
+    struct buf line CLEANUP(buf_done) = BUF(LIMIT_KEY_LINE_CHARS);
+    if (dir == NULL || asprintf(&path, "%s.pub", key->path) < 0) {
+        path = NULL;
         return FAIL(ERR_MEMORY);
     }
     err_t err = file_make_dirs(dir, 0700);
-    return failed(err) ? trouble_of(&cli->trouble, err, "cannot make %s", dir) : OK;
+    if (failed(err)) {
+        return trouble_of(&cli->trouble, err, "cannot make %s", dir);
+    }
+    TRY(key_print_line(key->public, key->comment, &line));
+    TRY(buf_add_byte(&line, '\n'));
+    err = file_put(path, buf_span(&line), 0644, 0);
+    return failed(err) ? trouble_of(&cli->trouble, err, "cannot write %s", path) : OK;
 }
 
 static err_t sign_run(struct cli *cli, const struct arguments *arguments) {
@@ -214,7 +224,7 @@ static err_t sign_run(struct cli *cli, const struct arguments *arguments) {
 
     struct cert *cert CLEANUP(cert_freep) = NULL;
     TRY(received_check(cli, site, line, key.public, api_username(api), &cert));
-    TRY(make_folder(cli, &key));
+    TRY(prepare_files(cli, &key));
     TRY(received_write(cli, cert, key.comment, key.cert_path));
     bool add = agent != NULL && key.has_private;
     TRY(add ? add_to_agent(cli, agent, &key, cert) : OK);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <langinfo.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -21,8 +22,9 @@ struct terminal {
     FILE *out;
 };
 
-/* The signals that must not leave the terminal without echo. */
-static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU};
+/* The signals that must not leave the terminal without echo. Blocked but while waiting for input,
+ * so that none is lost between the prompt and the wait. */
+static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
 static volatile sig_atomic_t caught[NSIG];
 
 static void on_signal(int number) { caught[number] = 1; }
@@ -68,15 +70,17 @@ void terminal_print(struct terminal *terminal, const char *format, ...) {
 
 /* One line, byte by byte: what follows it belongs to the next question. ERR_BUSY when a signal came
  * first. */
-static err_t read_line(int fd, char line[ANSWER_CHARS_MAX + 1], size_t *len) {
+static err_t read_line(int fd, const sigset_t *waiting, char line[ANSWER_CHARS_MAX + 1],
+                       size_t *len) {
     size_t count = 0;
     bool too_long = false;
     for (;;) {
         char byte;
-        ssize_t got = read(fd, &byte, 1);
-        if (got < 0 && errno == EINTR) {
-            return FAIL(ERR_BUSY);
+        struct pollfd input = {.fd = fd, .events = POLLIN};
+        if (ppoll(&input, 1, NULL, waiting) < 0) {
+            return errno == EINTR ? FAIL(ERR_BUSY) : FAIL(ERR_CLOSED);
         }
+        ssize_t got = read(fd, &byte, 1);
         if (got <= 0) {
             return FAIL(ERR_CLOSED);
         }
@@ -100,8 +104,15 @@ static err_t read_line(int fd, char line[ANSWER_CHARS_MAX + 1], size_t *len) {
 static err_t ask_once(struct terminal *terminal, const char *prompt, bool echo,
                       char line[ANSWER_CHARS_MAX + 1], size_t *len) {
     struct sigaction before[COUNT_OF(watched)];
-    struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART: read() must return */
+    struct sigaction action = {.sa_handler = on_signal};
+    sigset_t blocked;
+    sigset_t waiting;
     (void)sigemptyset(&action.sa_mask);
+    (void)sigemptyset(&blocked);
+    for (size_t i = 0; i < COUNT_OF(watched); i++) {
+        (void)sigaddset(&blocked, watched[i]);
+    }
+    (void)sigprocmask(SIG_BLOCK, &blocked, &waiting);
     for (size_t i = 0; i < COUNT_OF(watched); i++) {
         caught[watched[i]] = 0;
         (void)sigaction(watched[i], &action, &before[i]);
@@ -114,19 +125,18 @@ static err_t ask_once(struct terminal *terminal, const char *prompt, bool echo,
         (void)tcsetattr(terminal->fd, TCSAFLUSH, &quiet);
     }
     terminal_print(terminal, "%s", prompt);
-    err_t err = read_line(terminal->fd, line, len);
+    err_t err = read_line(terminal->fd, &waiting, line, len);
     if (silent) {
         (void)tcsetattr(terminal->fd, TCSAFLUSH, &kept);
         terminal_print(terminal, "\n");
     }
     for (size_t i = 0; i < COUNT_OF(watched); i++) {
         (void)sigaction(watched[i], &before[i], NULL);
-    }
-    for (size_t i = 0; i < COUNT_OF(watched); i++) {
         if (caught[watched[i]] != 0) {
-            (void)raise(watched[i]); /* ends the process, or stops it and comes back */
+            (void)raise(watched[i]); /* once unblocked: ends the process, or stops it for a while */
         }
     }
+    (void)sigprocmask(SIG_SETMASK, &waiting, NULL);
     return err;
 }
 

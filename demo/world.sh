@@ -119,11 +119,12 @@ SHELL
 }
 
 # Starts the authority and signs its first administrator in.
-world_authority() { # SITE
+world_authority() { # SITE [DEFAULT-KEY-FILE]
     authority_port=$(free_port)
     authority_url=https://127.0.0.1:$authority_port
     "$world/bin/posternd" init "$world/authority" --site "$1" --url "$authority_url" --listen "127.0.0.1:$authority_port" \
         --admin operator >"$world/init.log" 2>&1 || { cat "$world/init.log"; return 1; }
+    [ -z "${2:-}" ] || sed -i "/^site:/a\\  default_key_file: $2" "$world/authority/posternd.yaml"
     start posternd "$world/bin/posternd" serve -c "$world/authority/posternd.yaml"
     await_port "$authority_port" || { cat "$world/posternd.log"; return 1; }
     tls_fingerprint=$(openssl s_client -connect "127.0.0.1:$authority_port" -showcerts </dev/null 2>/dev/null |

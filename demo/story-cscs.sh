@@ -4,6 +4,8 @@
 
 chapter "The centre: Ela, and the clusters Daint, Santis and Clariden"
 world_unix_account cscsusername 20001
+# The tilde is for postern to expand.
+# shellcheck disable=SC2088
 must "the authority, and its first administrator signed in" world_authority cscs '~/.ssh/cscs-key'
 must "project s1234" as_admin "postern admin project create s1234 >/dev/null"
 for cluster in daint santis clariden; do

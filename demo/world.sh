@@ -164,11 +164,12 @@ world_host() { # NAME ROLE CLUSTER ADDRESS PORT
 
 # Starts a host's sshd, with the lines that postern-host prints and nothing of the machine's own configuration.
 world_sshd() { # NAME ROLE PORT
-    local name=$1 role=$2 port=$3 dir=$world/hosts/$1
+    local name=$1 role=$2 port=$3 dir=$world/hosts/$1 jump_option=""
+    [ "$role" != jump ] || jump_option=--jump-host
     {
         printf '%s\n' "Port $port" "ListenAddress 127.0.0.1" "HostKey $dir/ssh/ssh_host_ed25519_key" "PidFile none" \
             "UsePAM no" "PrintMotd no" "Subsystem sftp /usr/lib/openssh/sftp-server" "AcceptEnv LANG LC_*"
-        "$world/bin/postern-host" sshd-config --config "$dir/host.yaml" $([ "$role" = jump ] && echo --jump-host)
+        "$world/bin/postern-host" sshd-config --config "$dir/host.yaml" ${jump_option:+"$jump_option"}
     } >"$dir/ssh/sshd_config" || return 1
     /usr/sbin/sshd -t -f "$dir/ssh/sshd_config" || return 1
     start "sshd-$name" unshare --uts sh -c "hostname $name; exec /usr/sbin/sshd -D -e -f $dir/ssh/sshd_config"

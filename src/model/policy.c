@@ -358,7 +358,7 @@ void policy_default(struct policy *policy) {
         .duration_count = 2,
         .duration_default_s = DAY_S,
         .duration_max_s = DAY_S,
-        .backdate_s = 60,
+        .backdate_s = 300,
         .quota_per_day = 5,
         .rsa_bits_min = 3072,
         .extension_count = COUNT_OF(extensions),

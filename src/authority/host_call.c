@@ -14,6 +14,11 @@
 #include "base/random.h"
 #include "base/secret.h"
 
+enum {
+    TOKEN_TEXT_CHARS = 2 * TOKEN_CHARS, /* of what may be no token */
+    CERT_LINE_CHARS = 2 * LIMIT_CERT_BLOB_BYTES,
+};
+
 struct host_request {
     char enrol_hash[HASH_CHARS]; /* "" when the text is no enrolment token */
     struct key *keys[LIMIT_HOST_KEYS_COUNT];
@@ -84,7 +89,7 @@ static err_t enrol_read(struct call *call) {
     struct host_request *own = call_own(call, sizeof *own, release);
     const char *token = NULL;
     TRY(login_guard_admit_token(call));
-    TRY(call_read_string(call, "token", CALL_REQUIRED, 2 * TOKEN_CHARS, &token));
+    TRY(call_read_string(call, "token", CALL_REQUIRED, TOKEN_TEXT_CHARS, &token));
     /* A malformed one is refused like an unknown one, in run(), and leaves the same trace. */
     ignore_err(token_hash(TOKEN_ENROL, span_str(token), own->enrol_hash));
     TRY(read_keys(call, own));
@@ -307,7 +312,7 @@ static void on_certified(struct call *call) {
     json_t *list = json_array();
     err_t err = OK;
     for (size_t i = 0; i < own->count && !failed(err); i++) {
-        struct buf line CLEANUP(buf_done) = BUF(2 * LIMIT_CERT_BLOB_BYTES);
+        struct buf line CLEANUP(buf_done) = BUF(CERT_LINE_CHARS);
         err = cert_print_line(own->certs[i], NULL, &line);
         if (!failed(err) &&
             json_array_append_new(list, json_stringn((const char *)line.data, line.len)) != 0) {

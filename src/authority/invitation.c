@@ -11,7 +11,11 @@
 #include "identity/password.h"
 #include "identity/totp.h"
 
-enum { CODE_CHARS_MAX = 32 };
+enum {
+    CODE_CHARS_MAX = 32,
+    TOKEN_TEXT_CHARS = 2 * TOKEN_CHARS,                /* of what may be no token */
+    PASSWORD_TEXT_CHARS = 4 * LIMIT_PASSWORD_CHARS_MAX /* password_judge() explains the limit */
+};
 
 struct acceptance {
     char invitation[HASH_CHARS]; /* "" when the text is nothing like one */
@@ -56,7 +60,7 @@ void invitation_issue(struct call *call, const struct account *account, json_t *
 
 static err_t read_invitation(struct call *call, struct acceptance *own) {
     const char *text = NULL;
-    TRY(call_read_string(call, "invitation", CALL_REQUIRED, 2 * TOKEN_CHARS, &text));
+    TRY(call_read_string(call, "invitation", CALL_REQUIRED, TOKEN_TEXT_CHARS, &text));
     /* A malformed one is refused like an unknown one, in run(), and leaves the same trace. */
     ignore_err(token_hash(TOKEN_INVITATION, span_str(text), own->invitation));
     return OK;
@@ -67,8 +71,8 @@ err_t invitation_read(struct call *call) {
     const char *password = NULL;
     TRY(login_guard_admit_token(call));
     TRY(read_invitation(call, own));
-    TRY(call_read_string(call, "password", CALL_REQUIRED, 4 * LIMIT_PASSWORD_CHARS_MAX, &password));
-    err_t err = secret_copy(span_str(password), 4 * LIMIT_PASSWORD_CHARS_MAX, &own->password);
+    TRY(call_read_string(call, "password", CALL_REQUIRED, PASSWORD_TEXT_CHARS, &password));
+    err_t err = secret_copy(span_str(password), PASSWORD_TEXT_CHARS, &own->password);
     return call_ok(call, err, "the password") ? OK : err;
 }
 

@@ -43,7 +43,7 @@ CONFIG
 chapter "Alice sets up her laptop, once"
 step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
 step works "alice" "postern login --invitation $invitation" \
-    "python3 $root/demo/type.py \
+    "python3 $world/bin/type.py \
         '[Pp]assword.*: ' '$demo_password' 'again.*: ' '$demo_password' \
         '\\b([A-Z2-7]{32})\\b' '@save $world/laptop/totp-secret' '[Cc]ode.*: ' '@totp $world/laptop/totp-secret -1' \
         -- postern login --invitation $invitation"
@@ -52,7 +52,7 @@ step refused "[Pp]ermission denied" "ssh daint hostname"
 
 chapter "Every morning: prove who you are, sign your key"
 step works "" "postern logout"
-step works "alice" "postern login" "python3 $root/demo/type.py '[Uu]ser.*: ' alice '[Pp]assword.*: ' '$demo_password' \
+step works "alice" "postern login" "python3 $world/bin/type.py '[Uu]ser.*: ' alice '[Pp]assword.*: ' '$demo_password' \
     '[Cc]ode.*: ' '@totp $world/laptop/totp-secret 0' -- postern login"
 step works "" "postern sign -f ~/.ssh/id_ed25519"
 step works "alice" "postern status -f ~/.ssh/id_ed25519"

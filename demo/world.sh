@@ -17,6 +17,8 @@ world_begin() {
         sshd_run_made=1
     fi
     install -m 755 "$root"/build/release/src/{authority/posternd,cli/postern} "$world/bin/"
+    # The checkout may lie where the laptop's owner cannot look.
+    install -m 755 "$root/demo/type.py" "$world/bin/"
     find "$root/build/release/src/host" -maxdepth 1 -type f -perm -u+x -exec install -m 755 -t "$world/bin" {} +
 
     # The laptop's owner is whoever asked for the demo, so that they can play with it afterwards from another terminal.
@@ -141,7 +143,7 @@ world_authority() { # SITE [DEFAULT-KEY-FILE]
 enrol() { # LAPTOP NAME INVITATION
     local secret="$world/$1/totp-secret" as=as_you
     [ "$1" = laptop ] || as=as_admin
-    $as "python3 $root/demo/type.py \
+    $as "python3 $world/bin/type.py \
         '[Pp]assword.*: ' '$demo_password' 'again.*: ' '$demo_password' \
         '\\b([A-Z2-7]{32})\\b' '@save $secret' '[Cc]ode.*: ' '@totp $secret -1' \
         -- postern login --invitation $3"

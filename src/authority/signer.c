@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "ssh/agent.h"
@@ -29,6 +30,22 @@ static const struct ca_key *find(const struct ca_keys *keys, span_t blob) {
     return NULL;
 }
 
+/* No wildcard: to ssh, a host certificate for "*" is one for every host. */
+static bool names_are_plain(const struct cert *cert) {
+    for (size_t i = 0; i < cert->principal_count; i++) {
+        if (failed(cert_principal_check(span_str(cert->principals[i])))) {
+            return false;
+        }
+    }
+    return cert->principal_count > 0;
+}
+
+/* A stock of short certificates for the years to come would last as well. */
+static bool begins_now(const struct cert *cert) {
+    int64_t now = clock_now_s();
+    return now > 0 && cert->valid_after <= (uint64_t)now + LIMIT_SIGNER_AHEAD_S;
+}
+
 /* Nobody who has taken over the authority gets a certificate out of here that lasts, or that KRLs
  * cannot list. */
 static bool is_signable(const struct ca_key *ca, span_t tbs) {
@@ -38,8 +55,9 @@ static bool is_signable(const struct ca_key *ca, span_t tbs) {
     }
     uint64_t lifetime_max =
         ca->type == CERT_USER ? (uint64_t)LIMIT_SIGNER_USER_S : (uint64_t)LIMIT_SIGNER_HOST_S;
-    return cert->type == ca->type && cert->principal_count > 0 && cert->serial != 0 &&
-           cert->valid_before != CERT_FOREVER && cert->valid_after < cert->valid_before &&
+    return cert->type == ca->type && names_are_plain(cert) && begins_now(cert) &&
+           cert->serial != 0 && cert->valid_before != CERT_FOREVER &&
+           cert->valid_after < cert->valid_before &&
            cert->valid_before - cert->valid_after <= lifetime_max && cert->ca_key != NULL &&
            key_equal(cert->ca_key, private_key_public(ca->key));
 }

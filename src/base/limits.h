@@ -89,5 +89,7 @@ enum limits {
 /* Lifetimes that the signer signs, whatever the policy says; an hour covers the backdating. */
 #define LIMIT_SIGNER_USER_S (31LL * 24 * 3600 + 3600)
 #define LIMIT_SIGNER_HOST_S (LIMIT_DURATION_S + 3600)
+/* How far in the future a certificate may begin that the signer signs: clocks get set back. */
+#define LIMIT_SIGNER_AHEAD_S 3600
 
 #endif

@@ -120,8 +120,10 @@ static uint8_t ask(size_t with, span_t data) {
     return message.data[0];
 }
 
-enum { USER = 0, HOST = 1, NOW = 1800000000 };
-#define DAY (24 * 3600)
+/* NOW is past, so that these are about what they say; LATER is not. */
+enum { USER = 0, HOST = 1, NOW = 1750000000 };
+#define LATER 4000000000U
+#define DAY   (24 * 3600)
 
 static const struct {
     const char *what;
@@ -136,6 +138,14 @@ static const struct {
      {"alice", 7, CERT_USER, NOW, NOW + LIMIT_SIGNER_USER_S + 1, USER, false},
      USER},
     {"no end", {"alice", 7, CERT_USER, NOW, CERT_FOREVER, USER, false}, USER},
+    {"a beginning in years to come",
+     {"alice", 7, CERT_USER, LATER, LATER + DAY, USER, false},
+     USER},
+    {"a host's in years to come", {"a", 7, CERT_HOST, LATER, LATER + DAY, HOST, false}, HOST},
+    {"a user wildcard", {"*", 7, CERT_USER, NOW, NOW + DAY, USER, false}, USER},
+    {"every host", {"*", 7, CERT_HOST, NOW, NOW + DAY, HOST, false}, HOST},
+    {"every host of a domain", {"*.example.org", 7, CERT_HOST, NOW, NOW + DAY, HOST, false}, HOST},
+    {"any letter", {"h?", 7, CERT_HOST, NOW, NOW + DAY, HOST, false}, HOST},
     {"valid for ever", {"alice", 7, CERT_USER, 0, CERT_FOREVER, USER, false}, USER},
     {"end before beginning", {"alice", 7, CERT_USER, NOW, NOW - 1, USER, false}, USER},
     {"no time at all", {"alice", 7, CERT_USER, NOW, NOW, USER, false}, USER},

@@ -108,6 +108,7 @@ echo
 if [ $failures = 0 ]; then
     printf '%sEvery one of the %d steps held%s, in %s.\n' "$green" "$steps" "$plain" "$(seconds_since "$started")"
 else
+    tail -n 12 "$world"/*.log
     printf '%s%d of %d steps did not hold.%s\n' "$red" "$failures" "$steps" "$plain"
 fi
 if [ -n "$once" ]; then [ $failures = 0 ]; exit; fi

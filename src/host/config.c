@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "host/host.h"
 #include "host/sync_host.h"
 
@@ -19,6 +20,7 @@ struct yaml {
     unsigned host_keys_count;
     char *when_stale;
     char *max_age;
+    char *min_uid;
     char *registered_keys; /* libcyaml takes any word for a true boolean */
 };
 
@@ -36,6 +38,8 @@ static const cyaml_schema_field_t yaml_fields[] = {
                            when_stale, 1, 32),
     CYAML_FIELD_STRING_PTR("max-age", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml,
                            max_age, 1, 32),
+    CYAML_FIELD_STRING_PTR("min-uid", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml,
+                           min_uid, 1, 16),
     CYAML_FIELD_STRING_PTR("registered-keys", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml,
                            registered_keys, 1, 16),
     CYAML_FIELD_END,
@@ -99,6 +103,16 @@ static err_t take_user(struct config *config, struct fault *fault) {
     return OK;
 }
 
+static err_t take_min_uid(const struct yaml *yaml, struct config *config, struct fault *fault) {
+    uint64_t uid = HOST_UID_MIN;
+    err_t err = yaml->min_uid == NULL ? OK : u64_parse(span_str(yaml->min_uid), &uid);
+    if (failed(err) || uid == 0 || uid > UINT32_MAX) {
+        return fault_set(fault, ERR_RANGE, "min-uid", "must be a user's number, and not root's");
+    }
+    config->min_uid = (uint32_t)uid;
+    return OK;
+}
+
 static err_t add_host_key(struct config *config, const char *path) {
     char *copy = strdup(path);
     if (copy == NULL) {
@@ -139,6 +153,7 @@ static err_t fill(struct yaml *yaml, const char *state_dir, struct config *confi
     }
     TRY(take_text(&yaml->command_user, "nobody", &config->command_user));
     TRY(take_user(config, fault));
+    TRY(take_min_uid(yaml, config, fault));
     TRY(take_staleness(yaml, config, fault));
     const char *registered = yaml->registered_keys != NULL ? yaml->registered_keys : "true";
     config->registered_keys = strcmp(registered, "true") == 0;

@@ -14,6 +14,13 @@
 #define HOST_STATE_DIR    "/var/lib/postern-host"
 #define HOST_REPLICA_FILE "replica.db"
 
+/*
+ * An account of the authority is a person's or a service's. Local users below this number are the
+ * system's (root by whatever name, daemons), and so is the overflow user: that one of them is
+ * called like an account must not hand it over.
+ */
+enum { HOST_UID_MIN = 1000, HOST_UID_OVERFLOW = 65534 };
+
 /* As the manual lists them. */
 enum host_exit {
     HOST_EXIT_OK = 0,

@@ -6,7 +6,9 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "host/host.h"
+#include "host/login.h"
 
 static const char usage[] =
     "usage: postern-host COMMAND …\n"
@@ -15,9 +17,9 @@ static const char usage[] =
     "  sync [--once]                   follow the authority: replica, revocations, certificates\n"
     "  sshd-config [--jump-host]       print what sshd's configuration needs\n"
     "  status [--json]                 how fresh everything is\n"
-    "  principals USER SERIAL KEYID [CA [KEY]]\n"
+    "  principals [--uid UID] USER SERIAL KEYID [CA [KEY]]\n"
     "                                  for sshd's AuthorizedPrincipalsCommand\n"
-    "  keys USER                       for sshd's AuthorizedKeysCommand\n"
+    "  keys [--uid UID] USER           for sshd's AuthorizedKeysCommand\n"
     "  greet                           for sshd's ForceCommand on a jump host\n"
     "\n"
     "Common options: --config FILE, --state DIR. See postern-host(8).\n";
@@ -45,18 +47,50 @@ static int hand_over(char **argv) {
     return HOST_EXIT_INTERNAL;
 }
 
+struct login_options {
+    const char *state_dir;
+    uint64_t uid; /* of the local user whose name was given */
+    uint64_t uid_min;
+    bool uid_told;
+};
+
 /* Options of the login-time commands stand before their operands, which are names that others
- * chose. */
+ * chose. False for a number that is none. */
+static bool take_options(struct login_options *options, int *argc, char ***argv) {
+    for (; *argc >= 2; *argc -= 2, *argv += 2) {
+        const char *value = (*argv)[1];
+        if (strcmp((*argv)[0], "--state") == 0) {
+            options->state_dir = value;
+        } else if (strcmp((*argv)[0], "--uid") == 0) {
+            options->uid_told = true;
+            if (failed(u64_parse(span_str(value), &options->uid))) {
+                return false;
+            }
+        } else if (strcmp((*argv)[0], "--min-uid") == 0) {
+            if (failed(u64_parse(span_str(value), &options->uid_min))) {
+                return false;
+            }
+        } else {
+            break;
+        }
+    }
+    return true;
+}
+
 static int run(int (*command)(const char *state_dir, int argc, char **argv), int argc,
                char **argv) {
-    const char *state_dir = HOST_STATE_DIR;
-    if (argc >= 2 && strcmp(argv[0], "--state") == 0) {
-        state_dir = argv[1];
-        argc -= 2;
-        argv += 2;
+    struct login_options options = {.state_dir = HOST_STATE_DIR, .uid_min = HOST_UID_MIN};
+    if (!take_options(&options, &argc, &argv) || argc < 1) {
+        (void)fputs(usage, stderr);
+        return HOST_EXIT_USAGE;
     }
     openlog("postern-host", LOG_PID, LOG_AUTHPRIV);
-    return command(state_dir, argc, argv);
+    if (options.uid_told &&
+        (options.uid < options.uid_min || options.uid == 0 || options.uid == HOST_UID_OVERFLOW)) {
+        login_log_refusal(argv[0], "-", "the local user is the system's, not a person's");
+        return HOST_EXIT_OK;
+    }
+    return command(options.state_dir, argc, argv);
 }
 
 int main(int argc, char **argv) {

@@ -17,18 +17,20 @@ static err_t put_trust(const struct sshd_config *from, struct buf *out) {
                        "TrustedUserCAKeys %s/" FILE_USER_CA "\n"
                        "RevokedKeys %s/" FILE_KRL "\n"
                        "AuthorizedPrincipalsFile none\n"
-                       "AuthorizedPrincipalsCommand %s principals --state %s %%u %%s %%i %%F %%f\n"
+                       "AuthorizedPrincipalsCommand %s principals --state %s --uid %%U --min-uid %u"
+                       " %%u %%s %%i %%F %%f\n"
                        "AuthorizedPrincipalsCommandUser %s\n",
                        config->state_dir, config->state_dir, from->command, config->state_dir,
-                       config->command_user));
+                       (unsigned)config->min_uid, config->command_user));
     TRY(buf_add_str(out, "AuthorizedKeysFile none\n"));
     if (!config->registered_keys) {
         return buf_add_str(out, "AuthorizedKeysCommand none\n");
     }
-    return buf_add_format(out,
-                          "AuthorizedKeysCommand %s keys --state %s %%u %%f\n"
-                          "AuthorizedKeysCommandUser %s\n",
-                          from->command, config->state_dir, config->command_user);
+    return buf_add_format(
+        out,
+        "AuthorizedKeysCommand %s keys --state %s --uid %%U --min-uid %u %%u %%f\n"
+        "AuthorizedKeysCommandUser %s\n",
+        from->command, config->state_dir, (unsigned)config->min_uid, config->command_user);
 }
 
 static err_t put_methods(const struct sshd_config *from, struct buf *out) {
@@ -37,7 +39,10 @@ static err_t put_methods(const struct sshd_config *from, struct buf *out) {
                          "PasswordAuthentication no\n"
                          "KbdInteractiveAuthentication no\n"
                          "HostbasedAuthentication no\n"
+                         "GSSAPIAuthentication no\n"
                          "PermitEmptyPasswords no\n"));
+    TRY(buf_add_format(out, "PermitRootLogin %s\n",
+                       from->keep_root_keys ? "prohibit-password" : "no"));
     /* By which the principals command tells the greeting what the account reaches. */
     return buf_add_format(out, "PermitUserEnvironment %s\n",
                           from->jump_host ? "POSTERN_CLUSTERS" : "no");
@@ -63,6 +68,10 @@ static err_t put_destination(void *context, const char *name, uint16_t port) {
 /*
  * The list is what the replica holds now, so it is printed anew when hosts come. It is the outer
  * bound: the principals command further narrows it to what the account itself reaches (permitopen).
+ *
+ * sshd runs the forced command by the user's shell, which reads start-up files first. Where homes
+ * are shared with the clusters the user writes those, and they would be the shell that a jump host
+ * does not give: so the shell is told of another home.
  */
 static err_t put_jump(const struct sshd_config *from, struct buf *out) {
     TRY(buf_add_format(out,
@@ -78,6 +87,8 @@ static err_t put_jump(const struct sshd_config *from, struct buf *out) {
                        "    PermitListen none\n"
                        "    PermitTunnel no\n"
                        "    PermitUserRC no\n"
+                       "    SetEnv HOME=/nonexistent ZDOTDIR=/nonexistent "
+                       "XDG_CONFIG_HOME=/nonexistent\n"
                        "    ForceCommand %s greet\n"
                        "    PermitOpen",
                        from->command));
@@ -103,6 +114,8 @@ err_t sshd_config_print(const struct sshd_config *from, struct buf *out) {
     return OK;
 }
 
+static const char unprintable[] = " \t\r\n\"'\\%#";
+
 static err_t print_for(const char *config_path, const char *state, struct sshd_config *from,
                        struct fault *fault) {
     struct config config CLEANUP(config_done) = {0};
@@ -117,8 +130,8 @@ static err_t print_for(const char *config_path, const char *state, struct sshd_c
     }
     from->config = &config;
     from->replica = replica;
-    if (strpbrk(from->command, " \t\"\\%") != NULL ||
-        strpbrk(config.state_dir, " \t\"\\%") != NULL) {
+    if (strpbrk(from->command, unprintable) != NULL ||
+        strpbrk(config.state_dir, unprintable) != NULL) {
         return fault_set(fault, ERR_MALFORMED, "state",
                          "sshd_config cannot hold a path with blanks, quotes or percent signs");
     }

@@ -23,6 +23,7 @@ struct config {
     bool best_effort;
     int64_t max_age_s;
     bool registered_keys;
+    uint32_t min_uid; /* of local users who are accounts */
 };
 /*
  * path NULL: CONFIG_FILE when it exists, else the defaults. state_dir NULL: as configured. The

@@ -21,6 +21,14 @@ for user in alice bob carol dave erin; do
     echo "$user:*:19000:0:99999:7:::" >>shadow
     id=$((id + 1))
 done
+# Local users that are nobody's account, although the authority may have an account of the same name: root by another
+# name, and a daemon.
+echo "toor:x:0:0::$work/home:/bin/sh" >>passwd && echo 'toor:*:19000:0:99999:7:::' >>shadow
+echo "munge:x:990:990::$work/home:/bin/sh" >>passwd && echo 'munge:*:19000:0:99999:7:::' >>shadow
+# The jump host's users have the home directory of the clusters, as is common, and there they write what they like.
+mkdir home/frank && echo "echo escaped >$work/home/frank/escaped" >home/frank/.bashrc
+echo "frank:x:42020:42020::$work/home/frank:/bin/bash" >>passwd && echo 'frank:*:19000:0:99999:7:::' >>shadow
+chown -R 42020:42020 home/frank
 chmod 755 home
 
 new_key() { ssh-keygen -q -t ed25519 -N '' -C '' -f "$1"; }
@@ -46,6 +54,7 @@ changes=(
     "$(change 1 ca "$(fingerprint host_ca)" "{\"type\":\"host\",\"publicKey\":\"$(line host_ca)\"}")"
     "$(account alice true '"daint"')" "$(account bob false '"daint"')" "$(account carol true '"santis"')"
     "$(account dave true '"daint"')" "$(account erin true '"daint"')"
+    "$(account toor true '"daint"')" "$(account munge true '"daint"')" "$(account frank true '"daint"')"
     "$(change 1 revocation 66 "{\"account\":\"alice\",\"expireTime\":\"$tomorrow\",\"reason\":\"lost\"}")"
     "$(change 1 cluster daint "{\"address\":\"127.0.0.1\",\"port\":$port}")"
     "$(change 1 cluster santis "{\"address\":\"127.0.0.1\",\"port\":$closed_port}")"
@@ -82,6 +91,9 @@ check "a snapshot makes the login host's files" "$feed" "$work/state" daint-ln1 
 check "and the jump host's" "$feed" "$work/jump" ela <snapshot.json
 check "sshd takes the configuration of a login host" run_sshd sshd "$work/state" "$port"
 check "sshd takes the configuration of a jump host" run_sshd jump "$work/jump" "$jump_port" --jump-host
+check "no way in but keys is left to another file" sh -c '/usr/sbin/sshd -T -f sshd.conf | sort |
+    grep -E "^(gssapi|hostbased|kbdinteractive|password)authentication yes" && exit 1 ||
+    grep -q "^GSSAPIAuthentication no" sshd.conf'
 check "the program of a login loads no libcrypto" sh -c "! ldd $host | grep -E 'libcrypto|libssl'"
 
 options=(-F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o "UserKnownHostsFile=$work/known_hosts"
@@ -106,6 +118,9 @@ certify bob bob 13 -5m:+1h
 certify carol carol 14 -5m:+1h
 certify dave dave 15 -5m:+1h
 certify root root 16 -5m:+1h
+certify toor toor 17 -5m:+1h
+certify munge munge 18 -5m:+1h
+certify frank frank 19 -5m:+1h
 denied='Permission denied \(publickey\)'
 
 check "a certificate of an account that reaches this cluster logs in" login good alice id -un
@@ -118,6 +133,8 @@ refused "a disabled account" 255 "$denied" login bob bob true
 refused "an account whose projects do not reach this cluster" 255 "$denied" login carol carol true
 refused "another's account" 255 "$denied" login good dave true
 refused "root, whatever the certificate says" 255 "$denied" login root root true
+refused "root by another name, although it is an account" 255 "$denied" login toor toor true
+refused "a daemon's user, although it is an account" 255 "$denied" login munge munge true
 refused "a plain key that nobody registered" 255 "$denied" login alice alice true
 refused "a password" 255 "$denied" login good alice -o BatchMode=no -o PreferredAuthentications=password true
 
@@ -154,6 +171,8 @@ check "it greets instead of giving a shell" jump good alice
 says "says who" 'You are alice'
 says "until when" 'certificate 10, valid until'
 says "and where to" 'you reach +daint$'
+check "frank, who writes his home elsewhere, is greeted" jump frank frank
+check "and his shell's start-up file is not run" test ! -e home/frank/escaped
 refused "no remote forwarding" any 'remote port forwarding failed' \
     jump good alice -N -o ExitOnForwardFailure=yes -R "$closed_port:127.0.0.1:22"
 refused "a revoked certificate is refused there as well" 255 "$denied" jump revoked alice

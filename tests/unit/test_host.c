@@ -63,6 +63,9 @@ static const struct {
     {"max-age: 0s\n", ERR_RANGE, "max-age"},
     {"when-stale: perhaps\n", ERR_MALFORMED, "when-stale"},
     {"registered-keys: 7up\n", ERR_MALFORMED, "registered-keys"},
+    {"min-uid: 0\n", ERR_RANGE, "min-uid"},
+    {"min-uid: -1\n", ERR_RANGE, "min-uid"},
+    {"min-uid: 4294967296\n", ERR_RANGE, "min-uid"},
     {"command-user: no-such-user\n", ERR_NOT_FOUND, "no-such-user"},
     {"host-keys:\n  - /etc/ssh/ssh_host_ed25519_key\n", ERR_MALFORMED, ".pub"},
     {"host-keys: [a.pub,b.pub,c.pub,d.pub,e.pub,f.pub,g.pub,h.pub,i.pub]\n", ERR_MALFORMED,
@@ -104,7 +107,11 @@ static void test_config(void **state) {
     write_text("host.yaml", "max-age: 1h\n");
     assert_ok(config_load(in_dir("host.yaml"), "/other", &config, &fault));
     assert_string_equal(config.state_dir, "/other");
-    assert_true(!config.best_effort && config.registered_keys);
+    assert_true(!config.best_effort && config.registered_keys && config.min_uid == HOST_UID_MIN);
+    config_done(&config);
+    write_text("host.yaml", "min-uid: 500\n");
+    assert_ok(config_load(in_dir("host.yaml"), NULL, &config, &fault));
+    assert_int_equal(config.min_uid, 500);
 }
 
 /* --- identity --- */
@@ -308,7 +315,8 @@ static void test_sshd_config(void **state) {
     struct config config CLEANUP(config_done) = {.state_dir = strdup("/var/lib/x"),
                                                  .command_user = strdup("nobody"),
                                                  .host_key_count = 1,
-                                                 .registered_keys = false};
+                                                 .registered_keys = false,
+                                                 .min_uid = 1000};
     config.host_keys[0] = strdup("/etc/ssh/k.pub");
     struct sshd_config from = {
         .config = &config, .command = "/usr/bin/postern-host", .replica = replica};
@@ -320,7 +328,9 @@ static void test_sshd_config(void **state) {
         "\nTrustedUserCAKeys /var/lib/x/user_ca.pub\n",
         "\nRevokedKeys /var/lib/x/revoked.krl\n",
         "\nAuthorizedPrincipalsCommand /usr/bin/postern-host principals --state /var/lib/x"
-        " %u %s %i %F %f\n",
+        " --uid %U --min-uid 1000 %u %s %i %F %f\n",
+        "\nGSSAPIAuthentication no\n",
+        "\nPermitRootLogin no\n",
         "\nAuthorizedPrincipalsCommandUser nobody\n",
         "\nAuthorizedKeysFile none\n",
         "\nAuthorizedKeysCommand none\n",
@@ -349,6 +359,7 @@ static void test_sshd_config(void **state) {
     assert_ok(buf_to_str(&out, &text));
     assert_non_null(strstr(text, "    PermitOpen [2001:db8::1]:22 daint:22\n"));
     assert_non_null(strstr(text, "    PermitTTY no\n"));
+    assert_non_null(strstr(text, "    SetEnv HOME=/nonexistent "));
 }
 
 /* --- waiting and notifying --- */

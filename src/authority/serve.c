@@ -254,6 +254,7 @@ static err_t start_threads(struct authority *authority) {
 static err_t watch_signals(struct service *service) {
     struct loop *loop = service->authority.loop;
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file size limit is a full disk, not the end */
     TRY(loop_on_signal(loop, SIGTERM, on_stop, service));
     TRY(loop_on_signal(loop, SIGINT, on_stop, service));
     return loop_on_signal(loop, SIGHUP, on_reload, service);

@@ -510,6 +510,25 @@ audited "guesses are on record" '.action == "session.login" and .actor == "carol
 for i in 1 2 3 4 5 6; do login "more guesses" 429 - carol wrong-wrong-wrong 123456; done
 login "a flood of guesses for one name is throttled" 429 too_many_requests carol wrong-wrong-wrong 123456
 
+# One address that tries many names; a fresh one of its own, so that the others stay as they are.
+for i in {1..90}; do
+    [ "$i" = 1 ] || echo next
+    printf 'silent\ninterface = "127.0.0.3"\ncacert = "%s"\nheader = "Content-Type: application/json"\nurl = "%s"\n' \
+        "$authority/tls/ca.pem" "$url/api/v1/auth/login"
+    printf 'output = "%s"\nwrite-out = "%%{http_code}\\n"\n' "$work/spray"
+    printf 'data = "{\\"username\\":\\"n%d\\",\\"password\\":\\"wrong-wrong\\",\\"totp\\":\\"123456\\"}"\n' "$i"
+done >"$work/spray.conf"
+curl -K "$work/spray.conf" >"$work/last"
+head -n 60 "$work/last" | grep -qv 401
+report $((1 - $?)) "an address may try sixty names"
+[ "$(tail -n 1 "$work/last")" = 429 ]
+report $? "… and is throttled then"
+curl -sS --interface 127.0.0.4 --cacert "$authority/tls/ca.pem" -o "$work/spray" -w '%{http_code}\n' -X POST \
+    -H 'X-API-Key: pgk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' "$url/api/v1/auth/token?[1-700]" | tail -n 1 >"$work/last"
+says "a flood of API keys is throttled" '^429$'
+api GET '/api/v1/audit?limit=1000&action=session.' "$admin"
+has "what is throttled does not fill the audit log" 'all(.audit[]; .code != "too_many_requests")'
+
 # ---- removing a host -------------------------------------------------------------------------
 
 gets "the feed as it is" 200 - GET /api/v1/feed "$host"

@@ -49,7 +49,8 @@ static const cyaml_schema_value_t yaml_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct yaml, yaml_fields)};
 
 /* libcyaml tells what is wrong, and then where, line by line: all of it becomes the reason. */
-static void note_error(cyaml_log_t level, void *context, const char *format, va_list arguments) {
+__attribute__((format(printf, 3, 0))) static void
+note_error(cyaml_log_t level, void *context, const char *format, va_list arguments) {
     struct fault *fault = context;
     size_t len = strlen(fault->reason);
     if (level < CYAML_LOG_ERROR || len + 1 >= sizeof fault->reason) {

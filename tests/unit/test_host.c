@@ -127,7 +127,9 @@ static void test_identity(void **state) {
                                           "{}",
                                           "{\"url\":\"x\",\"name\":\"y\"}",
                                           "{\"hostToken\":\"t\",\"name\":\"y\"}",
-                                          "{\"url\":\"x\",\"name\":\"y\",\"hostToken\":7}"};
+                                          "{\"url\":\"x\",\"name\":\"y\",\"hostToken\":7}",
+                                          "{\"url\":\"x\",\"name\":\"y\",\"hostToken\":\"t\","
+                                          "\"caPem\":[]}"};
     for (size_t i = 0; i < COUNT_OF(refused); i++) {
         write_text("host.json", refused[i]);
         assert_fails(identity_load(dir, &identity, &fault), ERR_MALFORMED);
@@ -327,8 +329,8 @@ static void test_sshd_config(void **state) {
     static const char *const lines[] = {
         "\nTrustedUserCAKeys /var/lib/x/user_ca.pub\n",
         "\nRevokedKeys /var/lib/x/revoked.krl\n",
-        "\nAuthorizedPrincipalsCommand /usr/bin/postern-host principals --state /var/lib/x"
-        " --uid %U --min-uid 1000 %u %s %i %F %f\n",
+        ("\nAuthorizedPrincipalsCommand /usr/bin/postern-host principals --state /var/lib/x"
+         " --uid %U --min-uid 1000 %u %s %i %F %f\n"),
         "\nGSSAPIAuthentication no\n",
         "\nPermitRootLogin no\n",
         "\nAuthorizedPrincipalsCommandUser nobody\n",

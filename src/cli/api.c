@@ -353,19 +353,12 @@ static void tell_new_keys(const struct site *site, const json_t *document, const
     }
 }
 
-err_t api_refresh_document(struct cli *cli, struct site *site) {
-    json_t *document CLEANUP(json_freep) = NULL;
-    TRY(api_fetch_document(cli, site, &document));
-    if (strcmp(member_text(document, "site"), site->name) != 0) {
-        trouble_next(&cli->trouble, "postern init %s", site->url);
-        return trouble_set(&cli->trouble, EXIT_REFUSED,
-                           "the authority at %s now calls itself %s, not %s", site->url,
-                           member_text(document, "site"), site->name);
-    }
-    if (!document_same_ca_keys(site->document, document)) {
-        tell_new_keys(site, document, "userCaKeys", "user");
-        tell_new_keys(site, document, "hostCaKeys", "host");
-        if (site->ca_pem == NULL) {
+err_t api_take_document(struct cli *cli, struct site *site, json_t *document, bool accept) {
+    json_t *owned CLEANUP(json_freep) = document;
+    if (!document_same_ca_keys(site->document, owned)) {
+        tell_new_keys(site, owned, "userCaKeys", "user");
+        tell_new_keys(site, owned, "hostCaKeys", "host");
+        if (!accept) {
             trouble_next(&cli->trouble, "postern init %s", site->url);
             return trouble_set(&cli->trouble, EXIT_REFUSED,
                                "the CA keys of %s changed; ask its administrators, then take them "
@@ -374,8 +367,19 @@ err_t api_refresh_document(struct cli *cli, struct site *site) {
         }
     }
     json_decref(site->document);
-    site->document = TAKE(document);
+    site->document = TAKE(owned);
     return site_save(&cli->trouble, site);
+}
+
+err_t api_refresh_document(struct cli *cli, struct site *site) {
+    json_t *document CLEANUP(json_freep) = NULL;
+    TRY(api_fetch_document(cli, site, &document));
+    if (strcmp(member_text(document, "site"), site->name) != 0) {
+        return trouble_set(&cli->trouble, EXIT_REFUSED,
+                           "the authority at %s now calls itself %s, not %s", site->url,
+                           member_text(document, "site"), site->name);
+    }
+    return api_take_document(cli, site, TAKE(document), site->ca_pem != NULL);
 }
 
 err_t path_add_escaped(struct buf *path, const char *text) {

@@ -48,8 +48,13 @@ err_t api_keep_token(struct cli *cli, struct site *site, const char *api_key, co
 /* Fetches and checks the document of a site. */
 err_t api_fetch_document(struct cli *cli, const struct site *site, json_t **out);
 /*
- * Fetches it and keeps it. CA keys that changed are told, and taken only where the TLS CA is
- * pinned: otherwise whoever can get a certificate of any public CA could add an SSH CA.
+ * Keeps a document (whose reference it takes) as the site's. CA keys that changed are told, and
+ * refused unless `accept`.
+ */
+err_t api_take_document(struct cli *cli, struct site *site, json_t *document, bool accept);
+/*
+ * Fetches it and keeps it. Changed CA keys are accepted only where the TLS CA is pinned: otherwise
+ * whoever can get a certificate of any public CA could add an SSH CA.
  */
 err_t api_refresh_document(struct cli *cli, struct site *site);
 

@@ -120,7 +120,7 @@ static err_t report(struct cli *cli, json_t *ssh_key, const struct user_key *key
         return shown == NULL ? FAIL(ERR_MEMORY) : print_json(shown);
     }
     char until[80];
-    time_and_distance((int64_t)cert->valid_before, until);
+    received_until(cert, until);
     (void)printf("Private key: %s\nCertificate %llu: %s\nValid until %s\n", key->path,
                  (unsigned long long)cert->serial, key->cert_path, until);
     return OK;

@@ -173,20 +173,15 @@ static err_t init_again(struct cli *cli, const struct arguments *arguments, stru
     }
     json_t *document CLEANUP(json_freep) = NULL;
     TRY(api_fetch_document(cli, site, &document));
-    if (strcmp(member_text(document, "site"), site->name) == 0 && site->ca_pem != NULL) {
-        TRY(api_refresh_document(cli, site));
-        return report(cli, site);
+    if (strcmp(member_text(document, "site"), site->name) != 0) {
+        return trouble_set(
+            &cli->trouble, EXIT_CONFLICT,
+            "the authority at %s is known here as %s and now calls itself %s; remove "
+            "the old one's folder from ~/.config/posterngate first",
+            site->url, site->name, member_text(document, "site"));
     }
     /* Typing `init` again is how a person takes over changed keys without a pinned CA. */
-    json_decref(site->document);
-    site->document = TAKE(document);
-    free(site->name);
-    site->name = strdup(member_text(site->document, "site"));
-    if (site->name == NULL) {
-        return FAIL(ERR_MEMORY);
-    }
-    TRY(check_name_free(cli, site));
-    TRY(site_save(&cli->trouble, site));
+    TRY(api_take_document(cli, site, TAKE(document), true));
     return report(cli, site);
 }
 

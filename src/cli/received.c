@@ -1,5 +1,6 @@
 #include "cli/received.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -68,6 +69,14 @@ err_t received_check(struct cli *cli, struct site *site, const char *line, const
     }
     *out = TAKE(cert);
     return OK;
+}
+
+void received_until(const struct cert *cert, char out[80]) {
+    if (cert->valid_before > INT64_MAX) {
+        (void)snprintf(out, 80, "forever");
+    } else {
+        time_and_distance((int64_t)cert->valid_before, out);
+    }
 }
 
 err_t received_write(struct cli *cli, const struct cert *cert, const char *comment,

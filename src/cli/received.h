@@ -15,6 +15,9 @@
 err_t received_check(struct cli *cli, struct site *site, const char *line, const struct key *key,
                      const char *principal, struct cert **out);
 
+/* "2026-04-01 16:15:20 +02:00 (in a day)", or "forever". */
+void received_until(const struct cert *cert, char out[80]);
+
 /* Writes KEY-cert.pub by rename, 0644. */
 err_t received_write(struct cli *cli, const struct cert *cert, const char *comment,
                      const char *path);

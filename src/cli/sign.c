@@ -151,7 +151,7 @@ static err_t add_to_agent(struct cli *cli, struct agent_client *agent, const str
 }
 
 static err_t report(struct cli *cli, const json_t *answer, const struct user_key *key,
-                    const struct cert *cert, bool added) {
+                    const struct cert *cert, bool agent, bool added) {
     if (cli->json) {
         json_t *shown CLEANUP(json_freep) =
             json_pack("{s:O, s:s, s:b}", "sshKey", json_object_get(answer, "sshKey"), "file",
@@ -159,16 +159,17 @@ static err_t report(struct cli *cli, const json_t *answer, const struct user_key
         return shown == NULL ? FAIL(ERR_MEMORY) : print_json(shown);
     }
     char until[80];
-    time_and_distance((int64_t)cert->valid_before, until);
+    received_until(cert, until);
     (void)printf("Certificate %llu: %s\nValid until %s\n", (unsigned long long)cert->serial,
                  key->cert_path, until);
     if (added) {
         (void)printf("Added to the agent until then.\n");
     }
-    if (key->in_agent) {
-        (void)printf("The key is in the agent alone; for ssh to find the certificate, put into "
-                     "~/.ssh/config:\n  IdentityFile %s\n",
-                     key->path);
+    if (key->in_agent || (agent && !added)) {
+        (void)printf(
+            "The private key is in the agent alone; for ssh to find the certificate, put into "
+            "~/.ssh/config:\n  IdentityFile %s\n",
+            key->path);
     }
     return OK;
 }
@@ -228,7 +229,7 @@ static err_t sign_run(struct cli *cli, const struct arguments *arguments) {
     TRY(received_write(cli, cert, key.comment, key.cert_path));
     bool add = agent != NULL && key.has_private;
     TRY(add ? add_to_agent(cli, agent, &key, cert) : OK);
-    return report(cli, answer, &key, cert, add);
+    return report(cli, answer, &key, cert, agent != NULL, add);
 }
 
 static const struct option options[] = {

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/document.h"
 #include "cli/key_file.h"
+#include "cli/received.h"
 #include "cli/sanitise.h"
 #include "cli/site.h"
 #include "cli/terminal.h"
@@ -164,10 +165,8 @@ static err_t show(const struct user_key *key, const struct findings *findings) {
     if (cert == NULL) {
         return OK;
     }
-    char until[80] = "forever";
-    if (cert->valid_before <= INT64_MAX) {
-        time_and_distance((int64_t)cert->valid_before, until);
-    }
+    char until[80];
+    received_until(cert, until);
     struct buf principals CLEANUP(buf_done) = BUF(LIMIT_WIRE_STRING_BYTES);
     for (size_t i = 0; i < cert->principal_count; i++) {
         TRY(buf_add_format(&principals, "%s%s", i == 0 ? "" : ", ", cert->principals[i]));

@@ -143,7 +143,9 @@ static err_t settle(const struct options *options, const struct config *config, 
     struct identity identity CLEANUP(identity_done) = {.url = strdup(options->url),
                                                        .name = strdup(name)};
     identity.ca_pem = ca_pem != NULL ? strdup(ca_pem) : NULL;
-    if (identity.url == NULL || identity.name == NULL) {
+    /* Without its CA the identity would trust every CA of the system. */
+    if (identity.url == NULL || identity.name == NULL ||
+        (ca_pem != NULL && identity.ca_pem == NULL)) {
         return FAIL(ERR_MEMORY);
     }
     TRY(secret_copy(span_str(token), TOKEN_CHARS_MAX, &identity.token));

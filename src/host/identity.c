@@ -11,9 +11,11 @@ static const char identity_file[] = "host.json";
 static void json_freep(json_t **json) { json_decref(*json); }
 
 static err_t copy_text(const json_t *root, const char *name, bool required, char **out) {
-    const char *text = json_string_value(json_object_get(root, name));
+    const json_t *member = json_object_get(root, name);
+    const char *text = json_string_value(member);
     if (text == NULL) {
-        return required ? FAIL(ERR_MALFORMED) : OK;
+        /* A CA that is there and no text must not read as none: that trusts the system's. */
+        return required || member != NULL ? FAIL(ERR_MALFORMED) : OK;
     }
     *out = strdup(text);
     return *out != NULL ? OK : FAIL(ERR_MEMORY);

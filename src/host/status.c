@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "host/host.h"
 #include "host/sync_host.h"
+#include "ssh/krl.h"
 
 struct status {
     struct replica_info info;
@@ -20,11 +21,17 @@ struct status {
     bool krl_missing;
 };
 
+/* As a whole, as sshd reads it: of a damaged one it refuses everybody too. */
+static bool krl_is_readable(const char *path) {
+    struct buf bytes CLEANUP(buf_done) = BUF(LIMIT_KRL_BYTES);
+    struct krl *krl CLEANUP(krl_freep) = NULL;
+    return !failed(file_read(path, &bytes)) && !failed(krl_parse(buf_span(&bytes), &krl));
+}
+
 static err_t gather(const struct config *config, struct status *out, struct fault *fault) {
     struct replica *replica CLEANUP(replica_closep) = NULL;
     char *path CLEANUP(freep) = NULL;
     char *krl CLEANUP(freep) = NULL;
-    struct buf bytes CLEANUP(buf_done) = BUF(LIMIT_KRL_BYTES);
     TRY(path_join(config->state_dir, HOST_REPLICA_FILE, &path));
     TRY(path_join(config->state_dir, FILE_KRL, &krl));
     err_t err = replica_open_read(path, &replica);
@@ -42,7 +49,7 @@ static err_t gather(const struct config *config, struct status *out, struct faul
     }
     out->now = clock_now_s();
     out->stale = out->info.synced_at == 0 || out->now - out->info.synced_at > out->self.max_age_s;
-    out->krl_missing = failed(file_read(krl, &bytes)) || bytes.len == 0;
+    out->krl_missing = !krl_is_readable(krl);
     certificates_due(config, &out->renew_at, &out->ends_at);
     out->certificates_bad = out->ends_at <= out->now;
     return OK;

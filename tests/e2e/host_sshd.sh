@@ -149,6 +149,9 @@ check "his certificate is revoked" "$feed" "$work/state" daint-ln1 <revoke.json
 check "ssh-keygen finds it in the KRL" sh -c "! ssh-keygen -Qf state/revoked.krl keys/dave-cert.pub"
 refused "and is refused at once" 255 "$denied" login dave dave true
 cp state/revoked.krl krl.kept
+echo garbage >state/revoked.krl
+refused "a damaged KRL refuses everybody" 255 "$denied" login good alice true
+refused "which the status tells" 8 'THE KRL CANNOT BE READ' "$host" status --config host.yaml --state "$work/state"
 ssh-keygen -q -k -f state/revoked.krl </dev/null
 refused "also by the second door, when the KRL is empty" 255 "$denied" login dave dave true
 check "which lets others in" login good alice true

@@ -11,10 +11,16 @@
 enum { MOMENT_CHARS = 40 };
 
 static err_t add_escaped(struct buf *out, const char *text) {
+    uint8_t before = 0;
     for (; *text != '\0'; text++) {
         uint8_t byte = (uint8_t)*text;
-        TRY(byte < ' ' || byte == 0x7f ? buf_add_format(out, "\\%03o", byte)
-                                       : buf_add_byte(out, byte));
+        uint8_t next = (uint8_t)text[1];
+        /* U+0080 to U+009F as UTF-8 has them: U+009B starts an escape sequence as ESC [ does. */
+        bool c1 = (byte == 0xc2 && next >= 0x80 && next < 0xa0) ||
+                  (before == 0xc2 && byte >= 0x80 && byte < 0xa0);
+        TRY(byte < ' ' || byte == 0x7f || c1 ? buf_add_format(out, "\\%03o", byte)
+                                             : buf_add_byte(out, byte));
+        before = byte;
     }
     return OK;
 }

@@ -556,6 +556,22 @@ static void test_keygen_reads_what_we_sign(void **state) {
     }
 }
 
+/* What a terminal would obey: ESC, and CSI in its one-character form (U+009B). */
+static void test_shows_no_control_characters(void **state) {
+    (void)state;
+    struct buf shown CLEANUP(buf_done) = BUF(65536);
+    struct cert *cert CLEANUP(cert_freep) = NULL;
+    assert_ok(cert_new(&cert));
+    cert->key = read_key("ed25519");
+    cert->type = CERT_USER;
+    assert_ok(key_copy(cert->key, &cert->ca_key));
+    assert_ok(cert_set_key_id(cert, "a\x1b[2Jb\xc2\x9b"
+                                    "2Jc\xc3\xa9"));
+    assert_ok(cert_print_long(cert, &shown));
+    static const char expected[] = "Key ID: \"a\\033[2Jb\\302\\2332Jc\xc3\xa9\"\n";
+    assert_non_null(memmem(shown.data, shown.len, expected, sizeof expected - 1));
+}
+
 static void check_golden(span_t blob, const struct key *ca, enum cert_type type,
                          const char *principal) {
     struct cert *cert CLEANUP(cert_freep) = NULL;
@@ -618,6 +634,7 @@ int main(void) {
         cmocka_unit_test(test_every_flip_and_truncation),
         cmocka_unit_test(test_keygen_reads_what_we_sign),
         cmocka_unit_test(test_golden_certificates),
+        cmocka_unit_test(test_shows_no_control_characters),
     };
     return cmocka_run_group_tests(tests, setup, fixture_teardown);
 }

@@ -9,7 +9,10 @@
 #include "base/clock.h"
 #include "base/secret.h"
 
-enum { INPUT_BYTES = 4096 };
+enum {
+    INPUT_BYTES = 4096,
+    REQUESTS_PER_TURN_COUNT = 32, /* pipelined ones, before other connections get their turn */
+};
 
 static void on_event(evutil_socket_t fd, short what, void *context);
 
@@ -51,9 +54,20 @@ static void update_events(struct http_request *conn) {
     }
 }
 
+/* What is left may lie in our input, where the socket does not tell of it. */
+static void ask_for_turn(struct http_request *conn) {
+    static const struct timeval at_once = {0, 1};
+    if (conn->state != CONNECTION_CLOSED && conn->turn_over &&
+        event_add(&conn->event, &at_once) != 0) {
+        connection_close(conn);
+    }
+    conn->turn_over = false;
+}
+
 void connection_unpin(struct http_request *conn) {
     if (conn->pins == 1 && conn->state != CONNECTION_CLOSED) {
         update_events(conn);
+        ask_for_turn(conn);
     }
     conn->pins--;
     if (conn->pins == 0 && conn->state == CONNECTION_CLOSED && !conn->held) {
@@ -378,6 +392,7 @@ static void dispatch(struct http_request *conn) {
     conn->held = true;
     conn->timing = false;
     conn->deadline_ms = INT64_MAX;
+    conn->turn_requests++;
     set_busy(conn, true);
     conn->server->handler(conn->server->context, conn);
 }
@@ -507,7 +522,12 @@ static bool on_linger(struct http_request *conn) {
 
 void connection_advance(struct http_request *conn) {
     bool more = true;
+    conn->turn_requests = 0;
     while (more) {
+        if (conn->state == CONNECTION_HEAD && conn->turn_requests == REQUESTS_PER_TURN_COUNT) {
+            conn->turn_over = true;
+            return;
+        }
         switch (conn->state) {
         case CONNECTION_HANDSHAKE:
             more = do_handshake(conn);
@@ -540,6 +560,9 @@ static void on_event(evutil_socket_t fd, short what, void *context) {
     connection_pin(conn);
     if ((what & EV_READ) != 0) {
         conn->readable = true;
+    }
+    if ((what & EV_TIMEOUT) != 0) {
+        conn->events = 0; /* libevent has taken the event out; update_events() puts it back */
     }
     connection_advance(conn);
     connection_unpin(conn);

@@ -75,6 +75,8 @@ struct http_request {
     bool readable;    /* a read is worth trying */
     bool want_write;  /* TLS must write before it can go on, or the answer waits for room */
     bool input_ended; /* the peer has finished sending */
+    unsigned turn_requests;
+    bool turn_over;   /* there may be more to do after others had their turn */
     bool timing;      /* the deadline is a request's, not an idle connection's */
     bool close_after; /* this answer is the last */
     int64_t deadline_ms;

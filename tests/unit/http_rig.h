@@ -41,6 +41,7 @@ struct rig {
     size_t held_count, gone_count, released_count;
     struct http_request *held[RIG_HELD_COUNT];
     struct http_server_counts counts;
+    uint64_t requests_before_hold; /* the last "/hold" and all that came before it */
     size_t busy;
     err_t err;
     uint8_t *big;
@@ -84,6 +85,7 @@ static inline void rig_handle(void *context, struct http_request *request) {
         http_request_on_gone(request, rig_on_gone, rig);
         http_request_set_context(request, rig, rig_on_release);
         rig->held[rig->held_count] = request;
+        rig->requests_before_hold = http_server_count(rig->server).requests_total;
         rig_note(rig, &rig->held_count);
         return;
     }

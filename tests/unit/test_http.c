@@ -314,6 +314,44 @@ static void test_pipelined_behind_a_held_request(void **state) {
     rig_stop(&rig);
 }
 
+static struct wire greedy, patient;
+
+/* On the server's thread: both have sent all before it looks. */
+static void do_ask(struct rig *rig) {
+    (void)rig;
+    struct buf many CLEANUP(buf_done) = BUF(64 * 1024);
+    for (int i = 0; i < 400; i++) {
+        INVARIANT(!failed(buf_add_str(&many, "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n")));
+    }
+    wire_send(&greedy, (const char *)many.data, many.len); /* at once: Nagle would cut it up */
+    wire_say(&patient, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+}
+
+static void test_pipelining_leaves_others_their_turn(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, defaults, false);
+    greedy = wire_open(&rig);
+    patient = wire_open(&rig);
+    wire_say(&patient, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    rig_await(&rig, &rig.held_count, 1);
+    rig_call(&rig, rig_do_answer);
+    char *first CLEANUP(freep) = wire_hear(&patient, "held");
+    wire_say(&greedy, "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n"); /* the one that epoll saw last */
+    char *second CLEANUP(freep) = wire_hear(&greedy, "\r\n\r\n");
+    assert_int_equal(rig_counts(&rig).requests_total, 2);
+    rig_call(&rig, do_ask);
+    rig_await(&rig, &rig.held_count, 1);
+    assert_true(rig.requests_before_hold < 400);
+    wire_say(&greedy, "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    char *answers CLEANUP(freep) = wire_hear(&greedy, NULL); /* and still each one is answered */
+    assert_non_null(strstr(answers, "\r\n\r\n1 /last q="));
+    assert_int_equal(rig_counts(&rig).requests_total, 404);
+    wire_close(&greedy);
+    wire_close(&patient);
+    rig_stop(&rig);
+}
+
 static void test_client_vanishes_while_held(void **state) {
     (void)state;
     for (int tls = 0; tls < 2; tls++) {
@@ -692,6 +730,7 @@ int main(void) {
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_pipelined),
         cmocka_unit_test(test_pipelined_behind_a_held_request),
+        cmocka_unit_test(test_pipelining_leaves_others_their_turn),
         cmocka_unit_test(test_client_vanishes_while_held),
         cmocka_unit_test(test_half_closed_client_gets_its_answer),
         cmocka_unit_test(test_hundreds_are_held),

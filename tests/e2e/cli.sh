@@ -56,6 +56,7 @@ check "init pins after a yes" tty --send '(?s)fingerprint is\s+([0-9a-f \r\n]+)C
     --send 'from now on' y -- "$postern" init "$url"
 fingerprint=$(tr -d ' \r\n' <"$work/fingerprint")
 check "the CA is pinned" grep -q 'BEGIN CERTIFICATE' "$config/tls-ca.pem"
+check "the host CA has a known-hosts file of its own" grep -q '^@cert-authority \* ssh-ed25519 ' "$config/known_hosts"
 check "init again, by fingerprint" "$postern" init "$url" --fingerprint "SHA256:$fingerprint"
 check_json "init --json is the site document" '.site == "cscs" and (.userCaKeys | length) == 1' "$postern" --json init "$url"
 refused "not signed in: exit 3" 3 'postern login' "$postern" whoami
@@ -187,6 +188,9 @@ check "an encrypted key: its passphrase is asked, again when wrong" tty --send '
     -- "$postern" sign -f "$HOME/.ssh/rsa" --agent
 ssh-keygen -q -t ed25519 -N '' -C agent-only -f "$work/gone" && ssh-add -q "$work/gone" && rm "$work/gone" "$work/gone.pub"
 check_json "a key that only the agent has" '.file | test("/agent-[A-Za-z0-9]+-cert.pub$")' "$postern" --json sign -f agent-only
+ssh-keygen -q -t ed25519 -N '' -f "$HOME/.ssh/half" && ssh-add -q "$HOME/.ssh/half" && rm "$HOME/.ssh/half"
+check "a .pub file whose private key only the agent has" "$postern" sign -f "$HOME/.ssh/half" --agent
+says "what ssh needs is told" 'IdentityFile .*/half$'
 unset SSH_AUTH_SOCK
 
 # ---- service accounts ----

@@ -105,6 +105,8 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
     static const char *const inside[] = {"config/posterngate/cscs/site.json",
                                          "config/posterngate/cscs/tls-ca.pem",
+                                         "config/posterngate/cscs/known_hosts",
+                                         "config/posterngate/other/known_hosts",
                                          "config/posterngate/other/site.json",
                                          "state/posterngate/cscs/token",
                                          "config/posterngate/cscs",
@@ -142,7 +144,6 @@ static void drop(struct site *site) {
 }
 
 static void sites(void **state) {
-    (void)state;
     struct trouble trouble = {0};
     struct site *opened CLEANUP(site_freep) = NULL;
     assert_fails(site_open(&trouble, NULL, &opened), ERR_REFUSED);
@@ -155,6 +156,11 @@ static void sites(void **state) {
     assert_string_equal(opened->url, "https://a.example");
     assert_string_equal(opened->ca_pem, "PEM\n");
     assert_null(opened->username);
+    char *hosts_path CLEANUP(freep) = NULL;
+    struct buf hosts CLEANUP(buf_done) = BUF(4096);
+    assert_ok(path_join(*state, "config/posterngate/cscs/known_hosts", &hosts_path));
+    assert_ok(file_read(hosts_path, &hosts));
+    assert_true(span_equal_str(buf_span(&hosts), "@cert-authority * " CA_TWO " cscs\n"));
     site_freep(&opened);
 
     struct site other CLEANUP(drop) = make_site("other", "https://b.example", NULL);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <qrcodegen/qrcodegen.h>
+
 #include "check.h"
 #include "cli/sanitise.h"
 #include "cli/table.h"
@@ -191,10 +193,28 @@ static void qr_codes(void **state) {
         assert_int_not_equal(out.data[i], '\033');
     }
     assert_int_equal(lines, 13);
-    /* The first row of characters is quiet zone: ink from edge to edge. */
-    for (size_t i = 0; i < 25; i++) {
-        assert_memory_equal(out.data + 3 * i, "█", 3);
+    /* Read back: ink is a light module, and a light margin of two surrounds the code. */
+    uint8_t code[qrcodegen_BUFFER_LEN_MAX];
+    uint8_t scratch[qrcodegen_BUFFER_LEN_MAX];
+    assert_true(qrcodegen_encodeText("A", scratch, code, qrcodegen_Ecc_LOW, 1, 20,
+                                     qrcodegen_Mask_AUTO, true));
+    int size = qrcodegen_getSize(code);
+    size_t at = 0;
+    for (int y = -2; y < size + 2; y += 2) {
+        for (int x = -2; x < size + 2; x++) {
+            bool space = out.data[at] == ' ';
+            bool full = !space && memcmp(out.data + at, "█", 3) == 0;
+            bool upper = full || (!space && memcmp(out.data + at, "▀", 3) == 0);
+            bool lower = full || (!space && memcmp(out.data + at, "▄", 3) == 0);
+            assert_int_equal(upper, !qrcodegen_getModule(code, x, y)); /* outside: light */
+            if (y + 1 < size + 2) {
+                assert_int_equal(lower, !qrcodegen_getModule(code, x, y + 1));
+            }
+            at += space ? 1 : 3;
+        }
+        assert_int_equal(out.data[at++], '\n');
     }
+    assert_int_equal(at, out.len);
     char *longer = calloc(1, 2000);
     memset(longer, 'a', 1999);
     assert_fails(qr_render(longer, false, &out), ERR_TOO_LONG);

@@ -11,6 +11,7 @@
 
 static void bio_freep(BIO **bio) { BIO_free(*bio); }
 static void x509_sig_freep(X509_SIG **sig) { X509_SIG_free(*sig); }
+static void pbe_freep(PBEPARAM **param) { PBEPARAM_free(*param); }
 static void pbe2_freep(PBE2PARAM **param) { PBE2PARAM_free(*param); }
 static void pbkdf2_freep(PBKDF2PARAM **param) { PBKDF2PARAM_free(*param); }
 
@@ -20,6 +21,7 @@ struct block {
     char *header;
     uint8_t *data;
     long len;
+    span_t text; /* where it stands in the file, no other block with it */
 };
 
 static void block_done(struct block *block) {
@@ -31,6 +33,11 @@ static void block_done(struct block *block) {
     OPENSSL_free(block->data);
 }
 
+static size_t unread(BIO *bio) {
+    int left = BIO_pending(bio);
+    return left < 0 ? 0 : (size_t)left;
+}
+
 /* The first private key of the file; "EC PARAMETERS" may stand before it. */
 static err_t find_block(span_t file, struct block *out) {
     BIO *bio CLEANUP(bio_freep) = BIO_new_mem_buf(file.data, (int)file.len);
@@ -39,11 +46,13 @@ static err_t find_block(span_t file, struct block *out) {
     }
     for (;;) {
         struct block block CLEANUP(block_done) = {0};
+        size_t from = file.len - unread(bio);
         if (PEM_read_bio(bio, &block.name, &block.header, &block.data, &block.len) != 1) {
             ERR_clear_error();
             return FAIL(ERR_MALFORMED);
         }
         if (strstr(block.name, "PRIVATE KEY") != NULL) {
+            block.text = span_of(file.data + from, file.len - unread(bio) - from);
             *out = block;
             block = (struct block){0};
             return OK;
@@ -68,6 +77,15 @@ static void set_cipher(struct private_key_info *info, const char *name) {
     info->cipher[i] = '\0';
 }
 
+static uint32_t iterations_of(const ASN1_INTEGER *number) {
+    int64_t iterations = 0;
+    if (number == NULL || ASN1_INTEGER_get_int64(&iterations, number) != 1 || iterations < 0 ||
+        iterations > UINT32_MAX) {
+        return UINT32_MAX; /* more than anybody runs */
+    }
+    return (uint32_t)iterations;
+}
+
 static void inspect_kdf(const X509_ALGOR *keyfunc, struct private_key_info *info) {
     int nid = OBJ_obj2nid(keyfunc->algorithm);
     (void)stpcpy(info->kdf, nid == NID_id_scrypt ? "scrypt" : "pem");
@@ -77,12 +95,7 @@ static void inspect_kdf(const X509_ALGOR *keyfunc, struct private_key_info *info
     (void)stpcpy(info->kdf, "pbkdf2");
     PBKDF2PARAM *param CLEANUP(pbkdf2_freep) =
         ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBKDF2PARAM), keyfunc->parameter);
-    int64_t iterations = 0;
-    if (param == NULL || ASN1_INTEGER_get_int64(&iterations, param->iter) != 1 || iterations < 0 ||
-        iterations > UINT32_MAX) {
-        iterations = UINT32_MAX; /* more than anybody runs */
-    }
-    info->kdf_rounds = (uint32_t)iterations;
+    info->kdf_rounds = iterations_of(param == NULL ? NULL : param->iter);
 }
 
 /* EncryptedPrivateKeyInfo: the algorithms are in the clear. */
@@ -98,6 +111,10 @@ static err_t inspect_pkcs8(const struct block *block, struct private_key_info *i
     if (OBJ_obj2nid(algorithm->algorithm) != NID_pbes2) {
         const char *name = OBJ_nid2ln(OBJ_obj2nid(algorithm->algorithm));
         set_cipher(info, name == NULL ? "" : name);
+        /* PKCS#5 version 1 and PKCS#12: salt and iterations. */
+        PBEPARAM *old CLEANUP(pbe_freep) =
+            ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBEPARAM), algorithm->parameter);
+        info->kdf_rounds = iterations_of(old == NULL ? NULL : old->iter);
         return OK;
     }
     PBE2PARAM *param CLEANUP(pbe2_freep) =
@@ -128,8 +145,8 @@ static err_t inspect_traditional(const struct block *block, struct private_key_i
     return OK;
 }
 
-/* Everything but the public key. */
-static err_t inspect(span_t file, struct private_key_info *info) {
+/* Everything but the public key. *text is the block that all of it was told of. */
+static err_t inspect(span_t file, struct private_key_info *info, span_t *text) {
     struct block block CLEANUP(block_done) = {0};
     err_t refusal = key_text_check(file);
     if (refusal.code != ERR_NONE && refusal.code != ERR_KEY_PRIVATE) {
@@ -139,6 +156,7 @@ static err_t inspect(span_t file, struct private_key_info *info) {
         return FAIL(ERR_KEY_RSA1);
     }
     TRY(find_block(file, &block));
+    *text = block.text;
     *info = (struct private_key_info){.format = PRIVATE_KEY_PKCS8};
     err_t err = OK;
     if (strcmp(block.name, "ENCRYPTED PRIVATE KEY") == 0) {
@@ -163,9 +181,9 @@ static int give_passphrase(char *to, int size, int writing, void *context) {
     return (int)passphrase->len;
 }
 
-static err_t load(span_t file, const struct private_key_info *info, const secret_t *passphrase,
+static err_t load(span_t text, const struct private_key_info *info, const secret_t *passphrase,
                   struct private_key **out) {
-    BIO *bio CLEANUP(bio_freep) = BIO_new_mem_buf(file.data, (int)file.len);
+    BIO *bio CLEANUP(bio_freep) = BIO_new_mem_buf(text.data, (int)text.len);
     if (bio == NULL) {
         return FAIL(ERR_MEMORY);
     }
@@ -180,22 +198,24 @@ static err_t load(span_t file, const struct private_key_info *info, const secret
 
 err_t private_key_load_pem(span_t file, const secret_t *passphrase, struct private_key **out) {
     struct private_key_info info;
-    TRY(inspect(file, &info));
+    span_t text;
+    TRY(inspect(file, &info, &text));
     if (info.encrypted && passphrase == NULL) {
         return FAIL(ERR_ENCRYPTED);
     }
     if (info.kdf_rounds > LIMIT_PBKDF2_ITERATIONS) {
         return FAIL(ERR_RANGE);
     }
-    return load(file, &info, passphrase, out);
+    return load(text, &info, passphrase, out);
 }
 
 err_t private_key_inspect_pem(span_t file, struct private_key_info *out) {
     struct private_key_info info;
-    TRY(inspect(file, &info));
+    span_t text;
+    TRY(inspect(file, &info, &text));
     if (!info.encrypted) {
         struct private_key *key CLEANUP(private_key_freep) = NULL;
-        TRY(load(file, &info, NULL, &key));
+        TRY(load(text, &info, NULL, &key));
         TRY(key_copy(private_key_public(key), &info.public_key));
     }
     *out = info;

@@ -322,6 +322,30 @@ static void test_work_is_bounded(void **state) {
     assert_fails(private_key_load(buf_span(&file), &correct, &none, NULL), ERR_RANGE);
 }
 
+/* PKCS#12's way to derive a key counts as PBKDF2 does, and traditional PEM's reader must not be led
+ * on to a block that was not looked at. */
+static void test_other_work_is_bounded(void **state) {
+    (void)state;
+    struct private_key *none = NULL;
+    struct private_key_info info;
+    struct buf file CLEANUP(buf_done) = BUF(65536);
+    secret_t secret CLEANUP(secret_done) = {0};
+    assert_ok(secret_copy(SPAN_LITERAL("correct horse"), 64, &secret));
+    assert_int_equal(fixture_run("openssl genpkey -algorithm ed25519 | openssl pkcs8 -topk8 "
+                                 "-v1 PBE-SHA1-3DES -iter 4000001 -passout 'pass:correct horse' "
+                                 "-out v1 && { echo '-----BEGIN X PRIVATE KEY-----'; echo AAAA; "
+                                 "echo '-----END X PRIVATE KEY-----'; cat v1; } > second"),
+                     0);
+    fixture_read("v1", &file);
+    assert_ok(private_key_inspect(buf_span(&file), &info));
+    assert_true(info.encrypted);
+    assert_int_equal(info.kdf_rounds, LIMIT_PBKDF2_ITERATIONS + 1);
+    assert_fails(private_key_load(buf_span(&file), &secret, &none, NULL), ERR_RANGE);
+    buf_clear(&file);
+    fixture_read("second", &file);
+    assert_true(failed(private_key_load(buf_span(&file), &secret, &none, NULL)));
+}
+
 static void test_wire_flips(void **state) {
     (void)state;
     for (size_t i = 0; i < 5; i += 1) {
@@ -479,6 +503,7 @@ int main(void) {
         cmocka_unit_test(test_encrypted_by_keygen),
         cmocka_unit_test(test_pem_by_openssl),
         cmocka_unit_test(test_golden_files),
+        cmocka_unit_test(test_other_work_is_bounded),
         cmocka_unit_test(test_wire_flips),
         cmocka_unit_test(test_security_keys),
     };

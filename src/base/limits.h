@@ -12,8 +12,8 @@ enum limits {
     LIMIT_KEY_BLOB_BYTES = 8 * 1024,      /* an RSA-16384 public key needs 2.1 KiB */
     LIMIT_KEY_LINE_CHARS = 16 * 1024,     /* one line of a public key file, comment included */
     LIMIT_KEY_COMMENT_CHARS = 1024,
-    LIMIT_KEY_FILE_BYTES = 64 * 1024,           /* a private key file */
-    LIMIT_KDF_ROUNDS = 4096,                    /* bcrypt rounds we are willing to run */
+    LIMIT_KEY_FILE_BYTES = 64 * 1024,          /* a private key file */
+    LIMIT_KDF_ROUNDS = 4096,                   /* bcrypt rounds we are willing to run */
     LIMIT_PBKDF2_ITERATIONS = 4 * 1000 * 1000, /* the same for PKCS#8 */
     LIMIT_RSA_BITS_MIN = 2048, /* what can be represented; policy may ask for more */
     LIMIT_RSA_BITS_MAX = 16384,
@@ -76,10 +76,14 @@ enum limits {
 
     /* the feed, as gates and hosts read it */
     LIMIT_FEED_CHANGES_COUNT = 1024 * 1024,
+    LIMIT_FEED_POLLS_COUNT = 16,     /* of one host that wait at the same time */
     LIMIT_FEED_CLUSTERS_COUNT = 256, /* that one account reaches */
+    LIMIT_LOGIN_DESTINATIONS_COUNT = 4096, /* sshd takes no more permitopen of one key */
 
     /* files */
     LIMIT_CONFIG_FILE_BYTES = 1024 * 1024,
+    LIMIT_CONFIG_DEPTH = 8,             /* lists and mappings in one another */
+    LIMIT_CONFIG_COMPLAINTS_COUNT = 100, /* told about one file */
     LIMIT_STATE_FILE_BYTES = 1024 * 1024,
 };
 

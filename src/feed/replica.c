@@ -385,17 +385,20 @@ err_t replica_ca_list(struct replica *replica, enum ca_use use,
     }
 }
 
-/* ?1: the account or NULL; ?2: the role that is never led to. */
+/* ?1: the account or NULL; ?2: the role that is never led to; ?3: the role that comes last. */
 static const char destination_sql[] =
     "WITH reach(clusters) AS (SELECT clusters FROM account WHERE name = ?1),"
-    " place(name, address, port, cluster) AS ("
-    "  SELECT name, address, port, name FROM cluster"
-    "  UNION ALL SELECT name, address, port, cluster FROM host WHERE role <> ?2),"
-    " open(name, address, port) AS ("
-    "  SELECT name, address, CASE port WHEN 0 THEN 22 ELSE port END FROM place"
-    "  WHERE ?1 IS NULL OR instr((SELECT clusters FROM reach), ',' || cluster || ',') > 0)"
-    " SELECT name, port FROM open UNION SELECT address, port FROM open WHERE address <> ''"
-    " ORDER BY 1, 2";
+    " place(name, address, port, cluster, rank) AS ("
+    "  SELECT name, address, port, name, 0 FROM cluster"
+    "  UNION ALL SELECT name, address, port, cluster, CASE role WHEN ?3 THEN 1 ELSE 0 END"
+    "  FROM host WHERE role <> ?2),"
+    " open(name, address, port, rank) AS ("
+    "  SELECT name, address, CASE port WHEN 0 THEN 22 ELSE port END, rank FROM place"
+    "  WHERE ?1 IS NULL OR instr((SELECT clusters FROM reach), ',' || cluster || ',') > 0),"
+    " each(name, port, rank) AS ("
+    "  SELECT name, port, rank FROM open"
+    "  UNION ALL SELECT address, port, 2 * rank FROM open WHERE address <> '')"
+    " SELECT name, port FROM each GROUP BY name, port ORDER BY min(rank), name, port";
 
 err_t replica_destination_list(struct replica *replica, const char *user,
                                err_t (*each)(void *context, const char *name, uint16_t port),
@@ -406,6 +409,7 @@ err_t replica_destination_list(struct replica *replica, const char *user,
         TRY(replica_db_bind_text(statement, 1, user));
     }
     TRY(replica_db_err(sqlite3_bind_int(statement, 2, HOST_JUMP)));
+    TRY(replica_db_err(sqlite3_bind_int(statement, 3, HOST_COMPUTE)));
     bool row = false;
     for (;;) {
         TRY(replica_db_step(statement, &row));

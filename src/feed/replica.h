@@ -142,6 +142,7 @@ err_t replica_ca_list(struct replica *replica, enum ca_use use,
 /*
  * Where a jump host may lead to: login and compute hosts and clusters, by name and by address, each
  * pair of name and port once; those of the clusters that the account reaches, or all for NULL.
+ * Compute hosts come last, first their names and then their addresses: who cannot take all, stops.
  */
 err_t replica_destination_list(struct replica *replica, const char *user,
                                err_t (*each)(void *context, const char *name, uint16_t port),

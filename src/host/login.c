@@ -14,11 +14,21 @@ err_t login_open_replica(const char *state_dir, struct replica **out) {
     return replica_open_read(path, out);
 }
 
+struct destinations {
+    struct buf *out;
+    size_t count;
+};
+
 static err_t put_destination(void *context, const char *name, uint16_t port) {
+    struct destinations *put = context;
+    /* Of a longer list sshd would take nothing, and refuse everybody. */
+    if (put->count++ >= LIMIT_LOGIN_DESTINATIONS_COUNT) {
+        return OK;
+    }
     /* sshd wants an IPv6 address in brackets. Names passed host_name_check(): no quotes. */
     return strchr(name, ':') != NULL
-               ? buf_add_format(context, ",permitopen=\"[%s]:%u\"", name, (unsigned)port)
-               : buf_add_format(context, ",permitopen=\"%s:%u\"", name, (unsigned)port);
+               ? buf_add_format(put->out, ",permitopen=\"[%s]:%u\"", name, (unsigned)port)
+               : buf_add_format(put->out, ",permitopen=\"%s:%u\"", name, (unsigned)port);
 }
 
 struct cluster_names {
@@ -40,9 +50,13 @@ err_t login_put_options(struct replica *replica, const char *user, struct buf *o
         return OK;
     }
     TRY(buf_add_str(out, "restrict"));
-    size_t before = out->len;
-    TRY(replica_destination_list(replica, user, put_destination, out));
-    if (out->len > before) {
+    struct destinations put = {out, 0};
+    TRY(replica_destination_list(replica, user, put_destination, &put));
+    if (put.count > LIMIT_LOGIN_DESTINATIONS_COUNT) {
+        syslog(LOG_WARNING, "account=%s reaches %zu destinations, of which sshd takes %d", user,
+               put.count, LIMIT_LOGIN_DESTINATIONS_COUNT);
+    }
+    if (put.count > 0) {
         /* Only now: without a destination, port-forwarding alone would allow every one. */
         TRY(buf_add_str(out, ",port-forwarding"));
     }

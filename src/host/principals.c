@@ -16,7 +16,7 @@
 #include "host/host.h"
 #include "host/login.h"
 
-enum { ANSWER_BYTES_MAX = 256 * 1024 };
+enum { ANSWER_BYTES_MAX = 4 * 1024 * 1024 };
 
 static err_t answer(const char *state_dir, const struct replica_login *login,
                     struct replica_verdict *verdict) {

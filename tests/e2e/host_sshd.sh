@@ -180,6 +180,15 @@ refused "no remote forwarding" any 'remote port forwarding failed' \
     jump good alice -N -o ExitOnForwardFailure=yes -R "$closed_port:127.0.0.1:22"
 refused "a revoked certificate is refused there as well" 255 "$denied" jump revoked alice
 
+for n in $(seq 1 2100); do
+    changes+=("$(change 1 host "nid$n" \
+        "{\"cluster\":\"daint\",\"role\":\"compute\",\"address\":\"192.0.$((n / 250)).$((n % 250))\",\"port\":22}")")
+done
+answer 1 true "${changes[@]}" >many.json
+check "a cluster grows past what sshd takes of destinations" "$feed" "$work/jump" ela <many.json
+check "which locks nobody out" jump good alice
+check "and its login host is still led to" ssh "${options[@]}" -p "$port" -i keys/good \
+    -o "ProxyCommand=ssh ${options[*]} -p $jump_port -i $work/keys/good -W %h:%p alice@127.0.0.1" alice@127.0.0.1 true
 check "the replica grows old" "$feed" "$work/state" daint-ln1 90000 <restore.json
 refused "and strict refuses" 255 "$denied" login good alice true
 refused "which the status tells" 8 'TOO OLD' "$host" status --config host.yaml --state "$work/state"

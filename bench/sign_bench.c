@@ -35,7 +35,8 @@ enum {
     LATENCIES_MAX = 1 << 22,
     LONE_REQUESTS = 1000,
     RAW_SECONDS = 1,
-    TBS_BYTES = 420, /* as large as what a CA signs for one of our certificates */
+    ACCOUNTS_PER_CONNECTION = 16, /* the authority bounds what one account may ask for */
+    TBS_BYTES = 420,              /* as large as what a CA signs for one of our certificates */
 };
 
 struct bench;
@@ -43,8 +44,9 @@ struct bench;
 struct connection {
     struct bench *bench;
     struct bufferevent *stream;
-    char request[2048];
-    size_t request_len;
+    char requests[ACCOUNTS_PER_CONNECTION][1024];
+    size_t request_lens[ACCOUNTS_PER_CONNECTION];
+    size_t turn; /* which of them is next */
     int64_t sent_ns;
     size_t expected; /* bytes of the body that are still to come; SIZE_MAX: in the head */
 };
@@ -130,7 +132,9 @@ static void send_request(struct connection *connection) {
     }
     connection->expected = SIZE_MAX;
     connection->sent_ns = clock_ns(CLOCK_MONOTONIC);
-    if (bufferevent_write(connection->stream, connection->request, connection->request_len) != 0) {
+    size_t turn = connection->turn++ % ACCOUNTS_PER_CONNECTION;
+    if (bufferevent_write(connection->stream, connection->requests[turn],
+                          connection->request_lens[turn]) != 0) {
         die("cannot write");
     }
 }
@@ -189,20 +193,26 @@ static void on_event(struct bufferevent *stream, short what, void *context) {
     }
 }
 
-static void make_request(struct connection *connection, const char *token) {
+/* One key, asked for by several accounts in turn. */
+static void make_requests(struct connection *connection, size_t number) {
+    const struct bench *bench = connection->bench;
     struct private_key *key CLEANUP(private_key_freep) = NULL;
     struct buf line CLEANUP(buf_done) = BUF(4096);
     check(private_key_generate(KEY_ED25519, 256, &key), "key");
     check(key_print_line(private_key_public(key), NULL, &line), "key");
-    char body[1024];
+    char body[512];
     int body_len = snprintf(body, sizeof body, "{\"publicKey\":\"%.*s\",\"duration\":\"1d\"}",
                             (int)line.len, (const char *)line.data);
-    int len = snprintf(connection->request, sizeof connection->request,
-                       "POST /api/v1/ssh-keys/sign HTTP/1.1\r\nHost: localhost\r\n"
-                       "Authorization: Bearer %s\r\nContent-Type: application/json\r\n"
-                       "Content-Length: %d\r\n\r\n%s",
-                       token, body_len, body);
-    connection->request_len = (size_t)len;
+    for (size_t i = 0; i < ACCOUNTS_PER_CONNECTION; i++) {
+        int len =
+            snprintf(connection->requests[i], sizeof connection->requests[i],
+                     "POST /api/v1/ssh-keys/sign HTTP/1.1\r\nHost: localhost\r\n"
+                     "Authorization: Bearer %s\r\nContent-Type: application/json\r\n"
+                     "Content-Length: %d\r\n\r\n%s",
+                     bench->tokens[(number * ACCOUNTS_PER_CONNECTION + i) % bench->token_count],
+                     body_len, body);
+        connection->request_lens[i] = (size_t)len;
+    }
 }
 
 static void open_connections(struct bench *bench, size_t count) {
@@ -210,8 +220,8 @@ static void open_connections(struct bench *bench, size_t count) {
     for (size_t i = 0; i < count; i++) {
         struct connection *connection = &bench->connections[i];
         connection->bench = bench;
-        if (connection->request_len == 0) {
-            make_request(connection, bench->tokens[i % bench->token_count]);
+        if (connection->request_lens[0] == 0) {
+            make_requests(connection, i);
         }
         SSL *ssl = SSL_new(bench->tls);
         connection->stream = bufferevent_openssl_socket_new(

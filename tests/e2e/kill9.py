@@ -28,11 +28,13 @@ def make_key():
             return file.read()
 
 
-def work(token):
+def work(mine):
     body = json.dumps({"publicKey": make_key()})
-    headers = {"Authorization": "Bearer " + token, "Content-Type": "application/json"}
+    turn = 0
     connection = None
     while time.monotonic() < end and not bad:
+        turn += 1  # the authority bounds what one account may ask for
+        headers = {"Authorization": "Bearer " + mine[turn % len(mine)], "Content-Type": "application/json"}
         try:
             if connection is None:
                 connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
@@ -52,7 +54,7 @@ def work(token):
 
 with open(tokens, encoding="ascii") as file:
     all_tokens = file.read().split()
-threads = [threading.Thread(target=work, args=(all_tokens[i % len(all_tokens)],)) for i in range(THREADS)]
+threads = [threading.Thread(target=work, args=(all_tokens[i::THREADS],)) for i in range(THREADS)]
 for thread in threads:
     thread.start()
 for thread in threads:

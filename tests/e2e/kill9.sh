@@ -11,7 +11,7 @@ rounds=20
 
 "$posternd" init "$authority" --site testsite --url "$url" --listen "127.0.0.1:$port" --admin root1 >/dev/null
 sed -i 's/quota_per_day: 5/quota_per_day: 1000000/' "$authority/posternd.yaml"
-"$BUILD/bench/sign_bench" prepare "$authority/store/posternd.db" 12 >"$work/tokens"
+"$BUILD/bench/sign_bench" prepare "$authority/store/posternd.db" 120 >"$work/tokens"
 : >"$work/answered"
 
 start_authority() {

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 # The story of the CSCS document: keys signed for a day or a minute, Ela as the jump host, the clusters Daint, Santis and
 # Clariden, at most five keys a day, listing, revoking one key and all of them.
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 # The tour: one cluster, one login node, one compute node, one person.
 
 chapter "A centre comes up: an authority, a jump host, a login node and a compute node"

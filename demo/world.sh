@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 # A small centre on one machine: an authority, a jump host, login and compute nodes, each with a real sshd that trusts only
 # the authority; and a person's laptop. Sourced by demo.sh inside a mount namespace of its own, so that the centre's accounts
 # and host names exist for it alone.

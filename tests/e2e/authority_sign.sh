@@ -92,7 +92,7 @@ serial=$(jq -r .sshKey.serialNumber "$work/last")
 expires=$(jq -r .sshKey.expireTime "$work/last")
 check "a key is signed, and ssh-keygen reads it" ssh-keygen -L -f "$work/key-cert.pub"
 says "for the account alone" 'Principals: *$'
-[ "$(sed -n '/Principals/{n;p;n;p}' "$work/last" | tr -d ' \n')" = bench0CriticalOptions:\(none\) ]
+[ "$(sed -n '/Principals/{n;p;n;p}' "$work/last" | tr -d ' \n')" = 'bench0CriticalOptions:(none)' ]
 report $? "with one principal and no option"
 says "with the serial that was told" "Serial: $serial\$"
 says "and the key id" 'Key ID: "bench0@testsite"'

@@ -132,6 +132,16 @@ err_t replica_revision(struct replica *replica, uint64_t *out) {
     return OK;
 }
 
+err_t replica_needs_snapshot(struct replica *replica, int64_t now, bool *out) {
+    uint64_t revision = 0;
+    int64_t pruned_at = 0;
+    TRY(replica_revision(replica, &revision));
+    TRY(meta_number(replica, "pruned_at", &pruned_at));
+    /* By less than the slack, it was right all the same. */
+    *out = revision == 0 || pruned_at > now + REPLICA_PRUNE_SLACK_S;
+    return OK;
+}
+
 err_t replica_self_get(struct replica *replica, struct replica_self *out) {
     struct replica_self self = {0};
     int64_t best_effort = 0;

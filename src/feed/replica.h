@@ -87,6 +87,11 @@ struct replica_info {
 err_t replica_info(struct replica *replica, struct replica_info *out);
 /* The revision alone, without counting. */
 err_t replica_revision(struct replica *replica, uint64_t *out);
+/*
+ * Whether changes alone will not do: it was never synced, or it was pruned by a clock that was
+ * ahead of `now`. What that dropped has not ended after all, and only a snapshot brings it back.
+ */
+err_t replica_needs_snapshot(struct replica *replica, int64_t now, bool *out);
 
 /* May this certificate's account log in here? Zero denies. */
 struct replica_login {

@@ -239,6 +239,7 @@ err_t replica_apply(struct replica *replica, const struct change_answer *answer,
             TRY(replica_db_exec(replica, table_sql[kind].clear));
             kinds |= 1U << kind;
         }
+        TRY(put_meta_number(replica, "pruned_at", 0));
     }
     struct applier applier CLEANUP(applier_done) = {.replica = replica,
                                                     .text = BUF(LIMIT_HTTP_BODY_BYTES)};
@@ -252,6 +253,13 @@ err_t replica_apply(struct replica *replica, const struct change_answer *answer,
     return OK;
 }
 
+/* The latest there was: a clock that goes back does not undo what it did before. */
+static err_t raise_pruned_at(struct replica *replica, int64_t now) {
+    bool needs = false;
+    TRY(replica_needs_snapshot(replica, now, &needs));
+    return needs ? OK : put_meta_number(replica, "pruned_at", now);
+}
+
 err_t replica_prune(struct replica *replica, int64_t now, size_t *pruned) {
     sqlite3_stmt *statement CLEANUP(replica_db_finalizep) = NULL;
     TRY(replica_db_prepare(replica, "DELETE FROM revocation WHERE expires_at < ?", &statement));
@@ -259,7 +267,7 @@ err_t replica_prune(struct replica *replica, int64_t now, size_t *pruned) {
     bool row = false;
     TRY(replica_db_step(statement, &row));
     *pruned = (size_t)sqlite3_changes(replica->db);
-    return OK;
+    return *pruned > 0 ? raise_pruned_at(replica, now) : OK;
 }
 
 err_t replica_self_put(struct replica *replica, const struct replica_self *self) {

@@ -79,8 +79,10 @@ static err_t sync_open(const char *config, const char *state, struct sync *sync,
 static err_t poll_once(struct sync *sync, bool whole, struct fault *fault) {
     char path[64];
     uint64_t since = 0;
+    bool needs = false;
     TRY(replica_revision(sync->replica, &since));
-    if (whole || since == 0) {
+    TRY(replica_needs_snapshot(sync->replica, clock_now_s(), &needs));
+    if (whole || needs) {
         (void)snprintf(path, sizeof path, "/api/v1/feed");
     } else {
         (void)snprintf(path, sizeof path, "/api/v1/feed?since=%llu", (unsigned long long)since);

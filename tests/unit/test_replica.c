@@ -310,8 +310,26 @@ static void test_prune(void **state) {
     bool revoked = false;
     assert_ok(replica_is_revoked(replica, UINT64_MAX, &revoked));
     assert_false(revoked);
+    /* A clock that was ahead has let a revocation go that still counts: a snapshot is due, also
+     * after further answers and prunings by a clock that is right. */
+    bool needs = true;
+    assert_ok(replica_needs_snapshot(replica, ends + 1, &needs));
+    assert_false(needs);
+    assert_ok(replica_needs_snapshot(replica, ends, &needs));
+    assert_true(needs);
+    assert_ok(replica_begin(replica));
+    assert_ok(replica_prune(replica, ends, &pruned));
+    assert_ok(replica_commit(replica));
+    assert_ok(replica_needs_snapshot(replica, ends, &needs));
+    assert_true(needs);
+    apply(replica, "{\"revision\":\"99\",\"snapshot\":false,\"changes\":[]}");
+    assert_ok(replica_needs_snapshot(replica, ends, &needs));
+    assert_true(needs);
     assert_ok(replica_is_revoked(replica, 66, &revoked));
     assert_true(revoked);
+    apply(replica, "{\"revision\":\"99\",\"snapshot\":true,\"changes\":[]}");
+    assert_ok(replica_needs_snapshot(replica, ends, &needs));
+    assert_false(needs);
     replica_closep(&replica);
     place_remove(&place);
 }

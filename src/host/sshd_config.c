@@ -128,6 +128,13 @@ static err_t print_for(const char *config_path, const char *state, struct sshd_c
     if (failed(err)) {
         return fault_set(fault, err.code, path, "%s", err_text(err));
     }
+    /* What the authority calls a jump host gives no shell, whatever was asked for here. */
+    enum host_role role;
+    err = replica_role(replica, &role);
+    if (failed(err) && err.code != ERR_NOT_FOUND) {
+        return err;
+    }
+    from->jump_host = from->jump_host || (!failed(err) && role == HOST_JUMP);
     from->config = &config;
     from->replica = replica;
     if (strpbrk(from->command, unprintable) != NULL ||

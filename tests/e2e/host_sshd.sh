@@ -91,6 +91,8 @@ check "a snapshot makes the login host's files" "$feed" "$work/state" daint-ln1 
 check "and the jump host's" "$feed" "$work/jump" ela <snapshot.json
 check "sshd takes the configuration of a login host" run_sshd sshd "$work/state" "$port"
 check "sshd takes the configuration of a jump host" run_sshd jump "$work/jump" "$jump_port" --jump-host
+check "which a jump host has also when nobody says that it is one" sh -c "
+    '$host' sshd-config --config host.yaml --state '$work/jump' | grep -q '^    ForceCommand '"
 check "no way in but keys is left to another file" sh -c '/usr/sbin/sshd -T -f sshd.conf | sort |
     grep -E "^(gssapi|hostbased|kbdinteractive|password)authentication yes" && exit 1 ||
     grep -q "^GSSAPIAuthentication no" sshd.conf'

@@ -19,6 +19,7 @@ struct bearer_cache;
 struct feed;
 struct login_guard;
 struct metrics;
+struct rates;
 
 struct authority {
     struct loop *loop;               /* fixed */
@@ -31,6 +32,7 @@ struct authority {
     struct serial_source serials;    /* store */
     struct bearer_cache *bearers;    /* store */
     struct throttle *failed_bearers; /* store: audit rows of anonymous failures, by address */
+    struct rates *rates;             /* store */
     struct signer_client *signer;    /* loop; its keys are fixed */
     struct metrics *metrics;         /* loop */
     struct feed *feed;               /* feed.c's: feed_new() */

@@ -5,9 +5,11 @@
 
 #include "authority/authority.h"
 #include "authority/bearer.h"
+#include "authority/login.h"
 #include "authority/metrics.h"
 #include "authority/plumbing.h"
 #include "authority/problem.h"
+#include "authority/rate.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -190,7 +192,7 @@ static void complete_audit(struct call *call) {
 static void refuse_bearer(struct call *call) {
     int retry_after_s;
     struct authority *authority = call->authority;
-    span_t key = span_of(call->source->bytes, sizeof call->source->bytes);
+    span_t key = login_guard_key(call->source);
     if (!throttle_allow(authority->failed_bearers, key, clock_monotonic_ms(), &retry_after_s)) {
         /* No audit row: whoever has no bearer must not be able to fill the disk. */
         call_problem(call, 429, "too_many_requests", NULL,
@@ -286,8 +288,12 @@ static void run_in_mark(struct call *call, void (*run)(struct call *call)) {
         return;
     }
     authenticate(call);
-    if (!call_refused(call) && run != NULL) {
+    bool plain_read = call->route->method == HTTP_GET && !call_refused(call);
+    if ((plain_read || rate_spend(call, RATE_CALLS)) && !call_refused(call) && run != NULL) {
         run(call);
+    }
+    if (plain_read && call_refused(call)) {
+        (void)rate_spend(call, RATE_CALLS); /* it leaves a row after all */
     }
     if (failed(call->authority->batch_err)) {
         return;

@@ -12,6 +12,7 @@
 
 #include "authority/feed_state.h"
 #include "authority/publish.h"
+#include "authority/rate.h"
 #include "base/clock.h"
 #include "feed/change.h"
 
@@ -20,6 +21,7 @@ enum {
     TICK_MS = 500,
     SEEN_EVERY_S = 60, /* how exact a host's "seen" is; each note of it is a write */
     SNAPSHOT_KEPT_S = 60,
+    HOST_BUCKETS_COUNT = 4096,
 };
 
 /* Store thread: an answer as bytes, for those who ask from the same revision. */
@@ -47,6 +49,7 @@ struct feed {
     struct timer *timer;
     struct poll *first, *last;
     size_t waiting;
+    uint32_t waiting_by_host[HOST_BUCKETS_COUNT]; /* by id; hosts that share a bucket add up */
     uint64_t wakes;
     bool stopping;
     struct site_document site;
@@ -170,6 +173,9 @@ static void look(struct call *call) {
     if (!snapshot && own->since == newest) {
         return; /* nothing new: finish() makes it wait */
     }
+    if (snapshot && !rate_spend(call, RATE_SNAPSHOTS)) {
+        return;
+    }
     const struct kept_answer wanted = {
         .snapshot = snapshot, .since = own->since, .revision = newest, .built_at = call->now};
     buf_clear(&call->text);
@@ -181,6 +187,10 @@ static void look(struct call *call) {
 
 /* ---- the loop thread --------------------------------------------------------------------- */
 
+static uint32_t *bucket_of(struct feed *feed, const struct poll *poll) {
+    return &feed->waiting_by_host[(uint64_t)poll->call->caller.host_id % HOST_BUCKETS_COUNT];
+}
+
 static void leave_list(struct feed *feed, struct poll *poll) {
     INVARIANT(poll->waiting);
     *(poll->earlier == NULL ? &feed->first : &poll->earlier->later) = poll->later;
@@ -188,6 +198,29 @@ static void leave_list(struct feed *feed, struct poll *poll) {
     poll->earlier = poll->later = NULL;
     poll->waiting = false;
     feed->waiting--;
+    --*bucket_of(feed, poll);
+}
+
+static void answer_nothing(struct poll *poll);
+
+/* A host needs one poll, and leaves some behind when its network breaks; each of them costs a look
+ * at every change. */
+static void bound_polls(struct feed *feed, const struct poll *newest) {
+    struct poll *oldest = NULL;
+    size_t count = 0;
+    if (*bucket_of(feed, newest) <= LIMIT_FEED_POLLS_COUNT) {
+        return;
+    }
+    for (struct poll *poll = feed->first; poll != NULL; poll = poll->later) {
+        if (poll->call->caller.host_id == newest->call->caller.host_id) {
+            oldest = oldest == NULL ? poll : oldest;
+            count++;
+        }
+    }
+    if (count > LIMIT_FEED_POLLS_COUNT) {
+        leave_list(feed, oldest);
+        answer_nothing(oldest);
+    }
 }
 
 static void join_list(struct feed *feed, struct poll *poll) {
@@ -198,6 +231,8 @@ static void join_list(struct feed *feed, struct poll *poll) {
     feed->last = poll;
     poll->waiting = true;
     feed->waiting++;
+    ++*bucket_of(feed, poll);
+    bound_polls(feed, poll);
 }
 
 /* Nothing changed for as long as a poll may last. */

@@ -10,6 +10,7 @@
 #include "authority/authority.h"
 #include "authority/host_admin.h"
 #include "authority/login.h"
+#include "authority/rate.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/secret.h"
@@ -283,7 +284,8 @@ static void certificates_run(struct call *call) {
     struct cluster cluster;
     struct store *store = call_store(call);
     call_audit(call, call->caller.host_name, true, "ok", NULL);
-    if (!call_ok(call, store_host_get(store, call->caller.host_id, &host), "the host") ||
+    if (!rate_spend(call, RATE_HOST_CERTIFICATES) ||
+        !call_ok(call, store_host_get(store, call->caller.host_id, &host), "the host") ||
         !find_cluster(call, &host, &cluster)) {
         return;
     }

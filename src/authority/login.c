@@ -80,8 +80,7 @@ void login_guard_free(struct login_guard *guard) {
     }
 }
 
-/* Who has one IPv6 address has its /64. */
-static span_t address_key(const struct inet_address *address) {
+span_t login_guard_key(const struct inet_address *address) {
     return span_of(address->bytes, address->family_bits == 128 ? 8 : sizeof address->bytes);
 }
 
@@ -98,11 +97,11 @@ static err_t admit(struct call *call, struct throttle *throttle, span_t key) {
 }
 
 err_t login_guard_admit_token(struct call *call) {
-    return admit(call, call->authority->login_guard->tokens, address_key(call->source));
+    return admit(call, call->authority->login_guard->tokens, login_guard_key(call->source));
 }
 
 void login_guard_credit_token(struct call *call) {
-    throttle_credit(call->authority->login_guard->tokens, address_key(call->source));
+    throttle_credit(call->authority->login_guard->tokens, login_guard_key(call->source));
 }
 
 struct attempt {
@@ -126,7 +125,7 @@ static err_t read(struct call *call) {
     TRY(call_read_string(call, "password", CALL_REQUIRED, LIMIT_PASSWORD_CHARS_MAX, &password));
     TRY(call_read_string(call, "totp", CALL_REQUIRED, CODE_CHARS_MAX, &code));
     struct login_guard *guard = call->authority->login_guard;
-    TRY(admit(call, guard->addresses, address_key(call->source)));
+    TRY(admit(call, guard->addresses, login_guard_key(call->source)));
     TRY(admit(call, guard->accounts, span_str(name)));
     (void)snprintf(own->name, sizeof own->name, "%s", name);
     (void)snprintf(own->code, sizeof own->code, "%s", code);
@@ -269,7 +268,7 @@ static void run(struct call *call) {
 static void finish(struct call *call) {
     const struct attempt *own = call_own(call, sizeof *own, release);
     struct login_guard *guard = call->authority->login_guard;
-    throttle_credit(guard->addresses, address_key(call->source));
+    throttle_credit(guard->addresses, login_guard_key(call->source));
     throttle_credit(guard->accounts, span_str(own->name));
     call_send(call);
 }

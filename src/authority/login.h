@@ -12,4 +12,7 @@
 err_t login_guard_admit_token(struct call *call);
 void login_guard_credit_token(struct call *call);
 
+/* What an address is known by to throttles: who has one IPv6 address has its /64. */
+span_t login_guard_key(const struct inet_address *address);
+
 #endif

@@ -18,6 +18,7 @@
 #include "authority/metrics.h"
 #include "authority/notify.h"
 #include "authority/plumbing.h"
+#include "authority/rate.h"
 #include "authority/routes.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -241,6 +242,7 @@ static err_t make_parts(struct authority *authority) {
     TRY(metrics_new(&authority->metrics));
     TRY(throttle_new(FAILED_BEARER_BUCKETS, FAILED_BEARER_BURST, FAILED_BEARER_INTERVAL_MS,
                      &authority->failed_bearers));
+    TRY(rates_new(&authority->rates));
     TRY(login_guard_new(&authority->login_guard));
     return feed_new(authority, &authority->feed);
 }
@@ -306,6 +308,7 @@ static void stop(struct service *service) {
     feed_free(authority->feed);
     login_guard_free(authority->login_guard);
     throttle_free(authority->failed_bearers);
+    rates_free(authority->rates);
     metrics_free(authority->metrics);
     bearer_cache_free(authority->bearers);
     call_free_all(authority);

@@ -8,6 +8,7 @@
 
 #include "authority/authority.h"
 #include "authority/metrics.h"
+#include "authority/rate.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "ssh/private_key.h"
@@ -184,7 +185,8 @@ static void run_sign(struct call *call) {
     };
     struct sign_grant grant;
     key_fingerprint(signing->key, issued.fingerprint);
-    if (!decide(call, signing, issued.fingerprint, &grant)) {
+    if (!decide(call, signing, issued.fingerprint, &grant) ||
+        !rate_spend(call, RATE_CERTIFICATES)) {
         return;
     }
     issued.serial = signing->serial = serial_next(&authority->serials, clock_now_ms());
@@ -223,7 +225,11 @@ static void make_pair(struct call *call) {
     (void)call_ok(call, err, NULL);
 }
 
-static void run_generate(struct call *call) { call_defer(call, make_pair, run_sign); }
+static void run_generate(struct call *call) {
+    if (rate_spend(call, RATE_KEY_PAIRS)) {
+        call_defer(call, make_pair, run_sign);
+    }
+}
 
 /* ---- answering --------------------------------------------------------------------------- */
 

@@ -76,7 +76,7 @@ enum limits {
 
     /* the feed, as gates and hosts read it */
     LIMIT_FEED_CHANGES_COUNT = 1024 * 1024,
-    LIMIT_FEED_POLLS_COUNT = 16,     /* of one host that wait at the same time */
+    LIMIT_FEED_POLLS_COUNT = 256,    /* of one host that wait at the same time */
     LIMIT_FEED_CLUSTERS_COUNT = 256, /* that one account reaches */
     LIMIT_LOGIN_DESTINATIONS_COUNT = 4096, /* sshd takes no more permitopen of one key */
 

@@ -1,0 +1,28 @@
+/*
+ * What one caller, signed in or enrolled, may use up: quotas bound certificates that count, these
+ * bound all else that takes disk, time or the attention of every host. Store thread only.
+ */
+#ifndef POSTERN_AUTHORITY_RATE_H
+#define POSTERN_AUTHORITY_RATE_H
+
+#include "authority/call.h"
+
+enum rate {
+    RATE_CALLS,             /* calls that leave a row */
+    RATE_CERTIFICATES,      /* of an account: signing a key again is free, its rows are not */
+    RATE_HOST_CERTIFICATES, /* of a host */
+    RATE_KEY_PAIRS,         /* made here: an RSA pair takes a second of the threads that sign in */
+    RATE_SNAPSHOTS,         /* of the feed: each is the whole site's */
+    RATES_COUNT,
+};
+
+struct rates;
+
+err_t rates_new(struct rates **out);
+void rates_free(struct rates *rates);
+
+/* Takes one of the caller's; when there is none, a problem (429) that leaves no row, in place of
+ * any other problem. True for callers that are nobody: they have throttles of their own. */
+bool rate_spend(struct call *call, enum rate rate);
+
+#endif

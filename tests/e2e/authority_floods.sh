@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Somebody who is let in, with a session or as a host, cannot use up the authority: its disk, its hash threads, the memory
+# of the feed, or every host's revocation list.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+port=$(free_port)
+url=https://127.0.0.1:$port
+authority=$work/authority
+curl=(curl -sS --cacert "$authority/tls/ca.pem" --max-time 60)
+
+# One call; the body is in $work/last.
+api() { # METHOD PATH TOKEN [JSON]
+    "${curl[@]}" -o "$work/last" -X "$1" -H "Authorization: Bearer $3" -H 'Content-Type: application/json' \
+        --data-binary "${4:-}" "$url$2"
+}
+
+# The same call COUNT times on one connection; the status of each in $work/statuses.
+flood() { # COUNT METHOD PATH TOKEN [JSON]
+    local i arguments=()
+    for ((i = 0; i < $1; i++)); do arguments+=(-o /dev/null "$url$3"); done
+    "${curl[@]}" -w '%{http_code}\n' -X "$2" -H "Authorization: Bearer $4" -H 'Content-Type: application/json' \
+        --data-binary "${5:-}" "${arguments[@]}" >"$work/statuses"
+}
+
+answered() { # DESCRIPTION STATUS LEAST MOST
+    local count
+    count=$(grep -c "^$2\$" "$work/statuses")
+    [ "$count" -ge "$3" ] && [ "$count" -le "$4" ]
+    local status=$?
+    [ $status = 0 ] || sort "$work/statuses" | uniq -c >"$work/last"
+    report $status "$1"
+}
+
+rows() { python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0])' \
+    "$authority/store/posternd.db" "$1"; }
+
+"$posternd" init "$authority" --site floods --url "$url" --listen "127.0.0.1:$port" --admin root1 >"$work/init"
+sed -i 's/quota_per_day: 5/quota_per_day: 1000/' "$authority/posternd.yaml"
+invitation=$(grep -o 'pgi_[A-Za-z0-9_-]*' "$work/init")
+start authority "$posternd" serve -c "$authority/posternd.yaml"
+wait_for 20 "${curl[@]}" -f "$url/readyz"
+
+api POST /api/v1/auth/invitation '' "{\"invitation\":\"$invitation\",\"password\":\"green-field-cloud-12\"}"
+secret=$(jq -r .totpSecret "$work/last")
+api POST /api/v1/auth/invitation/confirm '' "{\"invitation\":\"$invitation\",\"totp\":\"$(oathtool --totp -b "$secret")\"}"
+admin=$(jq -r .access_token "$work/last")
+api POST /api/v1/projects "$admin" '{"name":"p1"}'
+check "the administrator is in" api PUT /api/v1/projects/p1/members/root1 "$admin" '{"role":"member"}'
+
+# ---- an account ------------------------------------------------------------------------------
+
+flood 25 POST /api/v1/ssh-keys "$admin" '{}'
+answered "key pairs are made" 200 10 14
+answered "… but not as many as one likes, whatever the quota" 429 11 15
+
+flood 6000 GET /api/v1/projects/none "$admin"
+answered "a flood of refused calls is throttled" 429 1 999
+[ "$(rows "SELECT count(*) FROM audit WHERE code = 'not_found'")" -lt 5999 ]
+report $? "… and fills no disk"
+
+# ---- a host ----------------------------------------------------------------------------------
+
+start_again() {
+    kill "$last_pid" && wait "$last_pid"
+    start authority "$posternd" serve -c "$authority/posternd.yaml"
+    wait_for 20 "${curl[@]}" -f "$url/readyz"
+}
+start_again
+api POST /api/v1/hosts "$admin" '{"name":"jump.example.org","role":"jump"}'
+enrolment=$(jq -r .enrolmentToken "$work/last")
+ssh-keygen -q -N '' -t ed25519 -f "$work/hostkey"
+keys="\"hostKeys\":[\"$(cat "$work/hostkey.pub")\"]"
+api POST /api/v1/host/enrol '' "{\"token\":\"$enrolment\",$keys}"
+host=$(jq -r .hostToken "$work/last")
+
+flood 80 POST /api/v1/host/certificates "$host" "{$keys}"
+answered "a host gets certificates" 200 60 62
+answered "… but not as many as it likes" 429 18 20
+
+flood 90 GET /api/v1/feed "$host"
+answered "a host gets snapshots" 200 60 70
+answered "… but not as many as it likes" 429 20 30
+
+api GET '/api/v1/feed?since=0' "$host"
+revision=$(jq -r .revision "$work/last")
+start polls "${curl[@]}" --parallel --parallel-immediate --parallel-max 300 -o "$work/poll#1.json" --no-buffer \
+    -H "Authorization: Bearer $host" "$url/api/v1/feed?since=$revision&n=[1-260]"
+polls_answered() { [ "$(find "$work" -name 'poll*.json' -size +0 | wc -l)" -ge "$1" ]; }
+check "of too many polls of one host the oldest are answered" wait_for 30 polls_answered 4
+! polls_answered 5
+report $? "… and the others wait"
+api POST /api/v1/accounts "$admin" '{"name":"alice"}'
+check "… until something happens" wait_for 30 polls_answered 260
+said_alice() { [ "$(grep -l '"alice"' "$work"/poll*.json | wc -l)" = 256 ]; }
+check "… which they all learn" said_alice
+
+done_testing

@@ -129,6 +129,40 @@ static err_t count_cluster(void *context, const struct cluster *cluster) {
     return OK;
 }
 
+/*
+ * The other half of host_admin.c's check: a host that has this name or address already holds, or
+ * gets, certificates that clients would believe to be the cluster's.
+ */
+struct squatter_check {
+    const struct cluster *cluster;
+    char host[LIMIT_HOST_NAME_CHARS + 1];
+};
+
+static err_t look_for_squatter(void *context, const struct host *host) {
+    struct squatter_check *check = context;
+    const struct cluster *cluster = check->cluster;
+    bool same = strcmp(host->name, cluster->name) == 0 ||
+                strcmp(host->address, cluster->name) == 0 ||
+                (cluster->address[0] != '\0' && (strcmp(host->name, cluster->address) == 0 ||
+                                                 strcmp(host->address, cluster->address) == 0));
+    if (same && (host->role != HOST_LOGIN || cluster->id == 0 || host->cluster_id != cluster->id)) {
+        memcpy(check->host, host->name, sizeof check->host);
+    }
+    return OK;
+}
+
+static bool refuse_taken(struct call *call, const struct cluster *cluster) {
+    struct squatter_check check = {.cluster = cluster};
+    err_t err = store_host_list(call_store(call), NULL, SIZE_MAX >> 1, look_for_squatter, &check);
+    if (call_ok(call, err, "the hosts") && check.host[0] != '\0') {
+        call_problem(call, 409, "conflict", "name",
+                     "this name or address is that of the host %s, which is no login host of this "
+                     "cluster",
+                     check.host);
+    }
+    return call_refused(call);
+}
+
 static void create_run(struct call *call) {
     struct cluster_request *own = call_own(call, sizeof *own, NULL);
     struct store *store = call_store(call);
@@ -147,7 +181,8 @@ static void create_run(struct call *call) {
     own->cluster.port = own->port == 0 ? SSH_PORT : (uint16_t)own->port;
     own->cluster.created_at = call->now;
     (void)snprintf(what, sizeof what, "a cluster named %s", own->cluster.name);
-    if (call_ok(call, store_cluster_add(store, &own->cluster), what)) {
+    if (!refuse_taken(call, &own->cluster) &&
+        call_ok(call, store_cluster_add(store, &own->cluster), what)) {
         publish_cluster(call, &own->cluster);
         answer(call, 201, &own->cluster);
     }
@@ -173,7 +208,8 @@ static void change_run(struct call *call) {
     if (own->port != 0) {
         cluster.port = (uint16_t)own->port;
     }
-    if (call_ok(call, store_cluster_update(call_store(call), &cluster), what)) {
+    if (!refuse_taken(call, &cluster) &&
+        call_ok(call, store_cluster_update(call_store(call), &cluster), what)) {
         publish_cluster(call, &cluster);
         answer(call, 200, &cluster);
     }

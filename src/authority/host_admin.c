@@ -149,6 +149,7 @@ struct impostor_check {
     const struct host *host;
     const char *taken; /* a cluster whose name or address it would take */
     char name[LIMIT_CLUSTER_NAME_CHARS + 1];
+    char host_name[LIMIT_HOST_NAME_CHARS + 1];
 };
 
 static err_t look_for_impostor(void *context, const struct cluster *cluster) {
@@ -165,8 +166,34 @@ static err_t look_for_impostor(void *context, const struct cluster *cluster) {
     return OK;
 }
 
+/* A host's certificate names its address too: no host may have another's name for it. */
+static err_t look_for_namesake(void *context, const struct host *other) {
+    struct impostor_check *check = context;
+    if (strcmp(check->host->address, other->name) == 0 ||
+        strcmp(check->host->name, other->address) == 0) {
+        memcpy(check->host_name, other->name, sizeof check->host_name);
+    }
+    return OK;
+}
+
+static bool refuse_namesake(struct call *call, const struct host *host) {
+    struct impostor_check check = {.host = host};
+    err_t err = store_host_list(call_store(call), NULL, SIZE_MAX >> 1, look_for_namesake, &check);
+    if (call_ok(call, err, "the hosts") && check.host_name[0] != '\0' &&
+        strcmp(check.host_name, host->name) != 0) {
+        call_problem(call, 409, "conflict", "address",
+                     "the name of one and the address of the other are the same for this host and "
+                     "%s",
+                     check.host_name);
+    }
+    return call_refused(call);
+}
+
 static bool refuse_impostor(struct call *call, const struct host *host) {
     struct impostor_check check = {.host = host};
+    if (refuse_namesake(call, host)) {
+        return true;
+    }
     err_t err =
         store_cluster_list(call_store(call), NULL, SIZE_MAX >> 1, look_for_impostor, &check);
     if (!call_ok(call, err, "the clusters")) {

@@ -265,6 +265,8 @@ has "… alone" '[.clusters[].name] == ["daint"]'
 gets "a manager makes a service account" 201 - POST /api/v1/service-accounts "$bob" '{"name":"robot","project":"p1"}'
 has "… of the project" '.account | .kind == "service" and .projects[0].name == "p1"'
 gets "… not in another project" 403 not_permitted POST /api/v1/service-accounts "$bob" '{"name":"spy","project":"p2"}'
+gets "… nor one that hosts would take for a user of the system" 422 name_refused POST /api/v1/service-accounts "$bob" \
+    '{"name":"slurm","project":"p1"}'
 gets "a member does not" 403 not_permitted POST /api/v1/service-accounts "$carol" '{"name":"spy","project":"p1"}'
 gets "a service account takes no person's name" 409 exists POST /api/v1/service-accounts "$bob" '{"name":"alice","project":"p1"}'
 gets "a service account is no member of other projects" 422 not_a_person PUT /api/v1/projects/p2/members/robot "$admin" \
@@ -355,6 +357,13 @@ gets "a host's name is judged" 422 name_refused POST /api/v1/hosts "$admin" '{"n
 gets "a host takes no cluster's name" 409 conflict POST /api/v1/hosts "$admin" \
     '{"name":"daint.example","role":"compute","cluster":"santis"}'
 gets "… nor its address" 409 conflict POST /api/v1/hosts "$admin" '{"name":"x","address":"daint.example","role":"jump"}'
+gets "a host with a name of its own" 201 - POST /api/v1/hosts "$admin" '{"name":"first.example","role":"jump"}'
+gets "… which no other host has as its address" 409 conflict POST /api/v1/hosts "$admin" \
+    '{"name":"second.example","address":"first.example","role":"jump"}'
+gets "… nor a new cluster as its name" 409 conflict POST /api/v1/clusters "$admin" '{"name":"first.example"}'
+gets "… or address" 409 conflict POST /api/v1/clusters "$admin" '{"name":"alps","address":"first.example"}'
+gets "… nor one that moves there" 409 conflict PUT /api/v1/clusters/santis "$admin" '{"address":"first.example"}'
+gets "… and it goes" 200 - DELETE /api/v1/hosts/first.example "$admin"
 gets "the login host of the cluster" 201 - POST /api/v1/hosts "$admin" \
     '{"name":"daint-ln1","role":"login","cluster":"daint","address":"daint.example"}'
 enrolment=$(field .enrolmentToken)

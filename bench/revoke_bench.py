@@ -97,7 +97,7 @@ def enrol_hosts(work, api, port):
         state, key = f"{work}/h{i}", f"{work}/k{i}"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
         with open(f"{work}/c{i}.yaml", "w") as f:
-            f.write(f"state: {state}\nhost-keys: [{key}.pub]\n")
+            f.write(f"state: {state}\nhost_keys: [{key}.pub]\n")
         token = api.call("POST", "/hosts", {"name": f"n{i}", "role": "login", "cluster": "daint"})["enrolmentToken"]
         subprocess.run([HOST, "enrol", "--url", f"https://127.0.0.1:{port}", "--ca", f"{work}/ca.pem", "--token", token,
                         "--config", f"{work}/c{i}.yaml"], check=True, stdout=subprocess.DEVNULL)

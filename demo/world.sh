@@ -157,7 +157,7 @@ world_host() { # NAME ROLE CLUSTER ADDRESS PORT
     ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$dir/ssh/ssh_host_ed25519_key" || return 1
     token=$(as_admin "postern --json admin host add $name --role $role ${cluster:+--cluster $cluster} \
         --address $address --port $port" | jq -r .enrolmentToken) || return 1
-    printf '%s\n' "state: $dir/state" "host-keys: [$dir/ssh/ssh_host_ed25519_key.pub]" >"$dir/host.yaml"
+    printf '%s\n' "state: $dir/state" "host_keys: [$dir/ssh/ssh_host_ed25519_key.pub]" >"$dir/host.yaml"
     "$world/bin/postern-host" enrol --config "$dir/host.yaml" --url "$authority_url" --token "$token" \
         --fingerprint "$tls_fingerprint" >"$world/last" 2>&1 &&
         "$world/bin/postern-host" sync --config "$dir/host.yaml" --once >>"$world/last" 2>&1 || { cat "$world/last"; return 1; }

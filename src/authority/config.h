@@ -2,23 +2,20 @@
  * posternd.yaml: read, judged as a whole, and turned into values that the rest of the program uses
  * as they are. Relative paths in the file are relative to the file's folder; here they are
  * complete.
- *
- * libyaml and not libcyaml reads it, as the latter stops at the first error.
  */
 #ifndef POSTERN_AUTHORITY_CONFIG_H
 #define POSTERN_AUTHORITY_CONFIG_H
 
 #include "base/err.h"
 #include "base/log.h"
+#include "config/settings.h"
 #include "model/policy.h"
 
-enum { CONFIG_SETTINGS_COUNT = 32 };
-
 struct config {
-    char *path;             /* of the file itself */
-    char *site_name;        /* "cscs": in key ids ("alice@cscs") and the TOTP issuer */
-    char *site_title;       /* "Swiss National Supercomputing Centre" */
-    char *default_key_file; /* "~/.ssh/cscs-key" */
+    struct settings settings; /* where each stands; settings.path is the file itself */
+    char *site_name;          /* "cscs": in key ids ("alice@cscs") and the TOTP issuer */
+    char *site_title;         /* "Swiss National Supercomputing Centre" */
+    char *default_key_file;   /* "~/.ssh/cscs-key" */
     char *listen_address;
     uint16_t listen_port;
     char *tls_certificate; /* NULL with tls_key: plain HTTP, allowed on loopback alone */
@@ -31,22 +28,14 @@ struct config {
     int64_t session_lifetime_s;
     enum log_level log_level;
     uint16_t replica;
-    unsigned lines[CONFIG_SETTINGS_COUNT]; /* config.c's: where each setting stands; 0: nowhere */
 };
-
-/* One complaint about the file: `where` is "posternd.yaml:12". */
-struct config_complaint {
-    const char *where;
-    const char *field;
-    const char *reason; /* what is wrong, and what to do */
-};
-typedef void config_complain(void *context, const struct config_complaint *complaint);
 
 /*
  * Reads and judges. Every error is told to complain(), not just the first; ERR_MALFORMED when there
  * was one, and ERR_NOT_FOUND etc. when the file itself cannot be read (told as well).
  */
-err_t config_load(const char *path, config_complain *complain, void *context, struct config **out);
+err_t config_load(const char *path, settings_complain *complain, void *context,
+                  struct config **out);
 void config_free(struct config *config);
 void config_freep(struct config **config);
 
@@ -59,9 +48,6 @@ enum config_keys {
     CONFIG_WITH_KEYS,
 };
 err_t config_check_files(const struct config *config, enum config_keys keys,
-                         config_complain *complain, void *context);
-
-/* "posternd.yaml:12" of a setting ("tls.key"), or of the file where it was not set. */
-void config_where(const struct config *config, const char *setting, char *out, size_t size);
+                         settings_complain *complain, void *context);
 
 #endif

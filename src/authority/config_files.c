@@ -15,7 +15,7 @@
 struct checking {
     const struct config *config;
     const char *setting;
-    config_complain *complain;
+    settings_complain *complain;
     void *context;
     size_t complaints;
 };
@@ -23,10 +23,10 @@ struct checking {
 static void complain(struct checking *checking, const char *setting, const char *path,
                      const char *reason) {
     char where[320], text[600];
-    config_where(checking->config, setting, where, sizeof where);
+    settings_where(&checking->config->settings, setting, where, sizeof where);
     (void)snprintf(text, sizeof text, "%s: %s", path, reason);
     checking->complaints++;
-    checking->complain(checking->context, &(struct config_complaint){where, setting, text});
+    checking->complain(checking->context, &(struct settings_complaint){where, setting, text});
 }
 
 static void check_tls(struct checking *checking) {
@@ -77,8 +77,8 @@ static void check_store(struct checking *checking) {
     }
 }
 
-err_t config_check_files(const struct config *config, enum config_keys with, config_complain *tell,
-                         void *context) {
+err_t config_check_files(const struct config *config, enum config_keys with,
+                         settings_complain *tell, void *context) {
     struct checking checking = {.config = config, .complain = tell, .context = context};
     if (config->tls_certificate != NULL) {
         check_tls(&checking);

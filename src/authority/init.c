@@ -136,7 +136,7 @@ static int read_options(int argc, char **argv, struct plan *plan) {
     struct fault fault = {.reason = ""};
     const char *url = NULL;
     *plan = (struct plan){.site = "site", .listen = "0.0.0.0:8443", .admin = default_admin()};
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (option) {
         case 's':
             plan->site = optarg;

@@ -21,7 +21,7 @@ static const char usage[] =
     "\n"
     "FILE is " CONFIG_DEFAULT " unless told otherwise.\n";
 
-static void print_complaint(void *context, const struct config_complaint *complaint) {
+static void print_complaint(void *context, const struct settings_complaint *complaint) {
     (void)context;
     fprintf(stderr, "%s: %s: %s\n", complaint->where, complaint->field, complaint->reason);
 }
@@ -41,9 +41,14 @@ static int check_main(const char *path) {
 /* Of "-c FILE"; NULL after a complaint. */
 static const char *config_option(int argc, char **argv) {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     const char *path = CONFIG_DEFAULT;
-    for (int option; (option = getopt_long(argc, argv, "c:", options, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (option == 'h') {
+            fputs(usage, stdout);
+            exit(0);
+        }
         if (option != 'c') {
             fputs(usage, stderr);
             return NULL;
@@ -80,7 +85,8 @@ int main(int argc, char **argv) {
         puts("posternd " POSTERN_VERSION);
         return 0;
     }
-    bool asked = strcmp(command, "help") == 0 || strcmp(command, "--help") == 0;
+    bool asked = strcmp(command, "help") == 0 || strcmp(command, "--help") == 0 ||
+                 strcmp(command, "-h") == 0;
     fputs(usage, asked ? stdout : stderr);
     return asked ? 0 : 2;
 }

@@ -45,7 +45,7 @@ struct service {
     int64_t stop_deadline_ms;
 };
 
-static void on_complaint(void *context, const struct config_complaint *complaint) {
+static void on_complaint(void *context, const struct settings_complaint *complaint) {
     (void)context;
     log_event(LOG_LEVEL_ERROR, "configuration", "where", complaint->where, "field",
               complaint->field, "reason", complaint->reason, NULL);
@@ -157,7 +157,7 @@ static void on_reload(void *context) {
     struct config *config CLEANUP(config_freep) = NULL;
     struct fault fault = {.reason = ""};
     notify_send("RELOADING=1");
-    if (!failed(config_load(authority->config->path, on_complaint, NULL, &config))) {
+    if (!failed(config_load(authority->config->settings.path, on_complaint, NULL, &config))) {
         log_set_level(config->log_level);
         submit_chore(authority, run_policy, &config->policy);
     }

@@ -76,13 +76,14 @@ enum limits {
 
     /* the feed, as gates and hosts read it */
     LIMIT_FEED_CHANGES_COUNT = 1024 * 1024,
-    LIMIT_FEED_POLLS_COUNT = 256,    /* of one host that wait at the same time */
-    LIMIT_FEED_CLUSTERS_COUNT = 256, /* that one account reaches */
+    LIMIT_FEED_POLLS_COUNT = 256,          /* of one host that wait at the same time */
+    LIMIT_FEED_CLUSTERS_COUNT = 256,       /* that one account reaches */
     LIMIT_LOGIN_DESTINATIONS_COUNT = 4096, /* sshd takes no more permitopen of one key */
 
     /* files */
     LIMIT_CONFIG_FILE_BYTES = 1024 * 1024,
-    LIMIT_CONFIG_DEPTH = 8,             /* lists and mappings in one another */
+    LIMIT_CONFIG_DEPTH = 8,              /* lists and mappings in one another */
+    LIMIT_RELOAD_S = 10,                 /* for sshd's reload; the feed waits meanwhile */
     LIMIT_CONFIG_COMPLAINTS_COUNT = 100, /* told about one file */
     LIMIT_STATE_FILE_BYTES = 1024 * 1024,
 };

@@ -34,7 +34,7 @@ static err_t read_key(const char *path, struct key **out, struct fault *fault) {
 err_t certificates_keys_json(const struct config *config, json_t **out, struct fault *fault) {
     json_t *array CLEANUP(json_freep) = json_array();
     if (config->host_key_count == 0) {
-        return fault_set(fault, ERR_NOT_FOUND, "host-keys",
+        return fault_set(fault, ERR_NOT_FOUND, "host_keys",
                          "this machine has no SSH host keys; make them: ssh-keygen -A");
     }
     for (size_t i = 0; i < config->host_key_count; i++) {
@@ -151,6 +151,7 @@ err_t certificates_renew(const struct config *config, struct http_client *client
     if (response.status != 200) {
         return answer_problem(&response, fault);
     }
+    TRY(reload_mark(config->state_dir)); /* sshd has the old ones in its memory */
     json_t *answer CLEANUP(json_freep) = json_loadb(
         (const char *)response.body.data, response.body.len, JSON_REJECT_DUPLICATES, NULL);
     return certificates_install(config, json_object_get(answer, "certificates"), fault);

@@ -3,6 +3,17 @@
 #include "host/host.h"
 #include "host/sync_host.h"
 
+void command_complain(void *context, const struct settings_complaint *complaint) {
+    (void)context;
+    (void)fprintf(stderr, "%s: %s: %s\n", complaint->where, complaint->field, complaint->reason);
+}
+
+err_t command_config(const char *path, const char *state_dir, struct config *out,
+                     struct fault *fault) {
+    err_t err = config_load(path, state_dir, command_complain, NULL, out);
+    return failed(err) ? fault_set(fault, err.code, "", "the configuration has errors") : OK;
+}
+
 int command_failed(const char *what, err_t err, const struct fault *fault) {
     if (fault->reason[0] == '\0') {
         (void)fprintf(stderr, "postern-host: cannot %s: %s\n", what, err_text(err));

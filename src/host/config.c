@@ -1,198 +1,114 @@
-#include <cyaml/cyaml.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/file.h"
 #include "base/limits.h"
-#include "base/text.h"
 #include "host/host.h"
 #include "host/sync_host.h"
 
-/* The file as it is written. */
-struct yaml {
-    char *state;
-    char *command_user;
-    char **host_keys;
-    unsigned host_keys_count;
-    char *when_stale;
-    char *max_age;
-    char *min_uid;
-    char *registered_keys; /* libcyaml takes any word for a true boolean */
+static err_t check_host_key(const char *text) {
+    char *ignored CLEANUP(freep) = NULL;
+    return certificate_path(text, &ignored);
+}
+
+static err_t take_staleness(void *target, const char *text) {
+    struct config *config = target;
+    config->best_effort = strcmp(text, "best-effort") == 0;
+    return config->best_effort || strcmp(text, "strict") == 0 ? OK : FAIL(ERR_MALFORMED);
+}
+
+#define AT(member)            SETTING_AT(struct config, member)
+#define LIST_AT(array, count) SETTING_LIST_AT(struct config, array, count)
+static const struct setting table[] = {
+    {"state", SETTING_PATH, AT(state_dir)},
+    {"command_user", SETTING_TEXT, AT(command_user)},
+    {"min_uid", SETTING_NUMBER, AT(min_uid), .min = 1, .max = UINT32_MAX,
+     .reason = "is not a user's number, or root's"},
+    {"host_keys", SETTING_PATH, LIST_AT(host_keys, host_key_count), .check = check_host_key,
+     .reason = "is not a public key: its name must end in .pub"},
+    {"max_age", SETTING_DURATION, AT(max_age_s)},
+    {"when_stale", SETTING_WORD, AT(best_effort), .take = take_staleness,
+     .reason = "is neither strict nor best-effort"},
+    {"registered_keys", SETTING_BOOL, AT(registered_keys)},
+    {"reload_command", SETTING_TEXT, LIST_AT(reload_command, reload_word_count)},
 };
+#undef AT
+#undef LIST_AT
 
-static const cyaml_schema_value_t text_schema = {
-    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 4096)};
-
-static const cyaml_schema_field_t yaml_fields[] = {
-    CYAML_FIELD_STRING_PTR("state", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml, state, 1,
-                           4096),
-    CYAML_FIELD_STRING_PTR("command-user", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml,
-                           command_user, 1, LIMIT_ACCOUNT_NAME_CHARS),
-    CYAML_FIELD_SEQUENCE("host-keys", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml,
-                         host_keys, &text_schema, 0, CONFIG_HOST_KEYS_MAX),
-    CYAML_FIELD_STRING_PTR("when-stale", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml,
-                           when_stale, 1, 32),
-    CYAML_FIELD_STRING_PTR("max-age", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml,
-                           max_age, 1, 32),
-    CYAML_FIELD_STRING_PTR("min-uid", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml,
-                           min_uid, 1, 16),
-    CYAML_FIELD_STRING_PTR("registered-keys", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml,
-                           registered_keys, 1, 16),
-    CYAML_FIELD_END,
-};
-
-static const cyaml_schema_value_t yaml_schema = {
-    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct yaml, yaml_fields)};
-
-/* libcyaml tells what is wrong, and then where, line by line: all of it becomes the reason. */
-__attribute__((format(printf, 3, 0))) static void
-note_error(cyaml_log_t level, void *context, const char *format, va_list arguments) {
-    struct fault *fault = context;
-    size_t len = strlen(fault->reason);
-    if (level < CYAML_LOG_ERROR || len + 1 >= sizeof fault->reason) {
-        return;
-    }
-    (void)vsnprintf(fault->reason + len, sizeof fault->reason - len, format, arguments);
-    for (char *at = fault->reason + len; *at != '\0'; at++) {
-        *at = *at == '\n' ? ' ' : *at;
-    }
+static char *copy_of(const char *text) {
+    char *copy = strdup(text);
+    INVARIANT(copy != NULL);
+    return copy;
 }
 
-static err_t read_yaml(const char *path, const cyaml_config_t *cyaml, struct yaml **out,
-                       struct fault *why, struct fault *fault) {
-    struct buf text CLEANUP(buf_done) = BUF(LIMIT_CONFIG_FILE_BYTES);
-    err_t err = file_read(path, &text);
-    if (failed(err)) {
-        return fault_set(fault, err.code, path, "%s", err_text(err));
-    }
-    if (cyaml_load_data(text.data, text.len, cyaml, &yaml_schema, (cyaml_data_t **)out, NULL) !=
-        CYAML_OK) {
-        return fault_set(fault, ERR_MALFORMED, path, "%.400s", why->reason);
-    }
-    return OK;
-}
-
-static err_t take_text(char **from, const char *otherwise, char **out) {
-    *out = *from != NULL ? strdup(*from) : strdup(otherwise);
-    return *out != NULL ? OK : FAIL(ERR_MEMORY);
-}
-
-static err_t take_staleness(const struct yaml *yaml, struct config *config, struct fault *fault) {
-    const char *policy = yaml->when_stale != NULL ? yaml->when_stale : "strict";
-    config->best_effort = strcmp(policy, "best-effort") == 0;
-    if (!config->best_effort && strcmp(policy, "strict") != 0) {
-        return fault_set(fault, ERR_MALFORMED, "when-stale", "must be strict or best-effort");
-    }
-    const char *age = yaml->max_age != NULL ? yaml->max_age : "1d";
-    err_t err = duration_parse(span_str(age), &config->max_age_s);
-    return failed(err) ? fault_set(fault, err.code, "max-age",
-                                   "\"%s\" is not a duration like 12h or 1d", age)
-                       : OK;
-}
-
-static err_t take_user(struct config *config, struct fault *fault) {
+static void judge_user(struct settings_reader *reader, struct config *config) {
     const struct passwd *user = getpwnam(config->command_user);
-    if (user == NULL) {
-        return fault_set(fault, ERR_NOT_FOUND, "command-user", "there is no user %s",
-                         config->command_user);
+    if (user != NULL) {
+        config->command_group = user->pw_gid;
+    } else {
+        settings_tell(reader, "command_user", "command_user",
+                      "there is no user %.64s on this machine", config->command_user);
     }
-    config->command_group = user->pw_gid;
-    return OK;
 }
 
-static err_t take_min_uid(const struct yaml *yaml, struct config *config, struct fault *fault) {
-    uint64_t uid = HOST_UID_MIN;
-    err_t err = yaml->min_uid == NULL ? OK : u64_parse(span_str(yaml->min_uid), &uid);
-    if (failed(err) || uid == 0 || uid > UINT32_MAX) {
-        return fault_set(fault, ERR_RANGE, "min-uid", "must be a user's number, and not root's");
-    }
-    config->min_uid = (uint32_t)uid;
-    return OK;
-}
-
-static err_t add_host_key(struct config *config, const char *path) {
-    char *copy = strdup(path);
-    if (copy == NULL) {
-        return FAIL(ERR_MEMORY);
-    }
-    config->host_keys[config->host_key_count++] = copy;
-    return OK;
-}
-
-static err_t take_host_keys(const struct yaml *yaml, struct config *config, struct fault *fault) {
+static void add_usual_keys(struct config *config) {
     static const char *const usual[] = {"/etc/ssh/ssh_host_ed25519_key.pub",
                                         "/etc/ssh/ssh_host_ecdsa_key.pub",
                                         "/etc/ssh/ssh_host_rsa_key.pub"};
-    for (size_t i = 0; yaml->host_keys == NULL && i < COUNT_OF(usual); i++) {
+    for (size_t i = 0; i < COUNT_OF(usual); i++) {
         if (access(usual[i], R_OK) == 0) {
-            TRY(add_host_key(config, usual[i]));
+            config->host_keys[config->host_key_count++] = copy_of(usual[i]);
         }
     }
-    for (unsigned i = 0; i < yaml->host_keys_count; i++) {
-        char *ignored CLEANUP(freep) = NULL;
-        if (failed(certificate_path(yaml->host_keys[i], &ignored))) {
-            return fault_set(fault, ERR_MALFORMED, "host-keys",
-                             "%s is not a public key: its name must end in .pub",
-                             yaml->host_keys[i]);
-        }
-        TRY(add_host_key(config, yaml->host_keys[i]));
-    }
-    return OK;
 }
 
-static err_t fill(struct yaml *yaml, const char *state_dir, struct config *config,
-                  struct fault *fault) {
-    char *chosen = (char *)(uintptr_t)state_dir;
-    TRY(take_text(state_dir != NULL ? &chosen : &yaml->state, HOST_STATE_DIR, &config->state_dir));
-    if (config->state_dir[0] != '/') {
-        return fault_set(fault, ERR_MALFORMED, "state", "%s is not an absolute path",
-                         config->state_dir);
+static void judge(struct settings_reader *reader, void *target) {
+    struct config *config = target;
+    judge_user(reader, config);
+    if (!settings_is_set(settings_of(reader), "host_keys")) {
+        add_usual_keys(config);
     }
-    TRY(take_text(&yaml->command_user, "nobody", &config->command_user));
-    TRY(take_user(config, fault));
-    TRY(take_min_uid(yaml, config, fault));
-    TRY(take_staleness(yaml, config, fault));
-    const char *registered = yaml->registered_keys != NULL ? yaml->registered_keys : "true";
-    config->registered_keys = strcmp(registered, "true") == 0;
-    if (!config->registered_keys && strcmp(registered, "false") != 0) {
-        return fault_set(fault, ERR_MALFORMED, "registered-keys", "must be true or false");
+    if (config->reload_word_count == 1 && strpbrk(config->reload_command[0], " \t") != NULL) {
+        settings_tell(reader, "reload_command", "reload_command",
+                      "is one word with blanks in it, and no shell parts it; write a list: "
+                      "[systemctl, reload, ssh]");
     }
-    return take_host_keys(yaml, config, fault);
 }
 
-err_t config_load(const char *path, const char *state_dir, struct config *out,
-                  struct fault *fault) {
-    struct fault why = {0};
-    const cyaml_config_t cyaml = {.log_fn = note_error,
-                                  .log_ctx = &why,
-                                  .mem_fn = cyaml_mem,
-                                  .log_level = CYAML_LOG_ERROR,
-                                  .flags = CYAML_CFG_DEFAULT};
-    struct yaml none = {0};
-    struct yaml *yaml = NULL;
+static const struct settings_plan plan = {table, COUNT_OF(table), "examples/postern-host.yaml",
+                                          judge};
+
+err_t config_load(const char *path, const char *state_dir, settings_complain *complain,
+                  void *context, struct config *out) {
+    struct config config CLEANUP(config_done) = {
+        .max_age_s = 24 * 3600, .registered_keys = true, .min_uid = HOST_UID_MIN};
+    config.state_dir = copy_of(HOST_STATE_DIR);
+    config.command_user = copy_of("nobody");
+    if (state_dir != NULL && state_dir[0] != '/') {
+        complain(context,
+                 &(struct settings_complaint){"--state", state_dir, "is not an absolute path"});
+        return FAIL(ERR_MALFORMED);
+    }
     if (path != NULL || access(CONFIG_FILE, F_OK) == 0) {
-        TRY(read_yaml(path != NULL ? path : CONFIG_FILE, &cyaml, &yaml, &why, fault));
+        TRY(settings_load(&plan, path != NULL ? path : CONFIG_FILE, complain, context,
+                          &config.settings, &config));
+    } else {
+        TRY(settings_parse(&plan, SPAN_LITERAL(""), "(no file)", "/", complain, context,
+                           &config.settings, &config));
     }
-    struct config config CLEANUP(config_done) = {0};
-    err_t err = fill(yaml != NULL ? yaml : &none, state_dir, &config, fault);
-    if (yaml != NULL) {
-        (void)cyaml_free(&cyaml, &yaml_schema, yaml, 0);
+    if (state_dir != NULL) {
+        free(config.state_dir);
+        config.state_dir = copy_of(state_dir);
     }
-    TRY(err);
     *out = config;
     config = (struct config){0};
     return OK;
 }
 
 void config_done(struct config *config) {
-    free(config->state_dir);
-    free(config->command_user);
-    for (size_t i = 0; i < config->host_key_count; i++) {
-        free(config->host_keys[i]);
-    }
+    settings_free_texts(&plan, config);
+    settings_done(&config->settings);
     *config = (struct config){0};
 }

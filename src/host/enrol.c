@@ -170,7 +170,7 @@ static err_t enrol(const struct options *options, struct fault *fault) {
     char *ca_pem CLEANUP(freep) = NULL;
     secret_t token CLEANUP(secret_done) = {0};
     json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(config_load(options->config, options->state, &config, fault));
+    TRY(command_config(options->config, options->state, &config, fault));
     /* What can fail here fails before the one-time token is spent. */
     err_t err = sshd_files_make_dir(&config);
     if (failed(err)) {
@@ -182,7 +182,7 @@ static err_t enrol(const struct options *options, struct fault *fault) {
     return settle(options, &config, ca_pem, answer, fault);
 }
 
-static const char enrol_usage[] =
+const char enrol_usage[] =
     "usage: postern-host enrol --url URL (--token TOKEN | --token-file FILE)\n"
     "                          [--fingerprint SHA256 | --ca FILE] [--config FILE] [--state DIR]\n";
 

@@ -35,5 +35,6 @@ enum host_exit {
 /* The commands that sshd runs. argv starts after the command's name. */
 int host_principals(const char *state_dir, int argc, char **argv);
 int host_keys(const char *state_dir, int argc, char **argv);
+extern const char host_principals_usage[], host_keys_usage[];
 
 #endif

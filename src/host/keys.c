@@ -67,9 +67,12 @@ static err_t answer(const char *state_dir, const char *user, int64_t now,
     return login_answer(&out);
 }
 
+const char host_keys_usage[] =
+    "usage: postern-host keys [--state DIR] [--uid UID [--min-uid N]] USER [KEY]\n";
+
 int host_keys(const char *state_dir, int argc, char **argv) {
     if (argc < 1 || argc > 2) {
-        (void)fputs("usage: postern-host keys [--state DIR] USER [KEY]\n", stderr);
+        (void)fputs(host_keys_usage, stderr);
         return HOST_EXIT_USAGE;
     }
     struct replica_verdict verdict = {0};

@@ -17,6 +17,7 @@ static const char usage[] =
     "  sync [--once]                   follow the authority: replica, revocations, certificates\n"
     "  sshd-config [--jump-host]       print what sshd's configuration needs\n"
     "  status [--json]                 how fresh everything is\n"
+    "  check                           judge the configuration\n"
     "  principals [--uid UID] USER SERIAL KEYID [CA [KEY]]\n"
     "                                  for sshd's AuthorizedPrincipalsCommand\n"
     "  keys [--uid UID] USER           for sshd's AuthorizedKeysCommand\n"
@@ -93,10 +94,21 @@ static int run(int (*command)(const char *state_dir, int argc, char **argv), int
     return command(options.state_dir, argc, argv);
 }
 
+/* Of a login-time command alone: sshd gives them more words, and users choose what stands there. */
+static bool asks_for_help(char **argv) {
+    return (strcmp(argv[1], "principals") == 0 || strcmp(argv[1], "keys") == 0) &&
+           (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0);
+}
+
 int main(int argc, char **argv) {
     if (argc < 2) {
         (void)fputs(usage, stderr);
         return HOST_EXIT_USAGE;
+    }
+    if (argc == 3 && asks_for_help(argv)) {
+        return fputs(argv[1][0] == 'p' ? host_principals_usage : host_keys_usage, stdout) < 0
+                   ? HOST_EXIT_INTERNAL
+                   : HOST_EXIT_OK;
     }
     if (strcmp(argv[1], "principals") == 0) {
         return run(host_principals, argc - 2, argv + 2);
@@ -104,7 +116,8 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "keys") == 0) {
         return run(host_keys, argc - 2, argv + 2);
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+    if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         return fputs(usage, stdout) < 0 ? HOST_EXIT_INTERNAL : HOST_EXIT_OK;
     }
     if (strcmp(argv[1], "--version") == 0) {

@@ -32,11 +32,14 @@ static err_t answer(const char *state_dir, const struct replica_login *login,
     return login_answer(&line);
 }
 
+const char host_principals_usage[] =
+    "usage: postern-host principals [--state DIR] [--uid UID [--min-uid N]]\n"
+    "                               USER SERIAL KEYID [CA [KEY]]\n";
+
 int host_principals(const char *state_dir, int argc, char **argv) {
     struct replica_login login = {.now = clock_now_s()};
     if (argc < 3 || argc > 5 || failed(u64_parse(span_str(argv[1]), &login.serial))) {
-        (void)fputs("usage: postern-host principals [--state DIR] USER SERIAL KEYID [CA [KEY]]\n",
-                    stderr);
+        (void)fputs(host_principals_usage, stderr);
         return HOST_EXIT_USAGE;
     }
     login.user = argv[0];

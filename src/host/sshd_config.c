@@ -60,41 +60,35 @@ static err_t put_host_keys(const struct config *config, struct buf *out) {
     return OK;
 }
 
-static err_t put_destination(void *context, const char *name, uint16_t port) {
-    return strchr(name, ':') != NULL ? buf_add_format(context, " [%s]:%u", name, (unsigned)port)
-                                     : buf_add_format(context, " %s:%u", name, (unsigned)port);
-}
-
 /*
- * The list is what the replica holds now, so it is printed anew when hosts come. It is the outer
- * bound: the principals command further narrows it to what the account itself reaches (permitopen).
+ * PermitOpen stands in a file that sync keeps, and that sshd reads as if it stood here. It is the
+ * outer bound: the principals command further narrows it to what the account itself reaches
+ * (permitopen). Of each keyword sshd takes the first value, so without the file nothing is open.
  *
  * sshd runs the forced command by the user's shell, which reads start-up files first. Where homes
  * are shared with the clusters the user writes those, and they would be the shell that a jump host
  * does not give: so the shell is told of another home.
  */
 static err_t put_jump(const struct sshd_config *from, struct buf *out) {
-    TRY(buf_add_format(out,
-                       "\n# A jump host: forwarding to the clusters, and nothing else.\n"
-                       "ExposeAuthInfo yes\n"
-                       "Match User *,!root\n"
-                       "    PermitTTY no\n"
-                       "    X11Forwarding no\n"
-                       "    AllowAgentForwarding no\n"
-                       "    AllowStreamLocalForwarding no\n"
-                       "    AllowTcpForwarding local\n"
-                       "    GatewayPorts no\n"
-                       "    PermitListen none\n"
-                       "    PermitTunnel no\n"
-                       "    PermitUserRC no\n"
-                       "    SetEnv HOME=/nonexistent ZDOTDIR=/nonexistent "
-                       "XDG_CONFIG_HOME=/nonexistent\n"
-                       "    ForceCommand %s greet\n"
-                       "    PermitOpen",
-                       from->command));
-    size_t before = out->len;
-    TRY(replica_destination_list(from->replica, NULL, put_destination, out));
-    return buf_add_str(out, out->len > before ? "\n" : " none\n");
+    return buf_add_format(out,
+                          "\n# A jump host: forwarding to the clusters, and nothing else.\n"
+                          "ExposeAuthInfo yes\n"
+                          "Match User *,!root\n"
+                          "    PermitTTY no\n"
+                          "    X11Forwarding no\n"
+                          "    AllowAgentForwarding no\n"
+                          "    AllowStreamLocalForwarding no\n"
+                          "    AllowTcpForwarding local\n"
+                          "    GatewayPorts no\n"
+                          "    PermitListen none\n"
+                          "    PermitTunnel no\n"
+                          "    PermitUserRC no\n"
+                          "    SetEnv HOME=/nonexistent ZDOTDIR=/nonexistent "
+                          "XDG_CONFIG_HOME=/nonexistent\n"
+                          "    ForceCommand %s greet\n"
+                          "    Include %s/" FILE_PERMIT_OPEN "\n"
+                          "    PermitOpen none\n",
+                          from->command, from->config->state_dir);
 }
 
 err_t sshd_config_print(const struct sshd_config *from, struct buf *out) {
@@ -114,7 +108,7 @@ err_t sshd_config_print(const struct sshd_config *from, struct buf *out) {
     return OK;
 }
 
-static const char unprintable[] = " \t\r\n\"'\\%#";
+static const char unprintable[] = " \t\r\n\"'\\%#*?[{~"; /* Include takes patterns */
 
 static err_t print_for(const char *config_path, const char *state, struct sshd_config *from,
                        struct fault *fault) {
@@ -122,8 +116,9 @@ static err_t print_for(const char *config_path, const char *state, struct sshd_c
     struct replica *replica CLEANUP(replica_closep) = NULL;
     struct buf out CLEANUP(buf_done) = BUF(CONFIG_TEXT_MAX);
     char *path CLEANUP(freep) = NULL;
-    TRY(config_load(config_path, state, &config, fault));
+    TRY(command_config(config_path, state, &config, fault));
     TRY(path_join(config.state_dir, HOST_REPLICA_FILE, &path));
+    /* Who takes these lines over without being enrolled locks everybody out. */
     err_t err = replica_open_read(path, &replica);
     if (failed(err)) {
         return fault_set(fault, err.code, path, "%s", err_text(err));
@@ -136,7 +131,6 @@ static err_t print_for(const char *config_path, const char *state, struct sshd_c
     }
     from->jump_host = from->jump_host || (!failed(err) && role == HOST_JUMP);
     from->config = &config;
-    from->replica = replica;
     if (strpbrk(from->command, unprintable) != NULL ||
         strpbrk(config.state_dir, unprintable) != NULL) {
         return fault_set(fault, ERR_MALFORMED, "state",
@@ -146,6 +140,10 @@ static err_t print_for(const char *config_path, const char *state, struct sshd_c
     return fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0 ? OK
                                                                                   : FAIL(ERR_IO);
 }
+
+const char sshd_config_usage[] =
+    "usage: postern-host sshd-config [--jump-host] [--keep-root-keys]\n"
+    "                                [--config FILE] [--state DIR]\n";
 
 int command_sshd_config(const char *self, int argc, char **argv) {
     static const struct option known[] = {{"jump-host", no_argument, NULL, 'j'},
@@ -165,9 +163,7 @@ int command_sshd_config(const char *self, int argc, char **argv) {
         usable = usable && option != '?';
     }
     if (!usable || optind != argc) {
-        (void)fputs("usage: postern-host sshd-config [--jump-host] [--keep-root-keys]\n"
-                    "                                [--config FILE] [--state DIR]\n",
-                    stderr);
+        (void)fputs(sshd_config_usage, stderr);
         return HOST_EXIT_USAGE;
     }
     struct fault fault = {0};

@@ -1,10 +1,13 @@
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "host/sync_host.h"
 #include "ssh/krl.h"
+
+enum { PERMIT_OPEN_BYTES_MAX = 4 * 1024 * 1024 };
 
 err_t sshd_files_make_dir(const struct config *config) {
     TRY(file_make_dirs(config->state_dir, 0755));
@@ -19,6 +22,39 @@ static err_t write_file(const char *state_dir, const char *name, span_t bytes) {
     char *path CLEANUP(freep) = NULL;
     TRY(path_join(state_dir, name, &path));
     return file_replace(path, bytes, 0644, FILE_DURABLE);
+}
+
+static err_t put_destination(void *context, const char *name, uint16_t port) {
+    return strchr(name, ':') != NULL ? buf_add_format(context, " [%s]:%u", name, (unsigned)port)
+                                     : buf_add_format(context, " %s:%u", name, (unsigned)port);
+}
+
+err_t sshd_files_write_permit_open(const char *state_dir, struct replica *replica) {
+    char *path CLEANUP(freep) = NULL;
+    struct buf now CLEANUP(buf_done) = BUF(PERMIT_OPEN_BYTES_MAX);
+    struct buf before CLEANUP(buf_done) = BUF(PERMIT_OPEN_BYTES_MAX);
+    enum host_role role = HOST_LOGIN;
+    TRY(path_join(state_dir, FILE_PERMIT_OPEN, &path));
+    err_t err = replica_role(replica, &role);
+    if (failed(err) && err.code != ERR_NOT_FOUND) {
+        return err;
+    }
+    bool jumps = !failed(err) && role == HOST_JUMP;
+    bool exists = !failed(file_read(path, &before));
+    if (!jumps && !exists) {
+        return OK;
+    }
+    TRY(buf_add_str(&now, "# Written by postern-host sync.\nPermitOpen"));
+    size_t empty = now.len;
+    if (jumps) {
+        TRY(replica_destination_list(replica, NULL, put_destination, &now));
+    }
+    TRY(buf_add_str(&now, now.len > empty ? "\n" : " none\n"));
+    if (exists && span_equal(buf_span(&now), buf_span(&before))) {
+        return OK;
+    }
+    TRY(reload_mark(state_dir));
+    return write_file(state_dir, FILE_PERMIT_OPEN, buf_span(&now));
 }
 
 static err_t revoke_serial(void *context, uint64_t serial) {

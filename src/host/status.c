@@ -10,6 +10,8 @@
 #include "host/sync_host.h"
 #include "ssh/krl.h"
 
+enum { RELOAD_GRACE_S = 3 * LIMIT_RELOAD_S };
+
 struct status {
     struct replica_info info;
     struct replica_self self;
@@ -19,6 +21,8 @@ struct status {
     bool stale;
     bool certificates_bad;
     bool krl_missing;
+    int64_t reload_due; /* since when; 0: sshd has read everything */
+    bool reload_by_hand;
 };
 
 /* As a whole, as sshd reads it: of a damaged one it refuses everybody too. */
@@ -50,6 +54,8 @@ static err_t gather(const struct config *config, struct status *out, struct faul
     out->now = clock_now_s();
     out->stale = out->info.synced_at == 0 || out->now - out->info.synced_at > out->self.max_age_s;
     out->krl_missing = !krl_is_readable(krl);
+    out->reload_due = reload_due_ms(config->state_dir) / 1000;
+    out->reload_by_hand = config->reload_word_count == 0;
     certificates_due(config, &out->renew_at, &out->ends_at);
     out->certificates_bad = out->ends_at <= out->now;
     return OK;
@@ -84,6 +90,25 @@ static void print_text(const struct status *status) {
     }
 }
 
+/* A reload takes a moment; one that is due for longer has failed. */
+static bool reload_failed(const struct status *status) {
+    return status->reload_due != 0 && !status->reload_by_hand &&
+           status->now - status->reload_due > RELOAD_GRACE_S;
+}
+
+static void print_reload(const struct status *status) {
+    char when[TIME_CHARS];
+    if (status->reload_due == 0) {
+        (void)puts("sshd              has read everything");
+        return;
+    }
+    time_print_local(status->reload_due, when);
+    (void)printf("sshd              %s since %s: %s\n",
+                 reload_failed(status) ? "HAS NOT BEEN RELOADED" : "is to be reloaded", when,
+                 status->reload_by_hand ? "by hand, as no reload_command is set"
+                                        : "sync runs the reload_command, and logs its failures");
+}
+
 static json_t *json_time(int64_t when) {
     char text[TIME_CHARS];
     if (when == 0 || when == INT64_MAX) {
@@ -97,7 +122,7 @@ static int print_json(const struct status *status) {
     char revision[24];
     (void)snprintf(revision, sizeof revision, "%llu", (unsigned long long)status->info.revision);
     json_t *root = json_pack(
-        "{s:s, s:s, s:o, s:I, s:b, s:b, s:I, s:I, s:I, s:b, s:o, s:o, s:b}", "host",
+        "{s:s, s:s, s:o, s:I, s:b, s:b, s:I, s:I, s:I, s:b, s:o, s:o, s:b, s:o, s:b}", "host",
         status->self.name, "revision", revision, "syncTime", json_time(status->info.synced_at),
         "ageSeconds",
         (json_int_t)(status->info.synced_at == 0 ? -1 : status->now - status->info.synced_at),
@@ -105,11 +130,14 @@ static int print_json(const struct status *status) {
         (json_int_t)status->info.accounts, "krlEntries", (json_int_t)status->info.revocations,
         "registeredKeys", (json_int_t)status->info.keys, "krlReadable", !status->krl_missing,
         "certificateExpireTime", json_time(status->ends_at), "certificateRenewTime",
-        json_time(status->renew_at), "certificatesValid", !status->certificates_bad);
+        json_time(status->renew_at), "certificatesValid", !status->certificates_bad,
+        "reloadDueTime", json_time(status->reload_due), "reloadByHand", status->reload_by_hand);
     int failure = root == NULL ? -1 : json_dumpf(root, stdout, JSON_INDENT(2));
     json_decref(root);
     return failure != 0 || puts("") < 0 ? HOST_EXIT_INTERNAL : HOST_EXIT_OK;
 }
+
+const char status_usage[] = "usage: postern-host status [--json] [--config FILE] [--state DIR]\n";
 
 int command_status(int argc, char **argv) {
     static const struct option known[] = {{"json", no_argument, NULL, 'j'},
@@ -127,13 +155,13 @@ int command_status(int argc, char **argv) {
         usable = usable && option != '?';
     }
     if (!usable || optind != argc) {
-        (void)fputs("usage: postern-host status [--json] [--config FILE] [--state DIR]\n", stderr);
+        (void)fputs(status_usage, stderr);
         return HOST_EXIT_USAGE;
     }
     struct config config CLEANUP(config_done) = {0};
     struct status status = {0};
     struct fault fault = {0};
-    err_t err = config_load(config_path, state, &config, &fault);
+    err_t err = command_config(config_path, state, &config, &fault);
     if (!failed(err)) {
         err = gather(&config, &status, &fault);
     }
@@ -145,7 +173,9 @@ int command_status(int argc, char **argv) {
         result = print_json(&status);
     } else {
         print_text(&status);
+        print_reload(&status);
     }
-    bool bad = status.stale || status.certificates_bad || status.krl_missing;
+    bool bad =
+        status.stale || status.certificates_bad || status.krl_missing || reload_failed(&status);
     return result == HOST_EXIT_OK && bad ? HOST_EXIT_STALE : result;
 }

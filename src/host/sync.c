@@ -29,9 +29,11 @@ struct sync {
     struct http_client *client;
     struct http_response response;
     int lock;
-    unsigned failures;    /* in a row */
-    int64_t chores_at_ms; /* monotonic */
-    bool renewal_failed;  /* logged once, not at each attempt */
+    unsigned failures;          /* in a row */
+    int64_t chores_at_ms;       /* monotonic */
+    bool renewal_failed;        /* logged once, not at each attempt */
+    int64_t reload_tried_ms;    /* reload_due_ms() when it was last tried */
+    int64_t reload_retry_at_ms; /* monotonic */
 };
 
 static void sync_done(struct sync *sync) {
@@ -59,7 +61,7 @@ static err_t open_replica(struct sync *sync, struct fault *fault) {
 static err_t sync_open(const char *config, const char *state, struct sync *sync,
                        struct fault *fault) {
     struct replica_self self = {0};
-    TRY(config_load(config, state, &sync->config, fault));
+    TRY(command_config(config, state, &sync->config, fault));
     TRY(identity_load(sync->config.state_dir, &sync->identity, fault));
     TRY(open_replica(sync, fault));
     (void)snprintf(self.name, sizeof self.name, "%s", sync->identity.name);
@@ -127,6 +129,39 @@ static void renew_if_due(struct sync *sync) {
     sync->renewal_failed = failed(err);
 }
 
+static err_t run_reload_command(const struct config *config, struct fault *fault) {
+    const char *words[CONFIG_RELOAD_WORDS_MAX + 1] = {NULL};
+    memcpy(words, config->reload_command, config->reload_word_count * sizeof words[0]);
+    TRY(reload_run(words, LIMIT_RELOAD_S * 1000, fault));
+    return reload_unmark(config->state_dir);
+}
+
+/* A reload that fails is tried again with the chores, and at the next change. */
+static void reload_if_due(struct sync *sync) {
+    int64_t due_ms = reload_due_ms(sync->config.state_dir);
+    int64_t now = clock_monotonic_ms();
+    bool news = due_ms != sync->reload_tried_ms;
+    if (due_ms == 0 || (!news && now < sync->reload_retry_at_ms)) {
+        return;
+    }
+    sync->reload_tried_ms = due_ms;
+    sync->reload_retry_at_ms = now + CHORES_INTERVAL_MS;
+    struct fault fault = {0};
+    if (sync->config.reload_word_count > 0) {
+        err_t err = run_reload_command(&sync->config, &fault);
+        if (failed(err)) {
+            log_error("sshd_not_reloaded", err, "command", fault.field, "reason", fault.reason,
+                      NULL);
+        } else {
+            log_event(LOG_LEVEL_INFO, "sshd_reloaded", NULL);
+        }
+    } else if (news) {
+        log_event(LOG_LEVEL_WARN, "sshd_reload_by_hand", "reason",
+                  "destinations or host certificates have changed and no reload_command is set",
+                  NULL);
+    }
+}
+
 static void do_chores(struct sync *sync) {
     int64_t now = clock_monotonic_ms();
     if (now < sync->chores_at_ms) {
@@ -154,6 +189,7 @@ static _Noreturn void follow(struct sync *sync) {
     notify("READY=1\nSTATUS=following the authority");
     for (;;) {
         struct fault fault = {0};
+        reload_if_due(sync);
         err_t err = poll_once(sync, false, &fault);
         if (!failed(err)) {
             if (sync->failures > 0) {
@@ -172,8 +208,7 @@ static _Noreturn void follow(struct sync *sync) {
     }
 }
 
-static const char sync_usage[] =
-    "usage: postern-host sync [--once] [--config FILE] [--state DIR]\n";
+const char sync_usage[] = "usage: postern-host sync [--once] [--config FILE] [--state DIR]\n";
 
 int command_sync(int argc, char **argv) {
     static const struct option known[] = {{"once", no_argument, NULL, '1'},
@@ -213,5 +248,6 @@ int command_sync(int argc, char **argv) {
         return command_failed("sync", err, &fault);
     }
     renew_if_due(&sync);
+    reload_if_due(&sync);
     return HOST_EXIT_OK;
 }

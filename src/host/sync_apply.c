@@ -11,7 +11,11 @@
 #include "base/file.h"
 #include "host/sync_host.h"
 
-enum { KRL_KINDS = 1U << CHANGE_REVOCATION, CA_KINDS = 1U << CHANGE_CA };
+enum {
+    KRL_KINDS = 1U << CHANGE_REVOCATION,
+    CA_KINDS = 1U << CHANGE_CA,
+    HOST_KINDS = 1U << CHANGE_CLUSTER | 1U << CHANGE_HOST
+};
 
 static err_t apply(const char *state_dir, struct replica *replica,
                    const struct change_answer *answer, int64_t now) {
@@ -23,6 +27,9 @@ static err_t apply(const char *state_dir, struct replica *replica,
     }
     if ((touched & CA_KINDS) != 0) {
         TRY(sshd_files_write_cas(state_dir, replica));
+    }
+    if ((touched & HOST_KINDS) != 0) {
+        TRY(sshd_files_write_permit_open(state_dir, replica));
     }
     return replica_commit(replica);
 }
@@ -58,6 +65,7 @@ static err_t prune_and_write(const char *state_dir, struct replica *replica, int
     /* A replica that was never synced has no CA; enrolment wrote the files then. */
     if (revision > 0) {
         TRY(sshd_files_write_cas(state_dir, replica));
+        TRY(sshd_files_write_permit_open(state_dir, replica));
     }
     return replica_commit(replica);
 }

@@ -6,15 +6,17 @@
 #include <sys/types.h>
 
 #include "base/secret.h"
+#include "config/settings.h"
 #include "feed/replica.h"
 #include "net/http_client.h"
 
 /* --- config.c: /etc/posterngate/host.yaml; every member has a default --- */
 
 #define CONFIG_FILE "/etc/posterngate/host.yaml"
-enum { CONFIG_HOST_KEYS_MAX = 8 };
+enum { CONFIG_HOST_KEYS_MAX = 8, CONFIG_RELOAD_WORDS_MAX = 16 };
 
 struct config {
+    struct settings settings;
     char *state_dir;
     char *command_user; /* AuthorizedPrincipalsCommandUser; its group may read the replica */
     gid_t command_group;
@@ -23,14 +25,18 @@ struct config {
     bool best_effort;
     int64_t max_age_s;
     bool registered_keys;
-    uint32_t min_uid; /* of local users who are accounts */
+    uint32_t min_uid;                              /* of local users who are accounts */
+    char *reload_command[CONFIG_RELOAD_WORDS_MAX]; /* makes sshd read its files anew; run as it is,
+                                                      without a shell */
+    size_t reload_word_count;                      /* 0: an administrator reloads sshd */
 };
 /*
- * path NULL: CONFIG_FILE when it exists, else the defaults. state_dir NULL: as configured. The
- * fault names the file and the field. Host keys that nobody listed are those that sshd makes by
+ * path NULL: CONFIG_FILE when it exists, else the defaults. state_dir NULL: as configured. Every
+ * error is told, as settings_load() does. Host keys that nobody listed are those that sshd makes by
  * default and that exist.
  */
-err_t config_load(const char *path, const char *state_dir, struct config *out, struct fault *fault);
+err_t config_load(const char *path, const char *state_dir, settings_complain *complain,
+                  void *context, struct config *out);
 void config_done(struct config *config);
 
 /* --- identity.c: who this host is to the authority, in STATE/host.json, mode 0600 --- */
@@ -53,6 +59,8 @@ err_t identity_client(const struct identity *identity, struct http_client **out,
 #define FILE_KRL     "revoked.krl"
 #define FILE_USER_CA "user_ca.pub"
 #define FILE_HOST_CA "host_ca.pub"
+/* On a jump host: what sshd_config includes, with all the destinations there are. */
+#define FILE_PERMIT_OPEN "permit_open.conf"
 
 /* The state directory: root's, entered by the command user's group. */
 err_t sshd_files_make_dir(const struct config *config);
@@ -65,6 +73,27 @@ err_t sshd_files_write_krl(const char *state_dir, struct replica *replica, uint6
 err_t sshd_files_write_cas(const char *state_dir, struct replica *replica);
 /* Lines of public keys into FILE_USER_CA or FILE_HOST_CA. */
 err_t sshd_files_write_lines(const char *state_dir, const char *file, span_t lines);
+
+/*
+ * What PermitOpen lists on a jump host, when it is not what the file says; sshd is then due for a
+ * reload. On another host a file that is there is made to open nothing.
+ */
+err_t sshd_files_write_permit_open(const char *state_dir, struct replica *replica);
+
+/* --- reload.c: sshd is to read its configuration and host certificates anew --- */
+
+#define FILE_RELOAD_DUE "reload_due"
+
+/* Before the change, so that no crash loses it. */
+err_t reload_mark(const char *state_dir);
+err_t reload_unmark(const char *state_dir);
+/* Since when it is due, in milliseconds since 1970; 0: it is not. */
+int64_t reload_due_ms(const char *state_dir);
+/*
+ * Runs a command, words ended by NULL. ERR_TIMEOUT when it took too long and was killed, ERR_IO
+ * when it failed: the fault has what it said. What the command leaves running stays.
+ */
+err_t reload_run(const char *const *words, int timeout_ms, struct fault *fault);
 
 /* --- certificates.c: this machine's host certificates, beside their keys --- */
 
@@ -116,17 +145,24 @@ int command_sync(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_sshd_config(const char *self, int argc, char **argv);
 int command_greet(void);
+int command_check(int argc, char **argv);
+extern const char enrol_usage[], sync_usage[], status_usage[], sshd_config_usage[], check_usage[];
+
+/* Prints a complaint about the configuration on standard error. */
+void command_complain(void *context, const struct settings_complaint *complaint);
+/* config_load(), telling every error on standard error; the fault says where they were told. */
+err_t command_config(const char *path, const char *state_dir, struct config *out,
+                     struct fault *fault);
 
 /* Says why on standard error and gives the exit status that fits. */
 int command_failed(const char *what, err_t err, const struct fault *fault);
 
-/* sshd_config.c: the text itself. destinations is what PermitOpen lists; jump hosts only. */
+/* sshd_config.c: the text itself. */
 struct sshd_config {
     const struct config *config;
     const char *command; /* absolute path of postern-host */
     bool jump_host;
     bool keep_root_keys; /* root's own authorized_keys stay valid, for emergencies */
-    struct replica *replica;
 };
 err_t sshd_config_print(const struct sshd_config *from, struct buf *out);
 

@@ -27,7 +27,7 @@ static err_t feed(const char *state_dir, const char *host, int64_t now, struct f
     struct replica *replica CLEANUP(replica_closep) = NULL;
     struct replica_self self = {.max_age_s = 86400};
     char *path CLEANUP(freep) = NULL;
-    TRY(config_load(NULL, state_dir, &config, fault));
+    TRY(command_config(NULL, state_dir, &config, fault));
     TRY(sshd_files_make_dir(&config));
     TRY(path_join(state_dir, HOST_REPLICA_FILE, &path));
     TRY(read_all(stdin, &json));

@@ -72,7 +72,7 @@ answer 1 true "${changes[@]}" >snapshot.json
 
 ssh-keygen -q -s keys/host_ca -I daint-ln1 -h -n 127.0.0.1 -z 7 -V +1h ssh/host_key.pub
 echo "@cert-authority * $(cat keys/host_ca.pub)" >known_hosts
-printf 'host-keys:\n  - %s/ssh/host_key.pub\n' "$work" >host.yaml
+printf 'host_keys:\n  - %s/ssh/host_key.pub\n' "$work" >host.yaml
 
 run_sshd() { # NAME STATE PORT OPTION…
     local name=$1 state=$2 listen=$3

@@ -29,7 +29,7 @@ enrolment=$(api POST /hosts '{"name":"daint-ln1","role":"login","cluster":"daint
 
 ssh-keygen -q -t ed25519 -N '' -C '' -f host_key
 ssh-keygen -q -t ed25519 -N '' -C '' -f admin_key
-printf 'state: %s/state\nhost-keys:\n  - %s/host_key.pub\n' "$work" "$work" >host.yaml
+printf 'state: %s/state\nhost_keys:\n  - %s/host_key.pub\n' "$work" "$work" >host.yaml
 printf '%s\n' "$enrolment" >token
 ca=$(openssl x509 -in authority/tls/ca.pem -outform DER | sha256sum | cut -d' ' -f1)
 enrol() { "$postern_host" enrol --url "$url" --config host.yaml "$@"; }

@@ -32,7 +32,7 @@ struct told {
     char text[4096]; /* "where|field|reason\n" of each */
 };
 
-static void on_complaint(void *context, const struct config_complaint *complaint) {
+static void on_complaint(void *context, const struct settings_complaint *complaint) {
     struct told *told = context;
     size_t len = strlen(told->text);
     told->count++;
@@ -59,7 +59,7 @@ struct refused {
 };
 
 static const struct refused refused[] = {
-    {"", "posternd.yaml|(file)|is empty"},
+    {"", "posternd.yaml|site.name|is missing"},
     {"- a\n", "posternd.yaml:1|(file)|must be a mapping"},
     {"a: [\n", "|(file)|is not YAML"},
     {GOOD "colour: red\n", "posternd.yaml:6|colour|is not known"},
@@ -76,7 +76,7 @@ static const struct refused refused[] = {
     {GOOD "session_lifetime: 12\n", "|session_lifetime|\"12\" is not a duration"},
     {GOOD "session_lifetime: 0h\n", "|session_lifetime|"},
     {GOOD "policy: {durations: [1d, soon]}\n", "|policy.durations|\"soon\" is not a duration"},
-    {GOOD "policy: {durations: [1d, 32d]}\n", "|policy.durations|is more than 31d"},
+    {GOOD "policy: {durations: [1d, 32d]}\n", "|policy.durations|\"32d\" is more than 31d"},
     {GOOD "policy: {durations: [1h]}\n", "|policy.default_duration|is not one of"},
     {GOOD "policy: {default_duration: 2d}\n", "|policy.default_duration|is not one of"},
     {GOOD "policy: {quota_per_day: 0}\n", "|policy.quota_per_day|"},
@@ -87,13 +87,13 @@ static const struct refused refused[] = {
     {GOOD "policy: {force_command: maybe}\n", "|policy.force_command|"},
     {GOOD "policy: {source_networks: [10.1.2.3/8]}\n", "bits set beyond its prefix"},
     {GOOD "policy: {source_networks: everywhere}\n", "|policy.source_networks|"},
-    {GOOD "policy: {backdate: 2h}\n", "|policy.backdate|is more than 1h"},
+    {GOOD "policy: {backdate: 2h}\n", "|policy.backdate|\"2h\" is more than 1h"},
     {"site: {name: Not A Name}\n", "|site.name|\"Not A Name\" cannot be"},
     {"site: {name: a}\n", "|public_url|is missing"},
     {"public_url: ftp://a\n", "|public_url|\"ftp://a\" is not a URL"},
     {"site: {name: a}\nlisten: {address: 10.0.0.1}\n", "|tls.certificate|is missing: without TLS"},
     {"tls: {key: k}\n", "|tls.certificate|is missing: the two go together"},
-    {GOOD "site: {name: b}\n", "|site.name|is set twice"},
+    {GOOD "site: {name: b}\n", "posternd.yaml:6|site|is set twice, first in line 1"},
     {"signer: {directory: ca, agent: s}\n", "|signer|has both"},
     {"store: {path: \"\"}\n", "|store.path|is empty"},
     {"site: {title: \"a\\u0007b\"}\n", "|site.title|has a control character"},
@@ -160,7 +160,7 @@ static void reads(void **state) {
     assert_int_equal(config->session_lifetime_s, 3600);
     assert_int_equal(config->replica, 1023);
     char where[64];
-    config_where(config, "tls.key", where, sizeof where);
+    settings_where(&config->settings, "tls.key", where, sizeof where);
     assert_string_equal(where, "posternd.yaml:3");
 }
 
@@ -173,8 +173,8 @@ static void shows_an_example_that_reads(void **state) {
     assert_ok(err);
     /* It sets everything that there is to set, once. */
     size_t set = 0;
-    for (size_t i = 0; i < CONFIG_SETTINGS_COUNT; i++) {
-        set += config->lines[i] != 0;
+    for (size_t i = 0; i < SETTINGS_COUNT_MAX; i++) {
+        set += config->settings.lines[i] != 0;
     }
     assert_int_equal(set, 24); /* all but signer.agent, which excludes signer.directory */
 }

@@ -15,7 +15,7 @@
 #include "ssh/krl.h"
 #include "ssh/private_key.h"
 
-enum { NOW = 1800000000 };
+enum { NOW = 1800000000, TOLD_CHARS = 4096 };
 
 #define CA_LINE        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 #define CA_FINGERPRINT "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"
@@ -51,37 +51,45 @@ static void write_text(const char *name, const char *text) {
 
 /* --- configuration --- */
 
+static void on_complaint(void *context, const struct settings_complaint *complaint) {
+    char *told = context;
+    size_t len = strlen(told);
+    (void)snprintf(told + len, TOLD_CHARS - len, "%s|%s|%s\n", complaint->where, complaint->field,
+                   complaint->reason);
+}
+
 static const struct {
     const char *yaml;
-    enum err_code code;
-    const char *said; /* somewhere in the fault */
+    const char *said; /* somewhere in the complaints */
 } refused_configs[] = {
-    {"state: [", ERR_MALFORMED, "host.yaml"},
-    {"port: 22\n", ERR_MALFORMED, "port"},
-    {"state: relative\n", ERR_MALFORMED, "absolute"},
-    {"max-age: 5\n", ERR_MALFORMED, "max-age"},
-    {"max-age: 0s\n", ERR_RANGE, "max-age"},
-    {"when-stale: perhaps\n", ERR_MALFORMED, "when-stale"},
-    {"registered-keys: 7up\n", ERR_MALFORMED, "registered-keys"},
-    {"min-uid: 0\n", ERR_RANGE, "min-uid"},
-    {"min-uid: -1\n", ERR_RANGE, "min-uid"},
-    {"min-uid: 4294967296\n", ERR_RANGE, "min-uid"},
-    {"command-user: no-such-user\n", ERR_NOT_FOUND, "no-such-user"},
-    {"host-keys:\n  - /etc/ssh/ssh_host_ed25519_key\n", ERR_MALFORMED, ".pub"},
-    {"host-keys: [a.pub,b.pub,c.pub,d.pub,e.pub,f.pub,g.pub,h.pub,i.pub]\n", ERR_MALFORMED,
-     "host-keys"},
+    {"state: [", "host.yaml:2|(file)|"},
+    {"port: 22\n", "host.yaml:1|port|is not known"},
+    {"host-keys: [a.pub]\n", "did you mean host_keys?"},
+    {"state: ''\n", "|state|is empty"},
+    {"max_age: 5\n", "|max_age|"},
+    {"max_age: 0s\n", "|max_age|"},
+    {"when_stale: perhaps\n", "|when_stale|\"perhaps\" is neither strict nor best-effort"},
+    {"registered_keys: 7up\n", "|registered_keys|"},
+    {"min_uid: 0\n", "|min_uid|\"0\" is not a user's number, or root's"},
+    {"min_uid: -1\n", "|min_uid|"},
+    {"min_uid: 4294967296\n", "|min_uid|"},
+    {"command_user: no-such-user\n", "host.yaml:1|command_user|there is no user no-such-user"},
+    {"host_keys:\n  - /etc/ssh/ssh_host_ed25519_key\n", "host.yaml:2|host_keys|"},
+    {"host_keys: [a.pub,b.pub,c.pub,d.pub,e.pub,f.pub,g.pub,h.pub,i.pub]\n",
+     "|host_keys|has more than 8 items"},
+    {"reload_command: systemctl reload ssh\n", "|reload_command|is one word with blanks"},
+    {"reload_command: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]\n",
+     "|reload_command|has more than 16 items"},
 };
 
 static void test_config_refused(void **state) {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(refused_configs); i++) {
         struct config config = {0};
-        struct fault fault = {0};
-        char told[sizeof fault.field + sizeof fault.reason + 2];
+        char told[TOLD_CHARS] = "";
         write_text("host.yaml", refused_configs[i].yaml);
-        assert_fails(config_load(in_dir("host.yaml"), NULL, &config, &fault),
-                     refused_configs[i].code);
-        (void)snprintf(told, sizeof told, "%s %s", fault.field, fault.reason);
+        assert_fails(config_load(in_dir("host.yaml"), NULL, on_complaint, told, &config),
+                     ERR_MALFORMED);
         if (strstr(told, refused_configs[i].said) == NULL) {
             print_error("%s\n  said %s\n", refused_configs[i].yaml, told);
         }
@@ -89,29 +97,43 @@ static void test_config_refused(void **state) {
         assert_null(config.state_dir);
     }
     struct config config = {0};
-    assert_fails(config_load(in_dir("none.yaml"), NULL, &config, NULL), ERR_NOT_FOUND);
+    char told[TOLD_CHARS] = "";
+    assert_fails(config_load(in_dir("none.yaml"), NULL, on_complaint, told, &config),
+                 ERR_NOT_FOUND);
+    assert_fails(config_load(NULL, "relative", on_complaint, told, &config), ERR_MALFORMED);
+    assert_non_null(strstr(told, "is not an absolute path"));
 }
 
 static void test_config(void **state) {
     (void)state;
     struct config config CLEANUP(config_done) = {0};
-    struct fault fault = {0};
-    write_text("host.yaml", "state: /srv/state\nwhen-stale: best-effort\nmax-age: 12h\n"
-                            "registered-keys: false\nhost-keys: [/etc/ssh/a.pub]\n");
-    assert_ok(config_load(in_dir("host.yaml"), NULL, &config, &fault));
-    assert_string_equal(config.state_dir, "/srv/state");
+    char told[TOLD_CHARS] = "";
+    write_text("host.yaml", "state: state\nwhen_stale: best-effort\nmax_age: 12h\n"
+                            "registered_keys: false\nhost_keys: [/etc/ssh/a.pub]\n"
+                            "reload_command: [systemctl, reload, ssh]\n");
+    assert_ok(config_load(in_dir("host.yaml"), NULL, on_complaint, told, &config));
+    assert_string_equal(config.state_dir, in_dir("state"));
     assert_string_equal(config.command_user, "nobody");
     assert_true(config.best_effort && config.max_age_s == 43200 && !config.registered_keys);
     assert_int_equal(config.host_key_count, 1);
+    assert_int_equal(config.reload_word_count, 3);
+    assert_string_equal(config.reload_command[2], "ssh");
     config_done(&config);
-    write_text("host.yaml", "max-age: 1h\n");
-    assert_ok(config_load(in_dir("host.yaml"), "/other", &config, &fault));
+    write_text("host.yaml", "max_age: 1h\n");
+    assert_ok(config_load(in_dir("host.yaml"), "/other", on_complaint, told, &config));
     assert_string_equal(config.state_dir, "/other");
     assert_true(!config.best_effort && config.registered_keys && config.min_uid == HOST_UID_MIN);
+    assert_int_equal(config.reload_word_count, 0);
     config_done(&config);
-    write_text("host.yaml", "min-uid: 500\n");
-    assert_ok(config_load(in_dir("host.yaml"), NULL, &config, &fault));
+    write_text("host.yaml", "min_uid: 500\n");
+    assert_ok(config_load(in_dir("host.yaml"), NULL, on_complaint, told, &config));
     assert_int_equal(config.min_uid, 500);
+    config_done(&config);
+    assert_ok(config_load("examples/postern-host.yaml", NULL, on_complaint, told, &config));
+    for (size_t i = 0; i < config.settings.plan->count; i++) {
+        assert_true(config.settings.lines[i] != 0); /* the example shows each */
+    }
+    assert_string_equal(told, "");
 }
 
 /* --- identity --- */
@@ -312,16 +334,13 @@ static void test_host_certificates(void **state) {
 
 static void test_sshd_config(void **state) {
     (void)state;
-    struct replica *replica CLEANUP(replica_closep) = open_replica();
-    struct change_answer *snapshot CLEANUP(change_answer_freep) = first_snapshot();
     struct config config CLEANUP(config_done) = {.state_dir = strdup("/var/lib/x"),
                                                  .command_user = strdup("nobody"),
                                                  .host_key_count = 1,
                                                  .registered_keys = false,
                                                  .min_uid = 1000};
     config.host_keys[0] = strdup("/etc/ssh/k.pub");
-    struct sshd_config from = {
-        .config = &config, .command = "/usr/bin/postern-host", .replica = replica};
+    struct sshd_config from = {.config = &config, .command = "/usr/bin/postern-host"};
     struct buf out CLEANUP(buf_done) = BUF(64 * 1024);
     char *text CLEANUP(freep) = NULL;
     assert_ok(sshd_config_print(&from, &out));
@@ -345,23 +364,98 @@ static void test_sshd_config(void **state) {
         assert_non_null(strstr(text, lines[i]));
     }
     assert_null(strstr(text, "Match"));
-    /* A jump host that knows no destination opens none. */
+    /* Without the file, a jump host opens nothing. */
     buf_clear(&out);
     from.jump_host = true;
     assert_ok(sshd_config_print(&from, &out));
     free(text);
     text = NULL;
     assert_ok(buf_to_str(&out, &text));
-    assert_non_null(strstr(text, "    PermitOpen none\n"));
-    assert_ok(sync_apply(dir, replica, snapshot, NOW));
-    buf_clear(&out);
-    assert_ok(sshd_config_print(&from, &out));
-    free(text);
-    text = NULL;
-    assert_ok(buf_to_str(&out, &text));
-    assert_non_null(strstr(text, "    PermitOpen [2001:db8::1]:22 daint:22\n"));
+    assert_non_null(strstr(text, "    Include /var/lib/x/permit_open.conf\n    PermitOpen none\n"));
     assert_non_null(strstr(text, "    PermitTTY no\n"));
     assert_non_null(strstr(text, "    SetEnv HOME=/nonexistent "));
+}
+
+/* --- what sshd reads at its start alone --- */
+
+static void assert_permit_open(const char *expected) {
+    struct buf text CLEANUP(buf_done) = BUF(4096);
+    char *whole CLEANUP(freep) = NULL;
+    assert_ok(file_read(in_dir(FILE_PERMIT_OPEN), &text));
+    assert_ok(buf_to_str(&text, &whole));
+    assert_non_null(strstr(whole, expected));
+}
+
+static void apply_text(struct replica *replica, const char *text) {
+    struct change_answer *answer CLEANUP(change_answer_freep) = NULL;
+    assert_ok(change_answer_decode(span_str(text), &answer, NULL));
+    assert_ok(sync_apply(dir, replica, answer, NOW));
+}
+
+static void tell_host(struct replica *replica, int revision, const char *name, const char *cluster,
+                      const char *role) {
+    char whole[512];
+    (void)snprintf(whole, sizeof whole,
+                   "{\"revision\":\"%d\",\"snapshot\":false,\"changes\":[{\"revision\":\"%d\","
+                   "\"kind\":\"host\",\"key\":\"%s\",\"state\":{\"cluster\":\"%s\","
+                   "\"role\":\"%s\",\"address\":\"%s\",\"port\":22}}]}",
+                   revision, revision, name, cluster, role, name);
+    apply_text(replica, whole);
+}
+
+static void test_permit_open(void **state) {
+    (void)state;
+    struct replica *replica CLEANUP(replica_closep) = open_replica();
+    struct change_answer *snapshot CLEANUP(change_answer_freep) = first_snapshot();
+    struct replica_self self = {.max_age_s = 3600};
+    (void)snprintf(self.name, sizeof self.name, "ela");
+    assert_ok(replica_self_put(replica, &self));
+    assert_ok(sync_apply(dir, replica, snapshot, NOW));
+    assert_int_not_equal(access(in_dir(FILE_PERMIT_OPEN), F_OK), 0); /* no jump host, no file */
+    assert_int_equal(reload_due_ms(dir), 0);
+    tell_host(replica, 1000, "ela", "", "jump");
+    assert_permit_open("\nPermitOpen [2001:db8::1]:22 daint:22\n");
+    assert_true(reload_due_ms(dir) > 0);
+    assert_ok(reload_unmark(dir));
+    assert_ok(reload_unmark(dir));
+    /* What changes nothing for sshd is no reason for a reload; what does, is. */
+    assert_ok(sync_repair(dir, replica, NOW));
+    tell_host(replica, 1001, "ela2", "", "jump");
+    assert_int_equal(reload_due_ms(dir), 0);
+    tell_host(replica, 1002, "santis-ln1", "daint", "login");
+    assert_permit_open(" santis-ln1:22");
+    assert_true(reload_due_ms(dir) > 0);
+    assert_ok(reload_unmark(dir));
+    assert_int_equal(unlink(in_dir(FILE_PERMIT_OPEN)), 0);
+    assert_ok(sync_repair(dir, replica, NOW));
+    assert_permit_open(" santis-ln1:22");
+    tell_host(replica, 1003, "ela", "daint", "login");
+    assert_permit_open("\nPermitOpen none\n");
+}
+
+static void test_reload(void **state) {
+    (void)state;
+    struct fault fault = {0};
+    char touched[200];
+    (void)snprintf(touched, sizeof touched, "%s", in_dir("a b;c"));
+    const char *const fine[] = {"touch", touched, NULL};
+    assert_ok(reload_run(fine, 5000, &fault));
+    assert_int_equal(access(touched, F_OK), 0); /* one word, whatever is in it */
+    const char *const fails[] = {"sh", "-c", "echo no such unit; exit 3", NULL};
+    assert_fails(reload_run(fails, 5000, &fault), ERR_IO);
+    assert_string_equal(fault.field, "sh");
+    assert_non_null(strstr(fault.reason, "status 3: no such unit"));
+    const char *const missing[] = {"/nonexistent/reload", NULL};
+    assert_fails(reload_run(missing, 5000, &fault), ERR_IO);
+    assert_non_null(strstr(fault.reason, "cannot be started: not found"));
+    const char *const killed[] = {"sh", "-c", "kill -9 $$", NULL};
+    assert_fails(reload_run(killed, 5000, &fault), ERR_IO);
+    assert_non_null(strstr(fault.reason, "signal 9"));
+    const char *const slow[] = {"sh", "-c", "sleep 100 & wait", NULL};
+    assert_fails(reload_run(slow, 50, &fault), ERR_TIMEOUT);
+    /* What it leaves behind may hold its output open; a flood of words holds nothing up. */
+    const char *const leaves[] = {"sh", "-c", "sleep 2 & yes | head -c 1000000", NULL};
+    assert_ok(reload_run(leaves, 60000, &fault));
 }
 
 /* --- waiting and notifying --- */
@@ -411,6 +505,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_empty_krl_from_the_start, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_host_certificates, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sshd_config, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_permit_open, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
         cmocka_unit_test(test_backoff),
         cmocka_unit_test_setup_teardown(test_notify, set_up, tear_down),
     };

@@ -18,6 +18,7 @@
 #include "authority/invitation.h"
 #include "authority/session.h"
 #include "base/clock.h"
+#include "base/random.h"
 #include "base/secret.h"
 #include "identity/password.h"
 #include "identity/totp.h"
@@ -47,6 +48,7 @@ struct login_guard {
     struct throttle *addresses;                 /* loop */
     struct throttle *accounts;                  /* loop */
     struct throttle *tokens;                    /* loop */
+    uint8_t secret[THROTTLE_SECRET_BYTES];      /* of the table of strangers */
     struct stranger strangers[STRANGERS_COUNT]; /* store */
 };
 
@@ -55,6 +57,7 @@ err_t login_guard_new(struct login_guard **out) {
     if (guard == NULL) {
         return FAIL(ERR_MEMORY);
     }
+    random_bytes(guard->secret, sizeof guard->secret);
     err_t err =
         throttle_new(ADDRESSES_COUNT, ADDRESS_BURST, ADDRESS_INTERVAL_MS, &guard->addresses);
     err = failed(err)
@@ -134,11 +137,8 @@ static err_t read(struct call *call) {
 }
 
 static struct stranger *stranger_of(struct call *call, const char *name) {
-    uint32_t hash = 2166136261U;
-    for (const char *c = name; *c != '\0'; c++) {
-        hash = (hash ^ (uint8_t)*c) * 16777619U;
-    }
-    return &call->authority->login_guard->strangers[hash % STRANGERS_COUNT];
+    struct login_guard *guard = call->authority->login_guard;
+    return &guard->strangers[throttle_place(guard->secret, span_str(name), STRANGERS_COUNT)];
 }
 
 /* What is known of who tries to sign in. */
@@ -276,7 +276,7 @@ static void finish(struct call *call) {
 const struct route login_routes[] = {
     {HTTP_POST, "/api/v1/auth/login", ACCESS_PUBLIC, "session.login", read, run, finish},
     {HTTP_POST, "/api/v1/auth/invitation", ACCESS_PUBLIC, "invitation.accept", invitation_read,
-     invitation_run, invitation_finish},
+     invitation_run, NULL},
     {HTTP_POST, "/api/v1/auth/invitation/confirm", ACCESS_PUBLIC, "invitation.confirm",
      invitation_confirm_read, invitation_confirm_run, invitation_finish},
     {HTTP_POST, "/api/v1/auth/token", ACCESS_PUBLIC, "session.exchange", session_token_read,

@@ -10,6 +10,7 @@
  */
 #include "identity/throttle.h"
 
+#include <assert.h>
 #include <sodium.h>
 
 enum { KEY_BYTES = 16, BUCKETS_MAX = 1 << 24 };
@@ -73,6 +74,15 @@ void throttle_free(struct throttle *throttle) {
 /* Keys may be of any length and chosen by an attacker: 128 bits of BLAKE2b stand for them. */
 static void digest(span_t key, uint8_t out[KEY_BYTES]) {
     (void)crypto_generichash(out, KEY_BYTES, key.data, key.len, NULL, 0);
+}
+
+size_t throttle_place(const uint8_t secret[THROTTLE_SECRET_BYTES], span_t name, size_t places) {
+    static_assert(THROTTLE_SECRET_BYTES == crypto_shorthash_KEYBYTES, "SipHash's key");
+    uint64_t hash;
+    static_assert(sizeof hash == crypto_shorthash_BYTES, "SipHash's output");
+    INVARIANT(places > 0);
+    (void)crypto_shorthash((uint8_t *)&hash, name.data, name.len, secret);
+    return (size_t)(hash % places);
 }
 
 static uint32_t *chain_of(const struct throttle *throttle, const uint8_t key[KEY_BYTES]) {

@@ -19,6 +19,11 @@ bool throttle_allow(struct throttle *throttle, span_t key, int64_t now_ms, int *
 /* Gives a token back: a success does not count as a guess. */
 void throttle_credit(struct throttle *throttle, span_t key);
 
+/* Where a name stands in a table of `places`, by a secret of this process (SipHash-2-4): nobody can
+ * choose two names that meet. */
+enum { THROTTLE_SECRET_BYTES = 16 };
+size_t throttle_place(const uint8_t secret[THROTTLE_SECRET_BYTES], span_t name, size_t places);
+
 /*
  * Lock-out after failures in a row: from the 5th on the account is locked for 30 s, doubling to at
  * most 15 min, so that guessing is hopeless and nobody can be locked out for long. Gives

@@ -187,6 +187,7 @@ static void wait_after_failure(struct sync *sync) {
 
 static _Noreturn void follow(struct sync *sync) {
     notify("READY=1\nSTATUS=following the authority");
+    renew_if_due(sync); /* the first answer may take as long as nothing happens */
     for (;;) {
         struct fault fault = {0};
         reload_if_due(sync);

@@ -34,6 +34,23 @@ printf '%s\n' "$enrolment" >token
 ca=$(openssl x509 -in authority/tls/ca.pem -outform DER | sha256sum | cut -d' ' -f1)
 enrol() { "$postern_host" enrol --url "$url" --config host.yaml "$@"; }
 
+helps() { # COMMAND: how it is called, on standard output alone
+    "$postern_host" "$1" "$2" 2>errors | grep -q "^usage: postern-host $1" && [ ! -s errors ]
+}
+for command in enrol sync sshd-config status check principals keys greet; do
+    check "$command --help says how it is called" helps $command --help
+    check "$command -h as well" helps $command -h
+done
+printf 'host-keys: [%s/host_key.pub]\nmax_age: 5\ncommand_user: nobody-here\n' "$work" >wrong.yaml
+refused "check tells every error of the configuration" 2 '^wrong.yaml:1: host-keys: is not known here; did you mean host_keys' \
+    "$postern_host" check --config wrong.yaml
+says "with its line" '^wrong.yaml:2: max_age:'
+says "to the last" '^wrong.yaml:3: command_user:'
+refused "and so does another command" 2 '^wrong.yaml:2: max_age' "$postern_host" sync --once --config wrong.yaml
+check "a right one is good" "$postern_host" check --config host.yaml
+printf 'host_keys: [%s/none.pub]\n' "$work" >wrong.yaml
+refused "not with a key that is not there" 2 'wrong.yaml:1: host_keys: .*/none.pub: not found' \
+    "$postern_host" check --config wrong.yaml
 refused "status before enrolment says what to do" 2 'postern-host enrol' "$postern_host" status --config host.yaml
 refused "sync as well" 2 'postern-host enrol' "$postern_host" sync --once --config host.yaml
 refused "a wrong fingerprint is refused" 6 "fingerprint $ca; nothing was sent" enrol --token-file token --fingerprint "${ca//[0-9]/0}"

@@ -8,8 +8,8 @@
  * when its client has gone.
  *
  * It is not libevent's evhttp: that answers 400, 413 and 417 by itself in HTML, reads bare LF,
- * folded lines and "Content-Length: +5", cannot bound a request's time or tell who connects before
- * a request is whole, and costs three times the CPU.
+ * folded lines and "Content-Length: +5", and cannot bound a request's time or tell who connects
+ * before a request is whole.
  */
 #ifndef POSTERN_NET_HTTP_SERVER_H
 #define POSTERN_NET_HTTP_SERVER_H

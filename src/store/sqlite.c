@@ -207,6 +207,7 @@ err_t store_open_sqlite(const char *path, struct store **out) {
         return FAIL(ERR_MEMORY);
     }
     self->store.operations = &sqlite_operations;
+    sqlite_issued_init(&self->issued);
     store = &self->store;
     TRY(open_db(path, &self->db));
     TRY(configure(self->db));

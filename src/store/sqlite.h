@@ -1,6 +1,7 @@
 /*
  * The SQLite store's inside: sqlite.c opens, migrates and keeps transactions; sqlite_row.c moves
- * structs into statements and rows into structs; sqlite_operations.c has the operations.
+ * structs into statements and rows into structs; sqlite_statement.c runs statements;
+ * sqlite_operations.c has the operations, and sqlite_issued.c those on issued certificates.
  */
 #ifndef POSTERN_STORE_SQLITE_H
 #define POSTERN_STORE_SQLITE_H
@@ -8,7 +9,22 @@
 #include <sqlite3.h>
 
 #include "store/backend.h"
+#include "store/issued_facts.h"
 #include "store/sqlite_statements.h"
+
+/* What the store keeps in memory of issued certificates; see sqlite_issued.c. */
+enum { SQLITE_ISSUED_TAIL_MAX = 16384 };
+struct tail_row;
+struct sqlite_issued {
+    struct issued_facts *facts;
+    struct tail_row *tail;
+    size_t tail_count, tail_size;
+    size_t tail_max; /* tests make it small */
+    size_t count_at_begin, count_at_mark;
+    uint64_t up_to;
+    int64_t version; /* of the file that this was read from; -1: nothing was */
+    bool rare;
+};
 
 struct sqlite_store {
     struct store store; /* first, so that a struct store * is one of these */
@@ -20,6 +36,7 @@ struct sqlite_store {
      */
     bool savepoint_wanted;
     bool savepoint_made;
+    struct sqlite_issued issued;
 };
 
 /* What an SQLite result means to the caller: SQLITE_FULL → ERR_DISK_FULL, … */
@@ -32,6 +49,27 @@ err_t sqlite_migrate(sqlite3 *db, const char *const *migrations, size_t count);
 extern const char *const sqlite_migrations[];
 
 extern const struct store_operations sqlite_operations;
+
+/* ---- issued certificates ---- */
+
+void sqlite_issued_init(struct sqlite_issued *self);
+void sqlite_issued_done(struct sqlite_issued *self);
+/* In step with the transactions of the store. */
+err_t sqlite_issued_begin(struct store *store);
+void sqlite_issued_mark(struct sqlite_issued *self);
+err_t sqlite_issued_undo(struct store *store);
+err_t sqlite_issued_before_commit(struct store *store);
+void sqlite_issued_rollback(struct sqlite_issued *self);
+
+err_t sqlite_op_issued_add(struct store *store, const struct issued *issued);
+err_t sqlite_op_issued_get(struct store *store, uint64_t serial, struct issued *out);
+err_t sqlite_op_issued_facts(struct store *store, entity_id account_id, const char *fingerprint,
+                             int64_t since, int64_t now, uint32_t *count, bool *key_has_valid);
+err_t sqlite_op_issued_oldest(struct store *store, entity_id account_id, int64_t since,
+                              int64_t *issued_at);
+err_t sqlite_op_issued_list(struct store *store, const struct issued_filter *filter, EACH(issued));
+err_t sqlite_op_issued_revoke(struct store *store, uint64_t serial, int64_t at, const char *reason);
+err_t sqlite_op_revoked_list(struct store *store, int64_t now, EACH(issued));
 
 /* ---- structs and rows ---- */
 

@@ -27,6 +27,8 @@
 #define ISSUED_COLUMNS                                                                             \
     "serial, account_id, host_id, key_id, fingerprint, ca_fingerprint, issued_at, valid_after, "   \
     "valid_before, counts, source, revoked_at, revoked_reason"
+#define ISSUED_COLUMNS_OF_I                                                                        \
+    "i.serial, i.account_id, i.host_id, i.key_id, i.fingerprint, i.ca_fingerprint, i.issued_at, i.valid_after, i.valid_before, i.counts, i.source, i.revoked_at, i.revoked_reason"
 #define API_KEY_COLUMNS "id, " API_KEY_FIELDS
 #define API_KEY_FIELDS                                                                             \
     "account_id, name, hash, hint, subnets, created_at, expires_at, last_used_at, revoked_at"
@@ -111,21 +113,25 @@
     X(issued_add, "INSERT INTO issued (" ISSUED_COLUMNS                                            \
                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")             \
     X(issued_get, "SELECT " ISSUED_COLUMNS " FROM issued WHERE serial = ?1")                       \
-    X(issued_facts,                                                                                \
-      "SELECT (SELECT count(*) FROM issued INDEXED BY issued_counted"                              \
-      "  WHERE account_id = ?1 AND counts = 1 AND issued_at >= ?3),"                               \
-      " EXISTS (SELECT 1 FROM issued INDEXED BY issued_by_key"                                     \
-      "  WHERE account_id = ?1 AND fingerprint = ?2 AND revoked_at = 0 AND valid_before > ?4)")    \
-    X(issued_oldest,                                                                               \
-      "SELECT issued_at FROM issued INDEXED BY issued_counted"                                     \
-      " WHERE account_id = ?1 AND counts = 1 AND issued_at >= ?2 ORDER BY issued_at LIMIT 1")      \
+    X(issued_facts, "SELECT " ISSUED_COLUMNS " FROM issued WHERE serial IN"                        \
+                    " (SELECT serial FROM issued_by_account"                                       \
+                    "  WHERE account_id = ?1 AND (counted_at >= ?2 OR valid_before > ?3))")        \
+    X(issued_tail, "SELECT account_id, serial, valid_before, issued_at * counts FROM issued"       \
+                   " WHERE serial > ?1 AND account_id IS NOT NULL ORDER BY serial")                \
+    X(issued_index_add,                                                                            \
+      "INSERT INTO issued_by_account (account_id, serial, valid_before, counted_at)"               \
+      " VALUES (?1, ?2, ?3, ?4)")                                                                  \
+    X(issued_indexed, "SELECT up_to FROM issued_indexed")                                          \
+    X(issued_indexed_set, "UPDATE issued_indexed SET up_to = ?1")                                  \
+    X(data_version, "PRAGMA data_version")                                                         \
     X(issued_list,                                                                                 \
       "SELECT " ISSUED_COLUMNS " FROM issued WHERE serial < ?2 AND (?3 OR valid_before > ?5)"      \
       " AND (?4 OR revoked_at = 0) ORDER BY serial DESC LIMIT ?6")                                 \
     X(issued_list_account,                                                                         \
-      "SELECT " ISSUED_COLUMNS                                                                     \
-      " FROM issued INDEXED BY issued_by_key WHERE account_id = ?1 AND serial < ?2"                \
-      " AND (?3 OR valid_before > ?5) AND (?4 OR revoked_at = 0) ORDER BY serial DESC LIMIT ?6")   \
+      "SELECT " ISSUED_COLUMNS_OF_I " FROM issued_by_account AS a CROSS JOIN issued AS i"          \
+      " ON i.serial = a.serial WHERE a.account_id = ?1 AND a.serial < ?2"                          \
+      " AND (?3 OR a.valid_before > ?5) AND (?4 OR i.revoked_at = 0)"                              \
+      " ORDER BY a.serial DESC LIMIT ?6")                                                          \
     X(issued_revoke,                                                                               \
       "UPDATE issued SET revoked_at = ?2, revoked_reason = ?3 WHERE serial = ?1 AND "              \
       "revoked_at = 0")                                                                            \

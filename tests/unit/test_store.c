@@ -429,6 +429,78 @@ static void test_facts(void **state) {
     assert_ok(store_commit(store));
 }
 
+/* Facts are what the rows say, whatever became of the transaction that wrote them. */
+static void test_facts_of_undone(void **state) {
+    struct store *store = begun(state);
+    entity_id alice = add_account(store, "alice"), bob = add_account(store, "bob");
+    add_issued(store, 10, alice, NOW);
+    expect_facts(facts_of(store, alice, FINGERPRINT("k"), NOW - DAY, NOW), 1, true);
+    expect_facts(facts_of(store, bob, FINGERPRINT("k"), NOW - DAY, NOW), 0, false);
+    assert_ok(store_mark(store));
+    add_issued(store, 11, alice, NOW);
+    add_issued(store, 12, bob, NOW);
+    expect_facts(facts_of(store, bob, FINGERPRINT("k"), NOW - DAY, NOW), 1, true);
+    assert_ok(store_undo(store));
+    expect_facts(facts_of(store, alice, FINGERPRINT("k"), NOW - DAY, NOW), 1, true);
+    expect_facts(facts_of(store, bob, FINGERPRINT("k"), NOW - DAY, NOW), 0, false);
+    assert_ok(store_mark(store));
+    assert_ok(store_issued_revoke(store, 10, NOW, "lost"));
+    expect_facts(facts_of(store, alice, FINGERPRINT("k"), NOW - DAY, NOW), 1, false);
+    assert_ok(store_undo(store));
+    expect_facts(facts_of(store, alice, FINGERPRINT("k"), NOW - DAY, NOW), 1, true);
+    assert_ok(store_commit(store));
+
+    assert_ok(store_begin(store));
+    add_issued(store, 13, bob, NOW);
+    add_issued(store, 9, bob, NOW); /* a clock that went back */
+    assert_ok(store_issued_revoke(store, 10, NOW, "lost"));
+    expect_facts(facts_of(store, alice, FINGERPRINT("k"), NOW - DAY, NOW), 1, false);
+    expect_facts(facts_of(store, bob, FINGERPRINT("k"), NOW - DAY, NOW), 2, true);
+    store_rollback(store);
+    assert_ok(store_begin(store));
+    expect_facts(facts_of(store, alice, FINGERPRINT("k"), NOW - DAY, NOW), 1, true);
+    expect_facts(facts_of(store, bob, FINGERPRINT("k"), NOW - DAY, NOW), 0, false);
+    assert_ok(store_commit(store));
+}
+
+/* Several certificates of several keys; questions that go back in time too. */
+static void test_facts_of_keys(void **state) {
+    struct store *store = begun(state);
+    entity_id alice = add_account(store, "alice");
+    expect_facts(facts_of(store, alice, FINGERPRINT("k"), NOW + DAY, NOW + 3 * DAY), 0, false);
+    add_issued(store, 1, alice, NOW);
+    add_issued(store, 2, alice, NOW + DAY);
+    struct issued other = new_issued(3, alice, NOW);
+    memcpy(other.fingerprint, FINGERPRINT("o"), sizeof FINGERPRINT("o"));
+    assert_ok(store_issued_add(store, &other));
+    expect_facts(facts_of(store, alice, FINGERPRINT("k"), NOW + DAY, NOW + DAY), 1, true);
+    expect_facts(facts_of(store, alice, FINGERPRINT("o"), NOW + DAY, NOW + DAY), 1, false);
+    expect_facts(facts_of(store, alice, FINGERPRINT("o"), NOW, NOW), 3, true);
+    /* under the later certificate of the key lies the earlier */
+    assert_ok(store_issued_revoke(store, 2, NOW, "lost"));
+    expect_facts(facts_of(store, alice, FINGERPRINT("k"), NOW, NOW), 3, true);
+    expect_facts(facts_of(store, alice, FINGERPRINT("k"), NOW, NOW + DAY), 3, false);
+    assert_ok(store_issued_revoke(store, 1, NOW, "lost"));
+    expect_facts(facts_of(store, alice, FINGERPRINT("k"), NOW, NOW), 3, false);
+    expect_facts(facts_of(store, alice, FINGERPRINT("o"), NOW, NOW), 3, true);
+    /* many keys, of which the old ones expire */
+    for (uint64_t i = 0; i < 64; i++) {
+        struct issued issued = new_issued(10 + i, alice, NOW + (int64_t)i * DAY / 4);
+        (void)snprintf(issued.fingerprint, sizeof issued.fingerprint, "SHA256:%02u", (unsigned)i);
+        expect_facts(facts_of(store, alice, issued.fingerprint, issued.issued_at - DAY + 1,
+                              issued.issued_at),
+                     (uint32_t)(i < 4    ? i + 3
+                                : i == 4 ? 4
+                                : i < 8  ? 4
+                                         : 3),
+                     false);
+        assert_ok(store_issued_add(store, &issued));
+    }
+    expect_facts(facts_of(store, alice, "SHA256:63", NOW, NOW + 16 * DAY), 67, true);
+    expect_facts(facts_of(store, alice, "SHA256:60", NOW, NOW + 16 * DAY), 67, false);
+    assert_ok(store_commit(store));
+}
+
 static void test_issued_list(void **state) {
     struct store *store = begun(state);
     entity_id alice = add_account(store, "alice"), bob = add_account(store, "bob");
@@ -854,13 +926,28 @@ static const struct {
     const char *name;
     void (*run)(void **state);
 } tests[] = {
-    TEST(test_account), TEST(test_account_list),   TEST(test_login),
-    TEST(test_project), TEST(test_member),         TEST(test_reach),
-    TEST(test_cluster), TEST(test_host),           TEST(test_issued),
-    TEST(test_facts),   TEST(test_issued_list),    TEST(test_api_key),
-    TEST(test_session), TEST(test_registered_key), TEST(test_event),
-    TEST(test_audit),   TEST(test_meta),           TEST(test_rollback),
-    TEST(test_marks),   TEST(test_nested_listing),
+    TEST(test_account),
+    TEST(test_account_list),
+    TEST(test_login),
+    TEST(test_project),
+    TEST(test_member),
+    TEST(test_reach),
+    TEST(test_cluster),
+    TEST(test_host),
+    TEST(test_issued),
+    TEST(test_facts),
+    TEST(test_facts_of_undone),
+    TEST(test_facts_of_keys),
+    TEST(test_issued_list),
+    TEST(test_api_key),
+    TEST(test_session),
+    TEST(test_registered_key),
+    TEST(test_event),
+    TEST(test_audit),
+    TEST(test_meta),
+    TEST(test_rollback),
+    TEST(test_marks),
+    TEST(test_nested_listing),
 };
 
 int main(void) {

@@ -261,6 +261,116 @@ static void test_audit_is_append_only(void **state) {
     store_close(store);
 }
 
+/* ---- the index of certificates ---- */
+
+static err_t each_serial(void *context, const struct issued *issued) {
+    return collect_number(context, issued->serial);
+}
+
+static void expect_certificates(struct store *store, entity_id account, const char *serials) {
+    struct listing listing = {0}, paged = {0};
+    struct issued_filter filter = {account, NOW, true, true, 0, 99};
+    uint32_t count;
+    bool valid;
+    assert_ok(store_issued_list(store, &filter, each_serial, &listing));
+    assert_string_equal(listing.text, serials);
+    assert_ok(store_issued_facts(store, account, FINGERPRINT("k"), NOW - DAY, NOW, &count, &valid));
+    assert_int_equal(count, listing.count);
+    assert_int_equal(valid, listing.count > 0);
+    filter.max = 1;
+    for (size_t i = 0; i < listing.count; i++) {
+        size_t before = paged.count;
+        assert_ok(store_issued_list(store, &filter, each_serial, &paged));
+        assert_int_equal(paged.count, before + 1);
+        const char *last = strrchr(paged.text, ' ');
+        filter.before_serial = strtoull(last != NULL ? last : paged.text, NULL, 10);
+    }
+    assert_string_equal(paged.text, serials);
+}
+
+/* Rows that are in the index, in the tail, in both parts of a listing; read by this store and by
+ * one that opens the file anew. */
+static void test_issued_index(void **state) {
+    (void)state;
+    struct store *store = opened();
+    ((struct sqlite_store *)store)->issued.tail_max = 4;
+    assert_ok(store_begin(store));
+    entity_id alice = add_account(store, "alice"), bob = add_account(store, "bob");
+    assert_ok(store_commit(store));
+    static const char *const of_alice[] = {"10", "12 10", "14 12 10", "16 14 12 10",
+                                           "18 16 14 12 10"};
+    static const char *const of_bob[] = {"11", "13 11", "15 13 11", "17 15 13 11",
+                                         "19 17 15 13 11"};
+    for (uint64_t i = 0; i < 5; i++) {
+        assert_ok(store_begin(store));
+        add_issued(store, 11 + 2 * i, bob, NOW);
+        add_issued(store, 10 + 2 * i, alice, NOW); /* not in order */
+        assert_ok(store_commit(store));
+        struct store *other = opened();
+        for (int j = 0; j < 2; j++) {
+            struct store *reader = j == 0 ? store : other;
+            assert_ok(store_begin(reader));
+            expect_certificates(reader, alice, of_alice[i]);
+            expect_certificates(reader, bob, of_bob[i]);
+            store_rollback(reader);
+        }
+        store_close(other);
+    }
+    assert_int_equal(number_of(db_of(store), "SELECT count(*) FROM issued_by_account"), 8);
+    assert_ok(store_begin(store));
+    add_issued(store, 5, alice, NOW); /* before what is in the index */
+    expect_certificates(store, alice, "18 16 14 12 10 5");
+    store_rollback(store);
+    assert_ok(store_begin(store));
+    expect_certificates(store, alice, "18 16 14 12 10");
+    add_issued(store, 5, alice, NOW);
+    assert_ok(store_commit(store));
+    store_close(store);
+    store = opened();
+    assert_ok(store_begin(store));
+    expect_certificates(store, alice, "18 16 14 12 10 5");
+    store_close(store);
+}
+
+/* What another process writes is seen by a store that remembers. */
+static void test_issued_by_another(void **state) {
+    (void)state;
+    struct store *one = opened(), *two = opened();
+    assert_ok(store_begin(one));
+    entity_id alice = add_account(one, "alice");
+    expect_certificates(one, alice, "");
+    assert_ok(store_commit(one));
+    assert_ok(store_begin(two));
+    add_issued(two, 1, alice, NOW);
+    assert_ok(store_commit(two));
+    assert_ok(store_begin(one));
+    expect_certificates(one, alice, "1");
+    add_issued(one, 2, alice, NOW);
+    assert_ok(store_commit(one));
+    assert_ok(store_begin(two));
+    expect_certificates(two, alice, "2 1");
+    store_close(two);
+    store_close(one);
+}
+
+static void test_issued_before_the_index(void **state) {
+    (void)state;
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_ok(sqlite_migrate(db, sqlite_migrations, 3));
+    assert_int_equal(sql(db, "INSERT INTO account VALUES (1, 'alice', 1, '', '', 0, 0, NULL, 5, 0);"
+                             "INSERT INTO issued VALUES (7, 1, 0, 'alice', '" FINGERPRINT(
+                                 "k") "', '', 1800000000, 0, 1800086400, 1, '', 0, '')"),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    struct store *store = opened();
+    assert_ok(store_begin(store));
+    expect_certificates(store, 1, "7");
+    add_issued(store, 8, 1, NOW);
+    expect_certificates(store, 1, "8 7");
+    store_close(store);
+}
+
 /* ---- faults ---- */
 
 /* Writes events until one fails; returns its error. */
@@ -319,6 +429,43 @@ static void test_disk_full(void **state) {
     expect_stuck_then_well(store, ERR_DISK_FULL);
     assert_ok(fill(store));
     (void)signal(SIGXFSZ, handler);
+    store_close(store);
+}
+
+/* A commit that fails while it moves the tail into the index. */
+static void test_index_full(void **state) {
+    (void)state;
+    struct rlimit before, small;
+    struct stat wal;
+    char file[160];
+    struct store *store = opened();
+    assert_ok(store_begin(store));
+    entity_id alice = add_account(store, "alice");
+    add_issued(store, 1, alice, NOW);
+    assert_ok(store_commit(store));
+    (void)snprintf(file, sizeof file, "%s-wal", path);
+    assert_int_equal(stat(file, &wal), 0);
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    ((struct sqlite_store *)store)->issued.tail_max = 2;
+    assert_ok(store_begin(store));
+    expect_certificates(store, alice, "1");
+    add_issued(store, 2, alice, NOW);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = (rlim_t)wal.st_size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    err_t err = store_commit(store);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, handler);
+    assert_fails(err, ERR_DISK_FULL);
+    store_rollback(store);
+    assert_ok(store_begin(store));
+    expect_certificates(store, alice, "1");
+    add_issued(store, 2, alice, NOW);
+    assert_ok(store_commit(store));
+    assert_int_equal(number_of(db_of(store), "SELECT count(*) FROM issued_by_account"), 2);
+    assert_ok(store_begin(store));
+    expect_certificates(store, alice, "2 1");
     store_close(store);
 }
 
@@ -426,6 +573,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_killed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_two_stores, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_audit_is_append_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_issued_index, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_issued_by_another, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_issued_before_the_index, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_index_full, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_database_full, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_disk_full, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),

@@ -518,7 +518,7 @@ static void on_signature(void *context, err_t err, span_t signature) {
     }
     log_error("signing_failed", call->cert_err, "request", call->request_id, NULL);
     call_problem(call, 503, "signer_unavailable", NULL,
-                 "the signer is not available at the moment; try again in a few seconds");
+                 "the signer is not available at the moment; nothing was signed");
     call_retry_after(call, 2);
     call_send(call);
 }

@@ -81,7 +81,7 @@ static err_t require_signer(struct call *call) {
         return OK;
     }
     call_problem(call, 503, "signer_unavailable", NULL,
-                 "the signer is not available at the moment; try again in a few seconds");
+                 "the signer is not available at the moment; nothing was signed");
     call_retry_after(call, 2);
     return FAIL(ERR_CLOSED);
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -147,6 +148,7 @@ int signer_main(const char *folder) {
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
+    tzset(); /* what the log needs of the time zone, while files can still be opened */
     sandbox_enter();
     err_t err = serve(&keys, SIGNER_FD);
     ca_files_done(&keys);

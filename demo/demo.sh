@@ -99,7 +99,7 @@ must() { # DESCRIPTION COMMAND… : preparation that the story cannot go on with
     printf '  %s✓%s %s %s%s%s\n' "$green" "$plain" "$description" "$dim" "$(seconds_since "$begun")" "$plain"
 }
 
-world_begin
+world_begin || exit 1
 world_laptop_shell
 # shellcheck disable=SC1090
 . "$story"

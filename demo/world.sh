@@ -6,7 +6,7 @@
 # Everything lives in $world and ends with world_end. Hosts listen on loopback, on free ports.
 
 world_pids=()
-sshd_run_made=""
+sshd_run_made="" hosts_made=""
 
 world_begin() {
     world=$(mktemp -d /run/posterngate-demo.XXXXXX)
@@ -30,9 +30,13 @@ world_begin() {
     } >"$world/etc/passwd"
     { cat /etc/group; echo "you:x:$you_gid:"; } >"$world/etc/group"
     cat /etc/shadow >"$world/etc/shadow" && chmod 600 "$world/etc/shadow"
-    cat /etc/hosts >"$world/etc/hosts"
+    if [ ! -e /etc/hosts ]; then
+        : >/etc/hosts
+        hosts_made=1
+    fi
+    { echo "127.0.0.1 localhost"; cat /etc/hosts; } >"$world/etc/hosts"
     local file
-    for file in passwd group shadow hosts; do mount --bind "$world/etc/$file" "/etc/$file"; done
+    for file in passwd group shadow hosts; do mount --bind "$world/etc/$file" "/etc/$file" || return 1; done
     mkdir -m 700 "$world/laptop/.ssh"
     chown -R "$you_uid:$you_gid" "$world/laptop"
 }
@@ -81,6 +85,7 @@ world_end() {
     # Sessions that were still open end with their sshd's process group.
     local file
     for file in passwd group shadow hosts; do umount "/etc/$file" 2>/dev/null; done
+    [ -z "$hosts_made" ] || rm -f /etc/hosts
     [ -z "$sshd_run_made" ] || rmdir /run/sshd 2>/dev/null
     [ -z "${world:-}" ] || rm -rf "$world"
 }

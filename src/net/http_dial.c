@@ -83,7 +83,9 @@ static err_t connect_any(const struct http_url *to, const char *role, int64_t de
                          struct fault *fault) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *addresses = NULL;
-    int failure = getaddrinfo(to->host, to->port, &hints, &addresses);
+    /* RFC 6761 section 6.3: localhost is the loopback, and no name server is asked about it. */
+    const char *host = strcasecmp(to->host, "localhost") == 0 ? NULL : to->host;
+    int failure = getaddrinfo(host, to->port, &hints, &addresses);
     if (failure != 0) {
         return fault_set(fault, ERR_CONNECT, to->authority, "cannot find the address of %s%s: %s",
                          role, to->host, gai_strerror(failure));

@@ -104,11 +104,11 @@ static void sign_one(struct bench *bench, bool new_key) {
     issued.counts = !key_has_valid;
     (void)snprintf(issued.key_id, sizeof issued.key_id, "%s@example.org", account.name);
     must(store_issued_add(store, &issued), "add a certificate");
+    must(store_keep(store), "keep");
     (void)snprintf(audit.actor, sizeof audit.actor, "%s", account.name);
     (void)snprintf(audit.target, sizeof audit.target, "%lu", (unsigned long)issued.serial);
     (void)snprintf(audit.detail, sizeof audit.detail, "%s", issued.fingerprint);
     must(store_audit_append(store, &audit), "append to the audit log");
-    must(store_keep(store), "keep");
 }
 
 static void run(struct bench *bench, const char *name, size_t certificates, bool new_key) {

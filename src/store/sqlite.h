@@ -22,7 +22,8 @@ struct sqlite_issued {
     size_t tail_max; /* tests make it small */
     size_t count_at_begin, count_at_mark;
     uint64_t up_to;
-    int64_t version; /* of the file that this was read from; -1: nothing was */
+    uint64_t bare_serial; /* added since the mark without a savepoint; 0: none */
+    int64_t version;      /* of the file that this was read from; -1: nothing was */
     bool rare;
 };
 

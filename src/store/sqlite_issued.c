@@ -149,10 +149,16 @@ static void take_back(struct sqlite_issued *self, size_t count) {
     }
 }
 
-void sqlite_issued_mark(struct sqlite_issued *self) { self->count_at_mark = self->tail_count; }
+void sqlite_issued_mark(struct sqlite_issued *self) {
+    self->count_at_mark = self->tail_count;
+    self->bare_serial = 0;
+}
 
 err_t sqlite_issued_undo(struct store *store) {
     struct sqlite_issued *self = &sqlite_store_of(store)->issued;
+    if (self->bare_serial != 0) {
+        TRY(statement_run_one(store, STATEMENT_issued_undo, ARGUMENTS(U64(self->bare_serial))));
+    }
     take_back(self, self->count_at_mark);
     return self->rare ? read_tail(store) : OK;
 }
@@ -166,9 +172,26 @@ err_t sqlite_issued_before_commit(struct store *store) {
 
 /* ---- operations ---- */
 
+/*
+ * A savepoint copies every page that is written after it. The usual request writes one certificate
+ * and is kept, so its row goes in without one, and an undo deletes it.
+ */
+static err_t put_row(struct store *store, const struct issued *issued) {
+    struct sqlite_store *self = sqlite_store_of(store);
+    bool wanted = self->savepoint_wanted;
+    bool bare = wanted && self->issued.bare_serial == 0;
+    self->savepoint_wanted = wanted && !bare;
+    err_t err = statement_put(store, STATEMENT_issued_add, &issued_shape, issued);
+    if (bare) {
+        self->savepoint_wanted = true;
+        self->issued.bare_serial = failed(err) ? 0 : issued->serial;
+    }
+    return err;
+}
+
 err_t sqlite_op_issued_add(struct store *store, const struct issued *issued) {
     struct sqlite_issued *self = &sqlite_store_of(store)->issued;
-    TRY(statement_put(store, STATEMENT_issued_add, &issued_shape, issued));
+    TRY(put_row(store, issued));
     if (issued->account_id == 0) {
         return OK;
     }

@@ -116,6 +116,7 @@
     X(issued_facts, "SELECT " ISSUED_COLUMNS " FROM issued WHERE serial IN"                        \
                     " (SELECT serial FROM issued_by_account"                                       \
                     "  WHERE account_id = ?1 AND (counted_at >= ?2 OR valid_before > ?3))")        \
+    X(issued_undo, "DELETE FROM issued WHERE serial = ?1")                                         \
     X(issued_tail, "SELECT account_id, serial, valid_before, issued_at * counts FROM issued"       \
                    " WHERE serial > ?1 AND account_id IS NOT NULL ORDER BY serial")                \
     X(issued_index_add,                                                                            \

@@ -27,8 +27,10 @@ static void tell(struct settings_reader *reader, size_t line, const char *field,
     reader->complain(reader->context, &(struct settings_complaint){where, field, reason});
 }
 
-static void complain_list(struct settings_reader *reader, size_t line, const char *field,
-                          const char *format, va_list arguments) {
+__attribute__((format(printf, 4, 0))) static void complain_list(struct settings_reader *reader,
+                                                                size_t line, const char *field,
+                                                                const char *format,
+                                                                va_list arguments) {
     char reason[512];
     reader->complaints++;
     if (reader->complaints == LIMIT_CONFIG_COMPLAINTS_COUNT) {

@@ -150,8 +150,8 @@ static void test_identity(void **state) {
                                           "{\"url\":\"x\",\"name\":\"y\"}",
                                           "{\"hostToken\":\"t\",\"name\":\"y\"}",
                                           "{\"url\":\"x\",\"name\":\"y\",\"hostToken\":7}",
-                                          "{\"url\":\"x\",\"name\":\"y\",\"hostToken\":\"t\","
-                                          "\"caPem\":[]}"};
+                                          ("{\"url\":\"x\",\"name\":\"y\",\"hostToken\":\"t\","
+                                           "\"caPem\":[]}")};
     for (size_t i = 0; i < COUNT_OF(refused); i++) {
         write_text("host.json", refused[i]);
         assert_fails(identity_load(dir, &identity, &fault), ERR_MALFORMED);

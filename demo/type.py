@@ -40,6 +40,9 @@ def main():
     pairs = [(re.compile(p.encode()), a) for p, a in zip(sys.argv[1:cut:2], sys.argv[2:cut:2])]
     child, terminal = pty.fork()
     if child == 0:
+        # A terminal's programs start with signals that work, whatever the caller of this script ignores.
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
         os.execvp(sys.argv[cut + 1], sys.argv[cut + 1:])
     seen = b""
     deadline = time.monotonic() + TIMEOUT_S

@@ -55,7 +55,7 @@ answered "key pairs are made" 200 10 14
 answered "… but not as many as one likes, whatever the quota" 429 11 15
 
 flood 6000 GET /api/v1/projects/none "$admin"
-answered "a flood of refused calls is throttled" 429 1 999
+answered "a flood of refused calls is throttled" 429 900 1100
 [ "$(rows "SELECT count(*) FROM audit WHERE code = 'not_found'")" -lt 5999 ]
 report $? "… and fills no disk"
 

@@ -8,7 +8,7 @@ cd "$work" || exit 1
 port=$(free_port)
 url=https://127.0.0.1:$port
 
-invitation=$("$posternd" init authority --site test --listen "127.0.0.1:$port" --url "$url" | grep -oE 'pgi_[A-Za-z0-9_-]+')
+invitation=$("$posternd" init authority --admin admin --site test --listen "127.0.0.1:$port" --url "$url" | grep -oE 'pgi_[A-Za-z0-9_-]+')
 serve() { start posternd "$posternd" serve -c authority/posternd.yaml; authority_pid=$last_pid; }
 api() { # METHOD PATH [JSON]
     local arguments=(-sS --fail-with-body --cacert authority/tls/ca.pem --retry 50 --retry-connrefused --retry-delay 1 -X "$1")

@@ -74,6 +74,9 @@ def main():
         if pipe_out is not None:
             file = os.open(pipe_out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             os.dup2(file, 1)
+        # A terminal's programs start with signals that work, whatever the caller of this script ignores.
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
         os.execvp(command[0], command)
     seen = b""
     deadline = time.monotonic() + timeout

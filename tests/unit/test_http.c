@@ -337,8 +337,10 @@ static void test_pipelining_leaves_others_their_turn(void **state) {
     rig_await(&rig, &rig.held_count, 1);
     rig_call(&rig, rig_do_answer);
     char *first CLEANUP(freep) = wire_hear(&patient, "held");
+    assert_non_null(first);
     wire_say(&greedy, "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n"); /* the one that epoll saw last */
     char *second CLEANUP(freep) = wire_hear(&greedy, "\r\n\r\n");
+    assert_non_null(second);
     assert_int_equal(rig_counts(&rig).requests_total, 2);
     rig_call(&rig, do_ask);
     rig_await(&rig, &rig.held_count, 1);

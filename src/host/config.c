@@ -1,7 +1,9 @@
+#include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -80,6 +82,11 @@ static void judge(struct settings_reader *reader, void *target) {
 static const struct settings_plan plan = {table, COUNT_OF(table), "examples/postern-host.yaml",
                                           judge};
 
+bool config_is_absent(const char *path) {
+    struct stat status;
+    return lstat(path, &status) != 0 && errno == ENOENT;
+}
+
 err_t config_load(const char *path, const char *state_dir, settings_complain *complain,
                   void *context, struct config *out) {
     struct config config CLEANUP(config_done) = {
@@ -91,7 +98,7 @@ err_t config_load(const char *path, const char *state_dir, settings_complain *co
                  &(struct settings_complaint){"--state", state_dir, "is not an absolute path"});
         return FAIL(ERR_MALFORMED);
     }
-    if (path != NULL || access(CONFIG_FILE, F_OK) == 0) {
+    if (path != NULL || !config_is_absent(CONFIG_FILE)) {
         TRY(settings_load(&plan, path != NULL ? path : CONFIG_FILE, complain, context,
                           &config.settings, &config));
     } else {

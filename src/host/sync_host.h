@@ -30,10 +30,13 @@ struct config {
                                                       without a shell */
     size_t reload_word_count;                      /* 0: an administrator reloads sshd */
 };
+/* Whether nothing is at `path`. What cannot be looked at, or is a link to nothing, is not absent:
+ * to take the defaults for it would hide a strict host behind lax ones. */
+bool config_is_absent(const char *path);
 /*
- * path NULL: CONFIG_FILE when it exists, else the defaults. state_dir NULL: as configured. Every
- * error is told, as settings_load() does. Host keys that nobody listed are those that sshd makes by
- * default and that exist.
+ * path NULL: CONFIG_FILE unless it is absent, else the defaults. state_dir NULL: as configured.
+ * Every error is told, as settings_load() does. Host keys that nobody listed are those that sshd
+ * makes by default and that exist.
  */
 err_t config_load(const char *path, const char *state_dir, settings_complain *complain,
                   void *context, struct config *out);

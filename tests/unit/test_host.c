@@ -104,6 +104,30 @@ static void test_config_refused(void **state) {
     assert_non_null(strstr(told, "is not an absolute path"));
 }
 
+static void test_config_absent(void **state) {
+    (void)state;
+    write_text("file", "");
+    assert_int_equal(symlink("loop", in_dir("loop")), 0);
+    assert_int_equal(symlink("nothing", in_dir("dangling")), 0);
+    static const struct {
+        const char *name;
+        bool absent;
+    } cases[] = {
+        {"file/host.yaml", false}, {"loop", false}, {"loop/host.yaml", false}, {"dangling", false},
+        {"file", false},           {"none", true},  {"none/host.yaml", true},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_int_equal(config_is_absent(in_dir(cases[i].name)), cases[i].absent);
+    }
+    if (geteuid() == 0) {
+        assert_int_equal(mkdir(in_dir("closed"), 0), 0);
+        assert_int_equal(seteuid(65534), 0);
+        bool absent = config_is_absent(in_dir("closed/host.yaml"));
+        assert_int_equal(seteuid(0), 0);
+        assert_false(absent);
+    }
+}
+
 static void test_config(void **state) {
     (void)state;
     struct config config CLEANUP(config_done) = {0};
@@ -499,6 +523,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_config_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_config, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_config_absent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_apply_writes_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_apply_fails_as_a_whole, set_up, tear_down),

@@ -67,7 +67,9 @@ static err_t put_host_keys(const struct config *config, struct buf *out) {
  *
  * sshd runs the forced command by the user's shell, which reads start-up files first. Where homes
  * are shared with the clusters the user writes those, and they would be the shell that a jump host
- * does not give: so the shell is told of another home.
+ * does not give: so the shell is told of another home. Shells that are
+ * not interactive may also be sent to a file by BASH_ENV or ENV, which AcceptEnv,
+ * PermitUserEnvironment or PAM could let in; SetEnv goes before the first two.
  */
 static err_t put_jump(const struct sshd_config *from, struct buf *out) {
     return buf_add_format(out,
@@ -84,7 +86,7 @@ static err_t put_jump(const struct sshd_config *from, struct buf *out) {
                           "    PermitTunnel no\n"
                           "    PermitUserRC no\n"
                           "    SetEnv HOME=/nonexistent ZDOTDIR=/nonexistent "
-                          "XDG_CONFIG_HOME=/nonexistent\n"
+                          "XDG_CONFIG_HOME=/nonexistent BASH_ENV=/dev/null ENV=/dev/null\n"
                           "    ForceCommand %s greet\n"
                           "    Include %s/" FILE_PERMIT_OPEN "\n"
                           "    PermitOpen none\n",

@@ -398,6 +398,7 @@ static void test_sshd_config(void **state) {
     assert_non_null(strstr(text, "    Include /var/lib/x/permit_open.conf\n    PermitOpen none\n"));
     assert_non_null(strstr(text, "    PermitTTY no\n"));
     assert_non_null(strstr(text, "    SetEnv HOME=/nonexistent "));
+    assert_non_null(strstr(text, " BASH_ENV=/dev/null ENV=/dev/null\n"));
 }
 
 /* --- what sshd reads at its start alone --- */
@@ -522,8 +523,8 @@ static void test_notify(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_config_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_config, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_config_absent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_config, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_apply_writes_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_apply_fails_as_a_whole, set_up, tear_down),

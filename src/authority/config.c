@@ -117,11 +117,13 @@ static bool is_loopback(const char *text) {
 }
 
 static void judge_policy(struct settings_reader *reader, struct policy *policy) {
-    bool listed = policy->duration_count == 0;
-    if (settings_is_set(settings_of(reader), "policy.durations")) {
-        policy->duration_max_s = 0;
+    bool listed = false;
+    if (policy->duration_count == 0 && !settings_is_bad(reader, "policy.durations")) {
+        settings_tell(reader, "policy.durations", "policy.durations", "allows no duration at all");
+        listed = true; /* not to say the same twice */
     }
     for (size_t i = 0; i < policy->duration_count; i++) {
+    policy->duration_max_s = 0;
         listed |= policy->durations[i] == policy->duration_default_s;
         if (policy->durations[i] > policy->duration_max_s) {
             policy->duration_max_s = policy->durations[i];

@@ -79,6 +79,8 @@ static const struct refused refused[] = {
     {GOOD "policy: {durations: [1d, 32d]}\n", "|policy.durations|\"32d\" is more than 31d"},
     {GOOD "policy: {durations: [1h]}\n", "|policy.default_duration|is not one of"},
     {GOOD "policy: {default_duration: 2d}\n", "|policy.default_duration|is not one of"},
+    {GOOD "policy: {durations: []}\n", "|policy.durations|allows no duration at all"},
+    {GOOD "policy: {durations: [], default_duration: 1h}\n", "|policy.durations|allows no"},
     {GOOD "policy: {quota_per_day: 0}\n", "|policy.quota_per_day|"},
     {GOOD "policy: {key_types: [dsa]}\n", "|policy.key_types|\"dsa\" is not a key type"},
     {GOOD "policy: {key_types: []}\n", "|policy.key_types|allows no key at all"},

@@ -17,7 +17,7 @@ trap cleanup EXIT
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 "$posternd" init "$work/a" --site bench --url "https://localhost:$port" --listen "127.0.0.1:$port" --admin admin >/dev/null
 # A certificate of a key that has a valid one does not count against the quota; the first ones do.
-sed -i 's/log_level:.*//; s/quota_per_day: 5/quota_per_day: 1000000/' "$work/a/posternd.yaml"
+sed -i 's/log_level:.*//; s/quota_per_day: 5/quota_per_day: 100000/' "$work/a/posternd.yaml"
 "$bench" prepare "$work/a/store/posternd.db" 1024 >"$work/tokens"
 "$posternd" serve -c "$work/a/posternd.yaml" 2>"$work/log" &
 pid=$!

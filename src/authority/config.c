@@ -77,7 +77,8 @@ static const struct setting table[] = {
      .range_reason = "is more than 31d, which the signer refuses; access that lasts longer is "
                      "renewed"},
     {"policy.default_duration", SETTING_DURATION, AT(policy.duration_default_s)},
-    {"policy.quota_per_day", SETTING_NUMBER, AT(policy.quota_per_day), .min = 1, .max = UINT32_MAX},
+    {"policy.quota_per_day", SETTING_NUMBER, AT(policy.quota_per_day), .min = 1,
+     .max = LIMIT_QUOTA_PER_DAY},
     {"policy.key_types", SETTING_WORD, .list = true, AT(policy.key_types), .items_max = 16,
      .take = take_key_type,
      .reason = "is not a key type; known are ed25519, ecdsa, rsa, sk-ed25519, sk-ecdsa"},
@@ -122,8 +123,8 @@ static void judge_policy(struct settings_reader *reader, struct policy *policy) 
         settings_tell(reader, "policy.durations", "policy.durations", "allows no duration at all");
         listed = true; /* not to say the same twice */
     }
-    for (size_t i = 0; i < policy->duration_count; i++) {
     policy->duration_max_s = 0;
+    for (size_t i = 0; i < policy->duration_count; i++) {
         listed |= policy->durations[i] == policy->duration_default_s;
         if (policy->durations[i] > policy->duration_max_s) {
             policy->duration_max_s = policy->durations[i];

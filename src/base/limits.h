@@ -47,7 +47,7 @@ enum limits {
     LIMIT_PASSWORD_CHARS_MAX = 512,
 
     /* what administrators may set up */
-    LIMIT_QUOTA_PER_DAY = 100000, /* certificates of one account */
+    LIMIT_QUOTA_PER_DAY = 100000, /* certificates of one account, and the site's default */
     LIMIT_API_KEYS_COUNT = 64,    /* of one service account, that are valid */
     LIMIT_HOST_KEYS_COUNT = 4,    /* of one host */
 

@@ -10,7 +10,7 @@ authority=$work/authority
 rounds=20
 
 "$posternd" init "$authority" --site testsite --url "$url" --listen "127.0.0.1:$port" --admin root1 >/dev/null
-sed -i 's/quota_per_day: 5/quota_per_day: 1000000/' "$authority/posternd.yaml"
+sed -i 's/quota_per_day: 5/quota_per_day: 100000/' "$authority/posternd.yaml"
 "$BUILD/bench/sign_bench" prepare "$authority/store/posternd.db" 120 >"$work/tokens"
 : >"$work/answered"
 

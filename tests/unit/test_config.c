@@ -81,6 +81,7 @@ static const struct refused refused[] = {
     {GOOD "policy: {default_duration: 2d}\n", "|policy.default_duration|is not one of"},
     {GOOD "policy: {durations: []}\n", "|policy.durations|allows no duration at all"},
     {GOOD "policy: {durations: [], default_duration: 1h}\n", "|policy.durations|allows no"},
+    {GOOD "policy: {quota_per_day: 100001}\n", "|policy.quota_per_day|"},
     {GOOD "policy: {quota_per_day: 0}\n", "|policy.quota_per_day|"},
     {GOOD "policy: {key_types: [dsa]}\n", "|policy.key_types|\"dsa\" is not a key type"},
     {GOOD "policy: {key_types: []}\n", "|policy.key_types|allows no key at all"},
@@ -166,6 +167,14 @@ static void reads(void **state) {
     assert_string_equal(where, "posternd.yaml:3");
 }
 
+static void takes_the_largest_quota(void **state) {
+    (void)state;
+    struct told told;
+    struct config *config CLEANUP(config_freep) = NULL;
+    assert_ok(load(GOOD "policy: {quota_per_day: 100000}\n", &told, &config));
+    assert_int_equal(config->policy.quota_per_day, LIMIT_QUOTA_PER_DAY);
+}
+
 static void shows_an_example_that_reads(void **state) {
     (void)state;
     struct told told = {.count = 0};
@@ -203,9 +212,13 @@ static void misses_the_file(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuses),      cmocka_unit_test(tells_every_error),
-        cmocka_unit_test(reads),        cmocka_unit_test(shows_an_example_that_reads),
-        cmocka_unit_test(checks_files), cmocka_unit_test(misses_the_file),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(tells_every_error),
+        cmocka_unit_test(reads),
+        cmocka_unit_test(shows_an_example_that_reads),
+        cmocka_unit_test(checks_files),
+        cmocka_unit_test(misses_the_file),
+        cmocka_unit_test(takes_the_largest_quota),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

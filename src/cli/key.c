@@ -50,14 +50,18 @@ static err_t inspect_cert(const struct cert *cert, json_t **out) {
     (void)snprintf(serial, sizeof serial, "%llu", (unsigned long long)cert->serial);
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_STATE_FILE_BYTES);
     struct buf clean CLEANUP(buf_done) = BUF(4 * LIMIT_STATE_FILE_BYTES);
+    struct buf clean_id CLEANUP(buf_done) = BUF(4 * LIMIT_KEY_ID_CHARS);
     char *printed CLEANUP(freep) = NULL;
+    char *key_id CLEANUP(freep) = NULL;
+    TRY(text_sanitise(span_str(cert->key_id), false, &clean_id)); /* may be any bytes */
+    TRY(buf_to_str(&clean_id, &key_id));
     TRY(cert_print_long(cert, &text));
     TRY(text_sanitise(buf_span(&text), true, &clean));
     TRY(buf_to_str(&clean, &printed));
     json_t *shown CLEANUP(json_freep) =
         json_pack("{s:s, s:s, s:s, s:s*, s:s}", "kind", "certificate", "certificateType",
                   cert->type == CERT_USER ? "user" : "host", "serialNumber", serial, "keyId",
-                  cert->key_id, "text", printed);
+                  key_id, "text", printed);
     if (shown == NULL) {
         return FAIL(ERR_MEMORY);
     }

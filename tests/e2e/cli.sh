@@ -173,6 +173,14 @@ check_json "key inspect: an encrypted key, without its passphrase" '.encrypted a
     "$postern" --json key inspect "$HOME/.ssh/rsa"
 check "key inspect: a public key" "$postern" key inspect "$key.pub"
 check "key inspect: a certificate" bash -c "diff <('$postern' key inspect '$key-cert.pub') <(ssh-keygen -Lf '$key-cert.pub' | tail -n +2)"
+cp "$key.pub" "$HOME/.ssh/odd.pub"
+ssh-keygen -q -s "$work/foreign-ca" -I $'a\xff\xfeb\e[31m' -n operator "$HOME/.ssh/odd.pub"
+check_json "key inspect: a certificate whose key id is no text" '.keyId == "a??b?[31m"' \
+    "$postern" --json key inspect "$HOME/.ssh/odd-cert.pub"
+check "key inspect: which is shown without what a terminal would obey" "$postern" key inspect "$HOME/.ssh/odd-cert.pub"
+says "escaped" 'Key ID: "a'
+! grep -q $'\e' "$work/last"
+report $? "all of it"
 refused "key inspect: something else" 2 'no SSH key' "$postern" key inspect /etc/passwd
 
 # ---- the agent ----

@@ -110,8 +110,7 @@ const char *call_path(const struct call *call, const char *name) {
             return call->path_values[i];
         }
     }
-    INVARIANT(!"the route's path has this parameter");
-    return NULL;
+    invariant_broken("the route's path has this parameter", __FILE__, __LINE__);
 }
 
 /* ---- audit and events -------------------------------------------------------------------- */

@@ -45,10 +45,7 @@ CONFIG
 
 chapter "Setup ssh keys"
 step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
-step works "cscsusername" "postern login --invitation $invitation" "python3 $world/bin/type.py \
-    '[Pp]assword.*: ' '$demo_password' 'again.*: ' '$demo_password' \
-    '\\b([A-Z2-7]{32})\\b' '@save $world/laptop/totp-secret' '[Cc]ode.*: ' '@totp $world/laptop/totp-secret -1' \
-    -- postern login --invitation $invitation"
+step works "cscsusername" "postern login --invitation $invitation" "$(accept_invitation "$world/laptop" "$invitation")"
 step works "" "ssh-keygen -t ed25519 -f ~/.ssh/cscs-key" "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/cscs-key"
 step refused "[Pp]ermission denied" "ssh ela"
 
@@ -82,7 +79,7 @@ step works "^six by six$" "ssh -N -L $local_port:localhost:$service_port daint &
     curl -s --retry 50 --retry-connrefused --retry-delay 0 --retry-max-time 20 localhost:$local_port"
 
 chapter "At most five keys a day"
-step works "deprecated" "postern gen -f ~/.ssh/generated" "python3 $world/bin/type.py '[Pp]assphrase.*: ' '' -- postern gen -f ~/.ssh/generated"
+step works "deprecated" "postern gen -f ~/.ssh/generated" "python3 $world/bin/tty.py --send '[Pp]assphrase.*: ' '' -- postern gen -f ~/.ssh/generated"
 step works "" "ssh-keygen -t rsa -b 3072 -f ~/.ssh/fourth && postern sign -f ~/.ssh/fourth" \
     "ssh-keygen -q -t rsa -b 3072 -N '' -f ~/.ssh/fourth && postern sign -f ~/.ssh/fourth"
 step works "" "ssh-keygen -t ecdsa -f ~/.ssh/fifth && postern sign -f ~/.ssh/fifth" \

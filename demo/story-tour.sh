@@ -43,17 +43,14 @@ CONFIG
 chapter "Alice sets up her laptop, once"
 step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
 step works "alice" "postern login --invitation $invitation" \
-    "python3 $world/bin/type.py \
-        '[Pp]assword.*: ' '$demo_password' 'again.*: ' '$demo_password' \
-        '\\b([A-Z2-7]{32})\\b' '@save $world/laptop/totp-secret' '[Cc]ode.*: ' '@totp $world/laptop/totp-secret -1' \
-        -- postern login --invitation $invitation"
+    "$(accept_invitation "$world/laptop" "$invitation")"
 step works "" "ssh-keygen -t ed25519 -f ~/.ssh/id_ed25519" "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519"
 step refused "[Pp]ermission denied" "ssh daint hostname"
 
 chapter "Every morning: prove who you are, sign your key"
 step works "" "postern logout"
-step works "alice" "postern login" "python3 $world/bin/type.py '[Uu]ser.*: ' alice '[Pp]assword.*: ' '$demo_password' \
-    '[Cc]ode.*: ' '@totp $world/laptop/totp-secret 0' -- postern login"
+step works "alice" "postern login" "python3 $world/bin/tty.py --send '[Uu]ser.*: ' alice --send '[Pp]assword.*: ' '$demo_password' \
+    --send '[Cc]ode.*: ' 'totp:$world/laptop/totp-secret:0' -- postern login"
 step works "" "postern sign -f ~/.ssh/id_ed25519"
 step works "alice" "postern status -f ~/.ssh/id_ed25519"
 

@@ -18,7 +18,7 @@ world_begin() {
     fi
     install -m 755 "$root"/build/release/src/{authority/posternd,cli/postern} "$world/bin/"
     # The checkout may lie where the laptop's owner cannot look.
-    install -m 755 "$root/demo/type.py" "$world/bin/"
+    install -m 755 "$root/tests/e2e/tty.py" "$world/bin/"
     find "$root/build/release/src/host" -maxdepth 1 -type f -perm -u+x -exec install -m 755 -t "$world/bin" {} +
 
     # The laptop's owner is whoever asked for the demo, so that they can play with it afterwards from another terminal.
@@ -140,18 +140,16 @@ world_authority() { # SITE [DEFAULT-KEY-FILE]
     local invitation
     invitation=$(grep -o 'pgi_[A-Za-z0-9_-]*' "$world/init.log" | head -1)
     as_admin "postern init $authority_url --fingerprint $tls_fingerprint" >"$world/last" 2>&1 &&
-        enrol office operator "$invitation" >"$world/last" 2>&1 || { cat "$world/last"; return 1; }
+        as_admin "$(accept_invitation "$world/office" "$invitation")" >"$world/last" 2>&1 || { cat "$world/last"; return 1; }
 }
 
-# A person accepts an invitation: chooses a password, scans the code, confirms it. Uses the code of the step before, so that
-# the present one is still good for a login: a step is never accepted twice.
-enrol() { # LAPTOP NAME INVITATION
-    local secret="$world/$1/totp-secret" as=as_you
-    [ "$1" = laptop ] || as=as_admin
-    $as "python3 $world/bin/type.py \
-        '[Pp]assword.*: ' '$demo_password' 'again.*: ' '$demo_password' \
-        '\\b([A-Z2-7]{32})\\b' '@save $secret' '[Cc]ode.*: ' '@totp $secret -1' \
-        -- postern login --invitation $3"
+# The command with which a person accepts an invitation: chooses a password, scans the code, confirms it. It uses the code of the
+# step before, so that the present one is still good for a login: a step is never accepted twice.
+accept_invitation() { # HOME INVITATION
+    printf '%s' "python3 $world/bin/tty.py \
+        --send '[Pp]assword.*: ' '$demo_password' --send 'again.*: ' '$demo_password' \
+        --send '\\b([A-Z2-7]{32})\\b' 'save:$1/totp-secret' --send '[Cc]ode.*: ' 'totp:$1/totp-secret:-1' \
+        -- postern login --invitation $2"
 }
 
 # One host of the centre: enrolled with a one-time token, synced by the feed, its sshd set up by postern-host.

@@ -10,6 +10,7 @@
 #include "authority/authority.h"
 #include "authority/host_admin.h"
 #include "authority/login.h"
+#include "authority/publish.h"
 #include "authority/rate.h"
 #include "base/clock.h"
 #include "base/random.h"
@@ -206,20 +207,6 @@ static bool find_cluster(struct call *call, const struct host *host, struct clus
                    "the host's cluster");
 }
 
-static json_t *ca_lines(struct call *call, enum cert_type type) {
-    struct signer_keys keys = signer_client_keys(call->authority->signer, type);
-    json_t *list = json_array();
-    for (size_t i = 0; i < keys.count; i++) {
-        struct buf line CLEANUP(buf_done) = BUF(LIMIT_KEY_LINE_CHARS);
-        if (failed(key_print_line(keys.keys[i], NULL, &line)) ||
-            json_array_append_new(list, json_stringn((const char *)line.data, line.len)) != 0) {
-            json_decref(list);
-            return NULL;
-        }
-    }
-    return list;
-}
-
 /* Takes the token off the host: whatever happens later in this transaction, it was used. */
 static bool find_enrolling(struct call *call, const struct host_request *own, struct host *host) {
     err_t err = own->enrol_hash[0] == '\0'
@@ -272,8 +259,8 @@ static void enrol_run(struct call *call) {
         call_answer(call, 200,
                     json_pack("{s:s,s:s,s:s,s:s,s:o,s:o}", "name", host.name, "role",
                               host_role_name(host.role), "cluster", cluster.name, "hostToken",
-                              token, "userCaKeys", ca_lines(call, CERT_USER), "hostCaKeys",
-                              ca_lines(call, CERT_HOST)));
+                              token, "userCaKeys", publish_ca_lines(call->authority, CERT_USER),
+                              "hostCaKeys", publish_ca_lines(call->authority, CERT_HOST)));
     }
     secret_wipe(token, sizeof token);
 }

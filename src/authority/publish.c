@@ -1,5 +1,7 @@
 #include "authority/publish.h"
 
+#include "authority/authority.h"
+#include "authority/signer_client.h"
 #include "base/clock.h"
 #include "store/store.h"
 
@@ -78,6 +80,20 @@ json_t *publish_registered_key_state(struct store *store, const struct registere
         return NULL;
     }
     return state;
+}
+
+json_t *publish_ca_lines(const struct authority *authority, enum cert_type type) {
+    struct signer_keys keys = signer_client_keys(authority->signer, type);
+    json_t *list = json_array();
+    for (size_t i = 0; i < keys.count; i++) {
+        struct buf line CLEANUP(buf_done) = BUF(LIMIT_KEY_LINE_CHARS);
+        if (failed(key_print_line(keys.keys[i], NULL, &line)) ||
+            json_array_append_new(list, json_stringn((const char *)line.data, line.len)) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
 }
 
 json_t *publish_ca_state(const struct key *key, enum cert_type type) {

@@ -15,6 +15,9 @@ json_t *publish_revocation_state(struct store *store, const struct issued *issue
 json_t *publish_registered_key_state(struct store *store, const struct registered_key *key);
 json_t *publish_ca_state(const struct key *key, enum cert_type type);
 
+/* The public key lines of all CA keys of a kind, the signing one first; NULL: out of memory. */
+json_t *publish_ca_lines(const struct authority *authority, enum cert_type type);
+
 /* Store thread: publish an entity as it now is; a failure becomes the call's problem. */
 void publish_account(struct call *call, const struct account *account);
 void publish_cluster(struct call *call, const struct cluster *cluster);

@@ -2,6 +2,7 @@
 #include "authority/site.h"
 
 #include "authority/feed_state.h"
+#include "authority/publish.h"
 #include "base/clock.h"
 
 enum { KEPT_S = 60 };
@@ -9,20 +10,6 @@ enum { KEPT_S = 60 };
 struct site_request {
     uint64_t wakes; /* before the look at the store */
 };
-
-static json_t *ca_lines(struct authority *authority, enum cert_type type) {
-    struct signer_keys keys = signer_client_keys(authority->signer, type);
-    json_t *list = json_array();
-    for (size_t i = 0; i < keys.count; i++) {
-        struct buf line CLEANUP(buf_done) = BUF(LIMIT_KEY_LINE_CHARS);
-        if (failed(key_print_line(keys.keys[i], NULL, &line)) ||
-            json_array_append_new(list, json_stringn((const char *)line.data, line.len)) != 0) {
-            json_decref(list);
-            return NULL;
-        }
-    }
-    return list;
-}
 
 static json_t *policy_json(const struct policy *policy) {
     static const char *const types[] = {"ed25519", "ecdsa", "rsa", "sk-ed25519", "sk-ecdsa"};
@@ -83,9 +70,9 @@ static void build(struct call *call) {
     json_t *json = json_pack(
         "{s:i,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:s}", "version", 1, "site", config->site_name,
         "title", config->site_title, "issuer", config->public_url, "clientId", "posterngate-cli",
-        "userCaKeys", ca_lines(authority, CERT_USER), "hostCaKeys", ca_lines(authority, CERT_HOST),
-        "jumpHosts", jumps, "clusters", clusters, "policy", policy_json(&authority->policy),
-        "defaultKeyFile", config->default_key_file);
+        "userCaKeys", publish_ca_lines(authority, CERT_USER), "hostCaKeys",
+        publish_ca_lines(authority, CERT_HOST), "jumpHosts", jumps, "clusters", clusters, "policy",
+        policy_json(&authority->policy), "defaultKeyFile", config->default_key_file);
     char *text CLEANUP(freep) = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
     json_decref(json);
     buf_clear(&call->text);

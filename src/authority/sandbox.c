@@ -13,6 +13,7 @@
 
 #include "authority/signer.h"
 #include "base/log.h"
+#include "base/sanitised.h"
 
 /* Every right that the running kernel's Landlock knows, and no rule that gives one back. */
 static void deny_files(void) {
@@ -35,16 +36,7 @@ static void deny_files(void) {
     }
 }
 
-#ifdef __has_feature /* clang */
-#if __has_feature(address_sanitizer)
-#define SANITISED
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__ /* gcc */
-#define SANITISED
-#endif
-
-#ifdef SANITISED
+#if SANITISED
 /* The sanitisers' own system calls are not ours to list. */
 static bool filter_system_calls(void) { return true; }
 #else
@@ -82,10 +74,12 @@ static bool filter_system_calls(void) {
 
 void sandbox_enter(void) {
     struct rlimit none = {0, 0};
-    bool kept = setrlimit(RLIMIT_CORE, &none) == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
-                prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
-    (void)mlockall(MCL_CURRENT); /* best effort: RLIMIT_MEMLOCK may be small */
-    deny_files();
+    bool kept = setrlimit(RLIMIT_CORE, &none) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+    if (!SANITISED) { /* LeakSanitizer attaches to the process and reads /proc */
+        kept = kept && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
+        (void)mlockall(MCL_CURRENT); /* best effort: RLIMIT_MEMLOCK may be small */
+        deny_files();
+    }
     if (!kept || !filter_system_calls()) {
         log_event(LOG_LEVEL_ERROR, "sandbox_failed", NULL);
         _exit(1);

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "base/sanitised.h"
 
 enum {
     BATCH_CALLS_MAX = 512,
@@ -332,7 +333,9 @@ int serve_main(const char *config_path) {
     struct fault fault = {.reason = ""};
     struct rlimit no_core = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &no_core); /* tokens are in memory */
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (!SANITISED) {
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* nor a debugger; LeakSanitizer is one */
+    }
     if (failed(config_load(config_path, on_complaint, NULL, &service.authority.config)) ||
         failed(config_check_files(service.authority.config, CONFIG_WITHOUT_KEYS, on_complaint,
                                   NULL))) {

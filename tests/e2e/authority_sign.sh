@@ -215,8 +215,14 @@ report $? "refusals are in the audit log"
 report $? "and one row for each certificate"
 
 signer=$(cat "/proc/$pid/task/$pid/children")
-grep -q '^Seccomp:.*2' "/proc/${signer// /}/status" && grep -q '^NoNewPrivs:.*1' "/proc/${signer// /}/status"
-report $? "the signer is locked in"
+grep -q '^NoNewPrivs:.*1' "/proc/${signer// /}/status"
+report $? "the signer gets no rights by programs it runs"
+if grep -qE '__(asan|tsan)_init' "$posternd"; then
+    skip "the signer is locked in" "sanitisers make system calls of their own"
+else
+    grep -q '^Seccomp:.*2' "/proc/${signer// /}/status"
+    report $? "the signer is locked in"
+fi
 kill -9 $signer
 check "a killed signer comes back" wait_for 10 grep -q signer_restarted "$work/posternd.log"
 wait_for 10 curl -sf --cacert "$authority/tls/ca.pem" "$url/readyz"

@@ -78,10 +78,12 @@ static void answer(struct call *call, unsigned status, const struct cluster *clu
     err_t err = add_cluster(listing, cluster);
     err = failed(err) ? err
                       : store_host_list(call_store(call), NULL, SIZE_MAX >> 1, add_host, listing);
+    json_t *body = json_pack("{s:O}", "cluster", json_array_get(listing->clusters, 0));
+    err = failed(err) ? err : host_warn(body, cluster->name, cluster->address);
     if (call_ok(call, err, "the cluster")) {
-        call_answer(call, status,
-                    json_pack("{s:O}", "cluster", json_array_get(listing->clusters, 0)));
+        call_answer(call, status, json_incref(body));
     }
+    json_decref(body);
     json_decref(listing->clusters);
 }
 

@@ -29,6 +29,26 @@ json_t *host_json(const struct host *host, const char *cluster_name) {
     return json;
 }
 
+err_t host_warn(json_t *answer, const char *name, const char *address) {
+    const char *const places[] = {name, address};
+    json_t *warnings = json_array();
+    int failure = 0;
+    for (size_t i = 0; i < COUNT_OF(places); i++) {
+        const char *peril = host_name_peril(places[i]);
+        if (peril != NULL) {
+            failure |= json_array_append_new(
+                warnings, json_sprintf("%s is %s: every jump host now leads there, most likely to "
+                                       "itself; say where jump hosts reach it",
+                                       places[i], peril));
+        }
+    }
+    if (json_array_size(warnings) > 0) {
+        failure |= json_object_set(answer, "warnings", warnings);
+    }
+    json_decref(warnings);
+    return failure == 0 ? OK : FAIL(ERR_MEMORY);
+}
+
 static bool cluster_name_of(struct call *call, const struct host *host, struct cluster *cluster) {
     *cluster = (struct cluster){0};
     return host->cluster_id == 0 ||
@@ -230,7 +250,11 @@ static void create_run(struct call *call) {
         call_ok(call, store_host_add(store, &host), what)) {
         publish_host(call, &host);
         int set = json_object_set_new(body, "host", host_json(&host, cluster.name));
-        if (call_ok(call, set == 0 ? OK : FAIL(ERR_MEMORY), what)) {
+        err_t err = set == 0 ? OK : FAIL(ERR_MEMORY);
+        if (!failed(err) && host.role != HOST_JUMP) { /* no jump host leads to another */
+            err = host_warn(body, host.name, host.address);
+        }
+        if (call_ok(call, err, what)) {
             call_answer(call, 201, json_incref(body));
         }
     }

@@ -7,6 +7,12 @@
 /* cluster_name "" for a jump host. NULL: out of memory. */
 json_t *host_json(const struct host *host, const char *cluster_name);
 
+/*
+ * Adds "warnings" to an answer when jump hosts now lead to where they hardly should; they lead to a
+ * place's name and to its address. An administrator named it, so it holds all the same.
+ */
+err_t host_warn(json_t *answer, const char *name, const char *address);
+
 const char *host_role_name(enum host_role role); /* "jump", "login", "compute" */
 
 #endif

@@ -20,13 +20,26 @@ err_t admin_call(struct cli *cli, enum http_method method, const char *path, jso
     return api_call(api, method, path, answer);
 }
 
+/* On standard error, so that --json stays as it is. */
+static void show_warnings(const json_t *answer) {
+    size_t index;
+    json_t *warning;
+    json_array_foreach(json_object_get(answer, "warnings"), index, warning) {
+        if (json_is_string(warning)) {
+            print_warning("%s", json_string_value(warning));
+        }
+    }
+}
+
 err_t admin_send(struct cli *cli, enum http_method method, const char *path, json_t *body,
                  json_t **answer) {
     json_t *owned CLEANUP(json_freep) = body;
     struct site *site CLEANUP(site_freep) = NULL;
     struct api *api CLEANUP(api_closep) = NULL;
     TRY(open_api(cli, &site, &api));
-    return api_send(api, method, path, TAKE(owned), answer);
+    TRY(api_send(api, method, path, TAKE(owned), answer));
+    show_warnings(*answer);
+    return OK;
 }
 
 static err_t add_cell(struct table *table, const json_t *row, const struct admin_column *column) {

@@ -6,7 +6,8 @@
 #include "cli/cli.h"
 #include "cli/site.h"
 
-/* Opens the site, signed in, and makes one call: api_call(), api_send(). */
+/* Opens the site, signed in, and makes one call: api_call(), api_send(). What
+ * the authority warns of in its answer to admin_send() is shown on standard error. */
 err_t admin_call(struct cli *cli, enum http_method method, const char *path, json_t **answer);
 err_t admin_send(struct cli *cli, enum http_method method, const char *path, json_t *body,
                  json_t **answer);

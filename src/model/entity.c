@@ -1,5 +1,8 @@
 #include "model/entity.h"
 
+#include <arpa/inet.h>
+#include <string.h>
+
 err_t subnet_list_parse(span_t text, struct subnet_list *out) {
     struct subnet_list list = {.count = 0};
     for (;;) {
@@ -176,4 +179,48 @@ err_t host_name_check(span_t name, const char *field, struct fault *fault) {
                          "not a host name in lower case (login.example.org) and not an address");
     }
     return OK;
+}
+
+static bool is_local_name(const char *name) {
+    static const char local[] = "localhost";
+    size_t len = strlen(name);
+    size_t tail = sizeof local - 1;
+    /* RFC 6761 section 6.3: localhost and all below it; the last is of old /etc/hosts files. */
+    return (len >= tail && strcmp(name + len - tail, local) == 0 &&
+            (len == tail || name[len - tail - 1] == '.')) ||
+           strcmp(name, "localhost.localdomain") == 0;
+}
+
+const char *host_name_peril(const char *name) {
+    static const struct {
+        const char *subnet;
+        const char *what;
+    } perils[] = {
+        {"127.0.0.0/8", "a loopback address"},
+        {"::1", "a loopback address"},
+        {"0.0.0.0/8", "an address for this very machine"},
+        {"::", "an address for this very machine"},
+        {"169.254.0.0/16", "a link-local address, as metadata services have"},
+        {"fe80::/10", "a link-local address"},
+    };
+    struct inet_address address;
+    struct in_addr legacy;
+    if (is_local_name(name)) {
+        return "a name of this very machine";
+    }
+    if (failed(inet_address_parse(span_str(name), &address))) {
+        if (inet_aton(name, &legacy) == 0) {
+            return NULL;
+        }
+        address = (struct inet_address){.family_bits = 32};
+        memcpy(address.bytes, &legacy, sizeof legacy);
+    }
+    for (size_t i = 0; i < COUNT_OF(perils); i++) {
+        struct inet_subnet subnet;
+        INVARIANT(!failed(inet_subnet_parse(span_str(perils[i].subnet), &subnet)));
+        if (inet_subnet_contains(&subnet, &address)) {
+            return perils[i].what;
+        }
+    }
+    return NULL;
 }

@@ -188,4 +188,11 @@ err_t project_name_check(span_t name, struct fault *fault);
 err_t cluster_name_check(span_t name, struct fault *fault);
 err_t host_name_check(span_t name, const char *field, struct fault *fault);
 
+/*
+ * What a host's name or address is, when a jump host that leads there would lead to itself or to
+ * the machine it runs on: "a loopback address", for instance. NULL for any other. Knows also the
+ * short and numeric forms that resolvers take for addresses ("127.1", "2130706433").
+ */
+const char *host_name_peril(const char *name);
+
 #endif

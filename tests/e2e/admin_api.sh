@@ -236,6 +236,13 @@ gets "another" 201 - POST /api/v1/clusters "$admin" '{"name":"santis"}'
 gets "a cluster's name is given once" 409 exists POST /api/v1/clusters "$admin" '{"name":"daint"}'
 gets "a cluster's address is judged" 422 address_refused PUT /api/v1/clusters/daint "$admin" '{"address":"a b"}'
 gets "a cluster can move" 200 - PUT /api/v1/clusters/santis "$admin" '{"address":"santis.example","port":2222}'
+has "… without a warning" '.warnings == null'
+gets "a cluster on a jump host's own loopback is a cluster" 200 - PUT /api/v1/clusters/santis "$admin" '{"address":"127.0.0.1"}'
+has "… with a warning" '.warnings | length == 1 and (.[0] | startswith("127.0.0.1 is a loopback address"))'
+gets "and moves back" 200 - PUT /api/v1/clusters/santis "$admin" '{"address":"santis.example"}'
+gets "a login host's name and address both count" 201 - POST /api/v1/hosts "$admin" '{"name":"localhost","role":"login","cluster":"santis","address":"fe80::1"}'
+has "… and each is warned of" '.warnings | length == 2 and (.[0] | startswith("localhost is")) and (.[1] | contains("link-local"))'
+gets "it goes" 200 - DELETE /api/v1/hosts/localhost "$admin"
 gets "a project" 201 - POST /api/v1/projects "$admin" '{"name":"p1","displayName":"First"}'
 gets "another" 201 - POST /api/v1/projects "$admin" '{"name":"p2"}'
 gets "p1 reaches daint" 200 - PUT /api/v1/projects/p1/clusters/daint "$admin"

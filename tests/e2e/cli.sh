@@ -96,8 +96,17 @@ check "project create" "$postern" admin project create physics --display-name Ph
 refused "twice: exit 9" 9 'exists' "$postern" admin project create physics
 check "cluster create" "$postern" admin cluster create daint --address daint.example --port 2222
 check_json "cluster set" '.cluster.port == 22' "$postern" --json admin cluster set daint --port 22
+check "a cluster on loopback is a cluster" "$postern" admin cluster set daint --address localhost
+says "with a warning" 'warning: localhost is a name of this very machine'
+check_json "which --json keeps apart" '.warnings | length == 1' "$postern" --json admin cluster set daint --address ::1
+check "a new one as well" "$postern" admin cluster create 127.1 --address 169.254.169.254
+says "by its name" 'warning: 127.1 is a loopback address'
+says "and its address" 'warning: 169.254.169.254 is a link-local address, as metadata'
+check "and it moves back" "$postern" admin cluster set daint --address daint.example
+! grep -q warning "$work/last"
+report $? "without one"
 refused "a port out of range: exit 2" 2 'port' "$postern" admin cluster set daint --port 70000
-check_json "cluster list" '.clusters[0].name == "daint"' "$postern" --json admin cluster list
+check_json "cluster list" '.clusters[1].name == "daint"' "$postern" --json admin cluster list
 check "add-cluster" "$postern" admin project add-cluster physics daint
 check "account create" "$postern" admin account create alice --display-name 'Alice A.' --email alice@example.org
 says "its invitation is told" 'postern login --invitation pgi_'

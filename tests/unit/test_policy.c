@@ -598,8 +598,49 @@ static void test_serials_of_replicas(void **state) {
     }
 }
 
+static void test_perilous_hosts(void **state) {
+    (void)state;
+    static const char *const perilous[] = {
+        "127.0.0.1",
+        "127.255.255.255",
+        "127.1",
+        "2130706433",
+        "0x7f.1",
+        "0177.0.0.1",
+        "::1",
+        "::ffff:127.0.0.1",
+        "0.0.0.0",
+        "0",
+        "::",
+        "169.254.169.254",
+        "169.254.0.1",
+        "fe80::1",
+        "febf::1",
+        "localhost",
+        "daint.localhost",
+        "localhost.localdomain",
+    };
+    static const char *const harmless[] = {
+        "daint.example", "128.0.0.1",         "126.255.255.255", "169.253.0.1",
+        "169.255.0.1",   "10.0.0.1",          "fec0::1",         "::2",
+        "2001:db8::1",   "localhost.example", "notlocalhost",    "localhosts",
+        "1.0.0.0",       "127.example",
+    };
+    for (size_t i = 0; i < COUNT_OF(perilous); i++) {
+        if (host_name_peril(perilous[i]) == NULL) {
+            fail_msg("%s", perilous[i]);
+        }
+    }
+    for (size_t i = 0; i < COUNT_OF(harmless); i++) {
+        if (host_name_peril(harmless[i]) != NULL) {
+            fail_msg("%s", harmless[i]);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_perilous_hosts),
         cmocka_unit_test(test_account_names),
         cmocka_unit_test(test_group_names),
         cmocka_unit_test(test_host_names),

@@ -196,6 +196,8 @@ static err_t put_machinery(struct authority *authority, struct buf *out) {
                 http.connections_total));
     TRY(put_one(out, "posternd_connections_refused_total", "counter", "Connections beyond a limit.",
                 http.connections_refused));
+    TRY(put_one(out, "posternd_connections_evicted_total", "counter",
+                "Idle connections that gave way to new ones.", http.idle_evicted));
     return put_one(out, "posternd_requests_malformed_total", "counter",
                    "Requests that were not HTTP as we take it.", http.requests_malformed);
 }

@@ -156,6 +156,7 @@ err_t connection_open(struct http_server *server, int fd, const struct inet_addr
     /* The first request's time begins here and includes the handshake. */
     conn->timing = true;
     set_deadline(conn, server->config.request_deadline_ms);
+    connection_begin_idle(conn);
     conn->link = &server->connections;
     conn->next = server->connections;
     server->connections = conn;
@@ -447,6 +448,7 @@ static void next_request(struct http_request *conn) {
     conn->state = CONNECTION_HEAD;
     conn->timing = false;
     set_deadline(conn, conn->server->config.idle_ms);
+    connection_begin_idle(conn);
 }
 
 static void on_answered(struct http_request *conn) {
@@ -592,6 +594,20 @@ void connection_expire(struct http_request *conn) {
     connection_pin(conn);
     answer_refuse(conn, 408, "request_timeout", "The request did not arrive in time.");
     connection_unpin(conn);
+}
+
+bool connection_is_idle(const struct http_request *conn) {
+    return conn->state == CONNECTION_HANDSHAKE ||
+           (conn->state == CONNECTION_HEAD && conn->input_len == 0);
+}
+
+bool connection_has_news(const struct http_request *conn) {
+    char byte;
+    return recv(conn->stream.fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
+void connection_begin_idle(struct http_request *conn) {
+    conn->idle_order = conn->server->idle_count++;
 }
 
 void connection_close_idle(struct http_request *conn) {

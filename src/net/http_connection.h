@@ -43,10 +43,11 @@ struct http_server {
     struct http_peer *peers[HTTP_PEER_BUCKETS_COUNT];
     struct http_server_counts counts;
     size_t busy;
-    size_t objects;     /* connections in memory: closed ones that are held among them */
-    bool freed;         /* the memory goes with the last object */
-    struct buf scratch; /* where answers are put together */
-    int64_t date_s;     /* of date */
+    uint64_t idle_count; /* how often a connection began to wait */
+    size_t objects;      /* connections in memory: closed ones that are held among them */
+    bool freed;          /* the memory goes with the last object */
+    struct buf scratch;  /* where answers are put together */
+    int64_t date_s;      /* of date */
     char date[HTTP_DATE_CHARS];
 };
 
@@ -80,6 +81,7 @@ struct http_request {
     bool timing;      /* the deadline is a request's, not an idle connection's */
     bool close_after; /* this answer is the last */
     int64_t deadline_ms;
+    uint64_t idle_order; /* of those idle, the lowest has waited longest */
 
     char *input; /* the head, then a body that fits, then what was sent ahead */
     size_t input_len, input_size, scanned, head_len;
@@ -111,6 +113,12 @@ err_t connection_open(struct http_server *server, int fd, const struct inet_addr
 void connection_close(struct http_request *conn);
 /* What the sweep does with one whose deadline has passed. */
 void connection_expire(struct http_request *conn);
+/* Whether no byte of a request has been read: the client is silent, or still shaking hands. */
+bool connection_is_idle(const struct http_request *conn);
+/* Whether the socket has something to read, be it the end. */
+bool connection_has_news(const struct http_request *conn);
+/* From now on it waits for a request: it is the last in the order of those that do. */
+void connection_begin_idle(struct http_request *conn);
 /* Closes it if it is between requests. */
 void connection_close_idle(struct http_request *conn);
 

@@ -18,6 +18,7 @@
 enum {
     ACCEPTS_COUNT = 64, /* in a row, before other connections get their turn */
     SWEEP_MS = 1000,
+    EVICTION_TRIES_COUNT = 8,
 };
 
 static unsigned peer_bucket(const struct inet_address *address) {
@@ -64,9 +65,50 @@ void server_release_peer(struct http_server *server, struct http_peer *peer) {
     }
 }
 
-static bool may_connect(const struct http_server *server, const struct http_peer *peer) {
-    return server->counts.connections_open < server->config.connections_max &&
-           peer->connection_count < server->config.connections_per_address_max;
+static struct http_request *longest_idle(const struct http_server *server) {
+    struct http_request *found = NULL;
+    for (struct http_request *conn = server->connections; conn != NULL; conn = conn->next) {
+        if (connection_is_idle(conn) && (found == NULL || conn->idle_order < found->idle_order)) {
+            found = conn;
+        }
+    }
+    return found;
+}
+
+/*
+ * Closes the connection that has waited longest for a request to begin, so that a few clients
+ * cannot keep all others out by doing nothing. Those with a request under way stay, held ones too.
+ * False when there is none to close.
+ */
+static bool evict_idle(struct http_server *server) {
+    for (int i = 0; i < EVICTION_TRIES_COUNT; i++) {
+        struct http_request *conn = longest_idle(server);
+        if (conn == NULL) {
+            return false;
+        }
+        if (connection_has_news(conn)) {
+            connection_begin_idle(conn); /* its turn is yet to come */
+            continue;
+        }
+        server->counts.idle_evicted++;
+        stream_shutdown(&conn->stream);
+        connection_close(conn);
+        return true;
+    }
+    return false;
+}
+
+static bool may_connect(struct http_server *server, struct http_peer *peer) {
+    if (peer->connection_count >= server->config.connections_per_address_max) {
+        return false;
+    }
+    if (server->counts.connections_open < server->config.connections_max) {
+        return true;
+    }
+    peer->connection_count++; /* else the end of its last connection would free it */
+    bool evicted = evict_idle(server);
+    peer->connection_count--;
+    return evicted;
 }
 
 static void admit(struct http_server *server, int fd, const struct sockaddr *from) {

@@ -3,7 +3,8 @@
  *
  * Everything is bounded: connections (in all and per address; IPv6 by its /64), the handshake and
  * each whole request by one deadline, headers, body, header fields, query parameters, and the time
- * a client may take to read an answer. What two readers could understand differently is refused
+ * a client may take to read an answer. When there is no room for another connection, the one that
+ * has been idle for the longest gives way. What two readers could understand differently is refused
  * with 400 (see http_message.h). Every handled request ends in exactly one http_answer*(), also
  * when its client has gone.
  *
@@ -53,7 +54,7 @@ void http_server_free(struct http_server *server);
 
 struct http_server_counts {
     uint64_t connections_open, connections_total, connections_refused, requests_total,
-        requests_malformed, deadline_closed;
+        requests_malformed, deadline_closed, idle_evicted;
 };
 struct http_server_counts http_server_count(const struct http_server *server);
 

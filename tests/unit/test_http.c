@@ -516,44 +516,125 @@ static void test_idle_and_held_are_not_slow(void **state) {
     rig_stop(&rig);
 }
 
+static void asks(struct wire *wire, const char *text, unsigned expected) {
+    wire_say(wire, text);
+    char *answer CLEANUP(freep) = wire_hear(wire, "\r\n\r\n");
+    assert_int_equal(status_of(answer), expected);
+}
+
+static void assert_ended(struct wire *wire) {
+    char *nothing CLEANUP(freep) = wire_hear(wire, NULL);
+    assert_string_equal(nothing, "");
+    wire_close(wire);
+}
+
+#define ASK  "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n"
+#define MORE "GET /nothing HTTP/1.1\r\nHo" /* the next request, as far as it came */
+
 static void test_caps(void **state) {
     (void)state;
-    for (int per_address = 0; per_address < 2; per_address++) {
-        struct rig rig;
-        struct http_server_config config = defaults;
-        config.connections_max = per_address ? 0 : 3;
-        config.connections_per_address_max = per_address ? 3 : 0;
-        rig_start(&rig, config, false);
-        struct wire wires[3];
-        for (size_t i = 0; i < 3; i++) {
-            wires[i] = wire_open(&rig);
-            wire_say(&wires[i], "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n");
-            char *answer CLEANUP(freep) = wire_hear(&wires[i], "\r\n\r\n");
-            assert_int_equal(status_of(answer), 204);
-        }
-        struct wire beyond = wire_open(&rig);
-        char *none CLEANUP(freep) = wire_hear(&beyond, NULL);
-        assert_string_equal(none, "");
-        wire_close(&beyond);
-        assert_int_equal(rig_counts(&rig).connections_refused, 1);
-        assert_int_equal(rig_counts(&rig).connections_open, 3);
-        /* One that ends makes room. */
-        wire_say(&wires[0], "GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        char *last CLEANUP(freep) = wire_hear(&wires[0], NULL);
-        assert_int_equal(status_of(last), 204);
-        wire_close(&wires[0]);
-        while (rig_counts(&rig).connections_open > 2) {
-        }
-        struct wire again = wire_open(&rig);
-        wire_say(&again, "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n");
-        char *answer CLEANUP(freep) = wire_hear(&again, "\r\n\r\n");
-        assert_int_equal(status_of(answer), 204);
-        wire_close(&again);
-        wire_close(&wires[1]);
-        wire_close(&wires[2]);
-        rig_stop(&rig);
+    struct rig rig;
+    struct http_server_config config = defaults;
+    config.connections_per_address_max = 3;
+    rig_start(&rig, config, false);
+    struct wire wires[3];
+    for (size_t i = 0; i < 3; i++) {
+        wires[i] = wire_open(&rig);
+        asks(&wires[i], ASK, 204);
     }
+    struct wire beyond = wire_open(&rig);
+    assert_ended(&beyond);
+    assert_int_equal(rig_counts(&rig).connections_refused, 1);
+    assert_int_equal(rig_counts(&rig).connections_open, 3);
+    assert_int_equal(rig_counts(&rig).idle_evicted, 0);
+    /* One that ends makes room. */
+    wire_say(&wires[0], "GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    char *last CLEANUP(freep) = wire_hear(&wires[0], NULL);
+    assert_int_equal(status_of(last), 204);
+    wire_close(&wires[0]);
+    while (rig_counts(&rig).connections_open > 2) {
+    }
+    struct wire again = wire_open(&rig);
+    asks(&again, ASK, 204);
+    wire_close(&again);
+    wire_close(&wires[1]);
+    wire_close(&wires[2]);
+    rig_stop(&rig);
 }
+
+static void test_requests_under_way_do_not_give_way(void **state) {
+    (void)state;
+    struct rig rig;
+    struct http_server_config config = defaults;
+    config.connections_max = 3;
+    rig_start(&rig, config, false);
+    struct wire held = wire_open(&rig);
+    wire_say(&held, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    rig_await(&rig, &rig.held_count, 1);
+    struct wire begun = wire_open(&rig);
+    asks(&begun, ASK MORE, 204);
+    struct wire idle = wire_open(&rig);
+    asks(&idle, ASK, 204);
+    /* The one that is idle, although the youngest. */
+    struct wire late = wire_open(&rig);
+    assert_ended(&idle);
+    asks(&late, ASK MORE, 204);
+    assert_int_equal(rig_counts(&rig).idle_evicted, 1);
+    assert_int_equal(rig_counts(&rig).connections_refused, 0);
+    /* Now there is none. */
+    struct wire beyond = wire_open(&rig);
+    assert_ended(&beyond);
+    assert_int_equal(rig_counts(&rig).idle_evicted, 1);
+    assert_int_equal(rig_counts(&rig).connections_refused, 1);
+    asks(&begun, "st: a\r\n\r\n", 204);
+    asks(&late, "st: a\r\n\r\n", 204);
+    rig_call(&rig, rig_do_answer);
+    char *answer CLEANUP(freep) = wire_hear(&held, "held");
+    assert_int_equal(status_of(answer), 200);
+    wire_close(&held);
+    wire_close(&begun);
+    wire_close(&late);
+    rig_stop(&rig);
+}
+
+static void test_the_longest_idle_gives_way(void **state) {
+    (void)state;
+    struct rig rig;
+    struct http_server_config config = defaults;
+    config.connections_max = 3;
+    rig_start(&rig, config, true);
+    struct wire wires[3];
+    for (size_t i = 0; i < 3; i++) {
+        wires[i] = wire_open_tls(&rig);
+        asks(&wires[i], ASK, 204);
+    }
+    asks(&wires[0], ASK, 204);
+    for (size_t i = 0; i < 10; i++) {
+        size_t longest = (i + 1) % 3;
+        struct wire late = wire_open_tls(&rig);
+        assert_ended(&wires[longest]);
+        asks(&late, ASK, 204);
+        wires[longest] = late;
+        assert_int_equal(rig_counts(&rig).idle_evicted, i + 1);
+    }
+    /* Nor does one that says nothing at all stay. */
+    struct wire silent[3];
+    for (size_t i = 0; i < 3; i++) {
+        silent[i] = wire_open(&rig);
+        assert_ended(&wires[(i + 2) % 3]);
+    }
+    struct wire late = wire_open_tls(&rig);
+    asks(&late, ASK, 204);
+    assert_ended(&silent[0]);
+    wire_close(&silent[1]);
+    wire_close(&silent[2]);
+    wire_close(&late);
+    assert_int_equal(rig_counts(&rig).connections_refused, 0);
+    rig_stop(&rig);
+}
+
+#undef ASK
+#undef MORE
 
 static void test_large_answers(void **state) {
     (void)state;
@@ -741,6 +822,8 @@ int main(void) {
         cmocka_unit_test(test_handshake_has_the_deadline),
         cmocka_unit_test(test_idle_and_held_are_not_slow),
         cmocka_unit_test(test_caps),
+        cmocka_unit_test(test_requests_under_way_do_not_give_way),
+        cmocka_unit_test(test_the_longest_idle_gives_way),
         cmocka_unit_test(test_large_answers),
         cmocka_unit_test(test_expect_continue),
         cmocka_unit_test(test_drain),

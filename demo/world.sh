@@ -22,7 +22,7 @@ world_begin() {
     find "$root/build/release/src/host" -maxdepth 1 -type f -perm -u+x -exec install -m 755 -t "$world/bin" {} +
 
     # The laptop's owner is whoever asked for the demo, so that they can play with it afterwards from another terminal.
-    you_uid=${SUDO_UID:-20000} you_gid=${SUDO_GID:-20000}
+    you_uid=${SUDO_UID:-0} you_gid=${SUDO_GID:-0}
     {
         echo "you:x:$you_uid:$you_gid:You:$world/laptop:/bin/bash"
         grep -v '^you:' /etc/passwd

@@ -20,6 +20,7 @@
 #include "authority/plumbing.h"
 #include "authority/rate.h"
 #include "authority/routes.h"
+#include "authority/tls_files.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/random.h"
@@ -36,13 +37,14 @@ enum {
     STOP_MS = 10 * 1000,
     STOP_LOOK_MS = 20,
     SWEEP_MS = 10 * 60 * 1000,
+    TLS_LOOK_MS = 24 * 3600 * 1000,
     EVENTS_KEPT = 100 * 1000,
 };
 
 struct service {
     struct authority authority;
     int lock_fd;
-    struct timer *watchdog, *sweep, *stop;
+    struct timer *watchdog, *sweep, *tls, *stop;
     int64_t stop_deadline_ms;
 };
 
@@ -143,6 +145,17 @@ static void run_sweep(struct job *job) {
 }
 
 static void on_sweep(void *context) { submit_chore(context, run_sweep, NULL); }
+
+static void warn_of_tls(void *context) {
+    const struct config *config = ((struct authority *)context)->config;
+    int64_t ends_at;
+    char when[TIME_CHARS];
+    if (tls_files_end_soon(config, clock_now_s(), &ends_at)) {
+        time_print_utc(ends_at, when);
+        log_event(LOG_LEVEL_WARN, "tls_certificate_ends", "path", config->tls_certificate, "time",
+                  when, NULL);
+    }
+}
 
 static void run_policy(struct job *job) {
     struct chore *chore = (struct chore *)job;
@@ -288,6 +301,8 @@ static err_t start(struct service *service, struct fault *fault) {
     TRY(start_threads(authority));
     TRY(listen_at(authority, fault));
     TRY(timer_start(authority->loop, SWEEP_MS, SWEEP_MS, on_sweep, authority, &service->sweep));
+    TRY(timer_start(authority->loop, TLS_LOOK_MS, TLS_LOOK_MS, warn_of_tls, authority,
+                    &service->tls));
     return notify_watchdog(authority->loop, &service->watchdog);
 }
 
@@ -295,6 +310,7 @@ static void stop(struct service *service) {
     struct authority *authority = &service->authority;
     timer_stop(service->watchdog);
     timer_stop(service->sweep);
+    timer_stop(service->tls);
     timer_stop(service->stop);
     if (authority->hash_worker != NULL) {
         worker_free(authority->hash_worker);
@@ -348,6 +364,7 @@ int serve_main(const char *config_path) {
         log_error("not_started", err, "field", fault.field, "reason", fault.reason, NULL);
     } else {
         log_started(&service.authority);
+        warn_of_tls(&service.authority);
         notify_send("READY=1");
         err = loop_run(service.authority.loop);
     }

@@ -29,6 +29,10 @@ err_t tls_make(const char *common_name, const char *const *names, size_t name_co
 /* A new server certificate from a CA made before. */
 err_t tls_renew(span_t ca_pem, span_t ca_key_pem, const char *const *names, size_t name_count,
                 int64_t now, struct tls_made *out);
+/* The same for the names of the certificate that leads chain_pem. ERR_REFUSED when it is not of
+ * this CA, ERR_UNSUPPORTED when it names what is neither a host nor an address, or nothing. */
+err_t tls_renew_chain(span_t ca_pem, span_t ca_key_pem, span_t chain_pem, int64_t now,
+                      struct tls_made *out);
 void tls_made_done(struct tls_made *made);
 /* When the first certificate of a chain ends; ERR_MALFORMED. */
 err_t tls_chain_expiry(span_t chain_pem, int64_t *not_after);

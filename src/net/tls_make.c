@@ -1,4 +1,5 @@
 /* The self-made CA of a fresh installation (RFC 5280 profiles). */
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -14,6 +15,7 @@
 #include "net/tls.h"
 
 enum {
+    NAMES_COUNT = 64, /* of a certificate that is renewed */
     PEM_BYTES = 64 * 1024,
     SERIAL_BYTES = 16,
     CA_DAYS = 3650,
@@ -270,6 +272,64 @@ err_t tls_renew(span_t ca_pem, span_t ca_key_pem, const char *const *names, size
         return FAIL(ERR_MALFORMED);
     }
     return issue(ca, key, names, name_count, now, out);
+}
+
+struct names {
+    char texts[NAMES_COUNT][LIMIT_HOST_NAME_CHARS + 1];
+    const char *pointers[NAMES_COUNT];
+    size_t count;
+};
+
+static err_t read_name(const GENERAL_NAME *name, char out[LIMIT_HOST_NAME_CHARS + 1]) {
+    int type;
+    const ASN1_STRING *value = GENERAL_NAME_get0_value(name, &type);
+    const uint8_t *bytes =
+        type == GEN_DNS || type == GEN_IPADD ? ASN1_STRING_get0_data(value) : NULL;
+    size_t len = bytes == NULL ? 0 : (size_t)ASN1_STRING_length(value);
+    if (type == GEN_IPADD && (len == 4 || len == 16)) {
+        return inet_ntop(len == 4 ? AF_INET : AF_INET6, bytes, out, INET_CHARS) != NULL
+                   ? OK
+                   : FAIL(ERR_MALFORMED);
+    }
+    if (type != GEN_DNS || len == 0 || len > LIMIT_HOST_NAME_CHARS ||
+        memchr(bytes, '\0', len) != NULL) {
+        return FAIL(ERR_UNSUPPORTED);
+    }
+    memcpy(out, bytes, len);
+    out[len] = '\0';
+    return OK;
+}
+
+static err_t read_names(X509 *x509, struct names *names) {
+    GENERAL_NAMES *list CLEANUP(general_names_freep) =
+        X509_get_ext_d2i(x509, NID_subject_alt_name, NULL, NULL);
+    int count = list == NULL ? 0 : sk_GENERAL_NAME_num(list);
+    ERR_clear_error();
+    if (count <= 0 || count > NAMES_COUNT) {
+        return FAIL(ERR_UNSUPPORTED);
+    }
+    names->count = (size_t)count;
+    for (size_t i = 0; i < names->count; i++) {
+        TRY(read_name(sk_GENERAL_NAME_value(list, (int)i), names->texts[i]));
+        names->pointers[i] = names->texts[i];
+    }
+    return OK;
+}
+
+err_t tls_renew_chain(span_t ca_pem, span_t ca_key_pem, span_t chain_pem, int64_t now,
+                      struct tls_made *out) {
+    X509 *ca CLEANUP(x509_freep) = NULL;
+    X509 *old CLEANUP(x509_freep) = NULL;
+    struct names names = {.count = 0};
+    TRY(read_cert(ca_pem, &ca));
+    TRY(read_cert(chain_pem, &old));
+    bool ours = X509_verify(old, X509_get0_pubkey(ca)) == 1;
+    ERR_clear_error();
+    if (!ours) {
+        return FAIL(ERR_REFUSED);
+    }
+    TRY(read_names(old, &names));
+    return tls_renew(ca_pem, ca_key_pem, names.pointers, names.count, now, out);
 }
 
 err_t tls_chain_expiry(span_t chain_pem, int64_t *not_after) {

@@ -8,9 +8,11 @@
  *
  * Invariants:
  *   1. Nothing is sent as a success before the commit of everything run() wrote.
- *   2. A call with a problem leaves no writes (unless it said call_keep_writes()), but its audit
- * row.
- *   3. A call that is not a plain read leaves one audit row, in the transaction of its effect.
+ *   2. A call with a problem leaves no writes (unless it said call_keep_writes()), but
+ *      its audit row.
+ *   3. A call that is not a plain read leaves one audit row, in the transaction of its effect; but
+ *      for one that is refused for being beyond a bound (too_many_requests): a flood of those would
+ *      fill the disk.
  *   4. run() is called only when the caller has the route's access.
  */
 #ifndef POSTERN_AUTHORITY_CALL_H

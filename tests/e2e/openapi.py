@@ -1,7 +1,10 @@
 """Holds docs/openapi.yaml and the routes of posternd against each other, in both directions.
 
-usage: openapi.py POSTERND OPENAPI_YAML
+Also: every code of a refusal is described.
+
+usage: openapi.py POSTERND OPENAPI_YAML SOURCE
 """
+import pathlib
 import re
 import subprocess
 import sys
@@ -63,11 +66,33 @@ def complaints_of_operation(where, path, item, operation, document):
         yield f"{where}: its security is {schemes or 'none'}, which its x-access does not fit"
 
 
+CODES = (
+    ("authority/*.c", r'call_problem\(\s*call,\s*\d+,\s*"(\w+)"'),
+    ("authority/*.c", r'call_fault\(\s*call,\s*(?:[^";]*\?\s*)?"(\w+)"'),
+    ("authority/*.c", r'refuse\(\s*call,\s*\d+,\s*"(\w+)"'),
+    ("net/http_*.c", r'answer_refuse\(\s*conn,\s*\d+,\s*"(\w+)"'),
+    ("model/policy.h", r"X\((\w+), [45]\d\d\)"),
+)
+
+
+def complaints_of_codes(source, text):
+    """Every code that a refusal can carry is somewhere in the description."""
+    codes = set()
+    for pattern, code in CODES:
+        for path in source.glob(pattern):
+            codes.update(re.findall(code, path.read_text(encoding="utf-8")))
+    if len(codes) < 20:
+        yield "the codes of refusals are no longer found in the source"
+    for code in sorted(codes):
+        if code != "undecided" and f"`{code}`" not in text:  # that one is a broken invariant
+            yield f"the code {code} is not described"
+
+
 def main():
     """Prints every difference; the exit status says whether there was one."""
-    posternd, description = sys.argv[1:]
-    with open(description, encoding="utf-8") as file:
-        document = yaml.safe_load(file)
+    posternd, description, source = sys.argv[1:]
+    text = pathlib.Path(description).read_text(encoding="utf-8")
+    document = yaml.safe_load(text)
     listing = subprocess.run([posternd, "routes"], check=True, capture_output=True, text=True)
     routes = {tuple(line.split()) for line in listing.stdout.splitlines()}
     described = set()
@@ -81,6 +106,7 @@ def main():
                 found += complaints_of_operation(where, path, item, operation, document)
     found += [f"posternd has {' '.join(route)}, the description does not" for route in sorted(routes - described)]
     found += [f"the description has {' '.join(route)}, posternd does not" for route in sorted(described - routes)]
+    found += complaints_of_codes(pathlib.Path(source), text)
     if not routes:
         found.append("posternd lists no routes")
     print("\n".join(found) if found else f"{len(routes)} routes, all described")

@@ -4,9 +4,9 @@
 . "$(dirname "$0")/lib.sh"
 
 python=/usr/bin/python3 # the distribution's, which has python3-yaml
-holds() { "$python" "$here/openapi.py" "$posternd" "$1"; }
+holds() { "$python" "$here/openapi.py" "$posternd" "$1" "$root/src"; }
 
-check "every route is described, and everything described is a route" holds "$root/docs/openapi.yaml"
+check "every route and code is described, and everything described is a route" holds "$root/docs/openapi.yaml"
 
 # The check itself: it sees what is missing on either side, and access that is not what it is said to be.
 sed '/^  \/api\/v1\/audit:/,/^  \/api\/v1\/host\/enrol:/{/host\/enrol/!d}' "$root/docs/openapi.yaml" >"$work/less.yaml"
@@ -16,5 +16,7 @@ refused "a description without a route is seen" 1 "the description has GET /api/
 sed '/operationId: audit.list/,/x-access/s/x-access: administrator/x-access: account/' "$root/docs/openapi.yaml" \
     >"$work/lax.yaml"
 refused "access that differs is seen" 1 "posternd has GET /api/v1/audit administrator" holds "$work/lax.yaml"
+sed 's/`bad_subnet`//' "$root/docs/openapi.yaml" >"$work/silent.yaml"
+refused "a code that is not described is seen" 1 "the code bad_subnet is not described" holds "$work/silent.yaml"
 
 done_testing

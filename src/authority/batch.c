@@ -18,7 +18,9 @@ static void lose_batch(struct authority *authority, err_t err) {
     store_rollback(authority->store);
     bearer_cache_forget(authority->bearers); /* it may have seen what is now undone */
     for (struct call *call = authority->batch_calls; call != NULL; call = call->batch_next) {
-        authority->batch_err = store_begin(authority->store);
+        /* Who has locked the store still has it, and each try waits for its time-out. */
+        bool locked = err.code == ERR_BUSY;
+        authority->batch_err = locked ? err : store_begin(authority->store);
         if (failed(authority->batch_err) || !call_run_alone(call) || failed(authority->batch_err)) {
             call_lost(call, err);
         }

@@ -6,6 +6,8 @@
 #include "authority/authority.h"
 #include "base/log.h"
 
+enum { STORE_BUSY_RETRY_S = 5 };
+
 static const struct {
     unsigned status;
     const char *title;
@@ -72,6 +74,11 @@ void problem_from_err(struct call *call, err_t err) {
         call_problem(call, 507, "disk_full", NULL,
                      "the authority's disk is full, so nothing can be recorded and nothing was "
                      "done; tell your site's administrators");
+    } else if (err.code == ERR_BUSY) {
+        call_problem(call, 503, "store_unavailable", NULL,
+                     "another program has locked the authority's store, so nothing was done; try "
+                     "again in a moment");
+        call_retry_after(call, STORE_BUSY_RETRY_S);
     } else {
         call_problem(call, 500, "internal", NULL,
                      "the authority could not do this (%s); its log has request %s", err_name(err),

@@ -164,7 +164,6 @@ static err_t make_cert(struct call *call, const struct host *host, const struct 
     TRY(key_copy(key, &cert->key));
     TRY(cert_set_key_id(cert, key_id));
     TRY(add_principals(cert, host, cluster));
-    random_bytes(cert->nonce, sizeof cert->nonce);
     cert->type = CERT_HOST;
     cert->serial = serial_next(&call->authority->serials, clock_now_ms());
     cert->valid_after = (uint64_t)(call->now - policy->backdate_s);

@@ -10,7 +10,6 @@
 #include "authority/metrics.h"
 #include "authority/rate.h"
 #include "base/clock.h"
-#include "base/random.h"
 #include "ssh/private_key.h"
 
 enum {
@@ -172,7 +171,6 @@ static err_t build(struct call *call, struct signing *signing, const struct sign
     TRY(policy_fill_cert(&call->authority->policy, grant, &call->caller.account, key_id,
                          signing->key, signing->cert));
     signing->cert->serial = signing->serial;
-    random_bytes(signing->cert->nonce, sizeof signing->cert->nonce);
     return OK;
 }
 

@@ -10,14 +10,19 @@
 /* Lists grow by blocks, so that adding one seldom moves them. */
 enum { LIST_BLOCK = 8 };
 
-err_t cert_new(struct cert **out) {
+err_t cert_new_empty(struct cert **out) {
     struct cert *cert = calloc(1, sizeof *cert);
     if (cert == NULL) {
         return FAIL(ERR_MEMORY);
     }
     buf_init(&cert->blob, LIMIT_CERT_BLOB_BYTES);
-    random_bytes(cert->nonce, sizeof cert->nonce);
     *out = cert;
+    return OK;
+}
+
+err_t cert_new(struct cert **out) {
+    TRY(cert_new_empty(out));
+    random_bytes((*out)->nonce, sizeof(*out)->nonce);
     return OK;
 }
 

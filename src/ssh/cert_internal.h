@@ -4,6 +4,8 @@
 
 #include "ssh/cert.h"
 
+/* cert_new() without a nonce, for a certificate that brings its own. */
+err_t cert_new_empty(struct cert **out);
 /* cert_principal_check() but for wildcards, which others' certificates have and we show. */
 err_t cert_principal_check_shown(span_t principal);
 /* ERR_TOO_LONG beyond the count alone. */

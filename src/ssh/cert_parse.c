@@ -120,7 +120,7 @@ static err_t parse(span_t bytes, bool is_signed, struct cert **out) {
         return FAIL(ERR_TOO_LONG);
     }
     struct cert *cert CLEANUP(cert_freep) = NULL;
-    TRY(cert_new(&cert));
+    TRY(cert_new_empty(&cert));
     span_t rest = bytes;
     TRY(get_tbs(&rest, cert));
     cert->tbs_len = bytes.len - rest.len;

@@ -57,7 +57,7 @@ err_t worker_new(struct loop *loop, unsigned threads, size_t queue_max, struct w
 /*
  * A worker of one thread that takes all jobs waiting, up to batch_max, calls before(), each run(),
  * after(), and only then has each done() called: many jobs share one transaction. A batch is
- * whatever gathered while the last one was at work.
+ * whatever gathered while the last one was at work, and what comes before its own after().
  */
 err_t worker_new_batching(struct loop *loop, size_t batch_max, size_t queue_max,
                           void (*before)(void *context), void (*after)(void *context),

@@ -60,12 +60,9 @@ static void queue_move(struct job_queue *to, struct job_queue *from) {
     }
 }
 
-/* Waits for work; an empty batch means the end. Called with the mutex. */
-static void take_batch(struct worker *worker, struct job_queue *batch) {
-    while (worker->waiting.head == NULL && !worker->ending) {
-        (void)pthread_cond_wait(&worker->work_or_end, &worker->mutex);
-    }
-    for (size_t i = 0; i < worker->batch_max && worker->waiting.head != NULL; i++) {
+/* Takes what waits, until the batch has `batch_max` jobs. Called with the mutex. */
+static void take_waiting(struct worker *worker, struct job_queue *batch, size_t *count) {
+    for (; *count < worker->batch_max && worker->waiting.head != NULL; ++*count) {
         struct job *job = worker->waiting.head;
         worker->waiting.head = job->next;
         if (job->next == NULL) {
@@ -76,13 +73,29 @@ static void take_batch(struct worker *worker, struct job_queue *batch) {
     }
 }
 
-static void run_batch(struct worker *worker, struct job_queue *batch) {
+/* Waits for work; an empty batch means the end. Called with the mutex. */
+static void take_batch(struct worker *worker, struct job_queue *batch, size_t *count) {
+    while (worker->waiting.head == NULL && !worker->ending) {
+        (void)pthread_cond_wait(&worker->work_or_end, &worker->mutex);
+    }
+    take_waiting(worker, batch, count);
+}
+
+/* What comes while the batch runs still belongs to it: after() is what costs. */
+static void run_batch(struct worker *worker, struct job_queue *batch, size_t count) {
     if (worker->before != NULL) {
         worker->before(worker->context);
     }
-    for (struct job *job = batch->head, *next; job != NULL; job = next) {
-        next = job->next;
-        job->run(job);
+    struct job **next = &batch->head;
+    while (*next != NULL) {
+        for (; *next != NULL; next = &(*next)->next) {
+            (*next)->run(*next);
+        }
+        if (count < worker->batch_max && worker->waiting_count > 0) {
+            (void)pthread_mutex_lock(&worker->mutex);
+            take_waiting(worker, batch, &count);
+            (void)pthread_mutex_unlock(&worker->mutex);
+        }
     }
     if (worker->after != NULL) {
         worker->after(worker->context);
@@ -100,13 +113,14 @@ static void *thread_main(void *context) {
     (void)pthread_mutex_lock(&worker->mutex);
     for (;;) {
         struct job_queue batch;
+        size_t count = 0;
         queue_init(&batch);
-        take_batch(worker, &batch);
+        take_batch(worker, &batch, &count);
         if (batch.head == NULL) {
             break;
         }
         (void)pthread_mutex_unlock(&worker->mutex);
-        run_batch(worker, &batch);
+        run_batch(worker, &batch, count);
         (void)pthread_mutex_lock(&worker->mutex);
         bool was_empty = worker->finished.head == NULL;
         queue_move(&worker->finished, &batch);

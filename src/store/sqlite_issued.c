@@ -222,8 +222,8 @@ static err_t read_facts(struct store *store, entity_id account_id, int64_t since
     struct visitor visitor = {.context = self->facts, .issued = note_row};
     TRY(statement_list(store, STATEMENT_issued_facts,
                        ARGUMENTS(U64(account_id), I64(since), I64(now)), &issued_shape, visitor));
+    struct issued issued; /* not in the loop, which would clear it each time */
     for (size_t i = 0; i < self->tail_count; i++) {
-        struct issued issued;
         if (self->tail[i].account_id == account_id) {
             TRY(sqlite_op_issued_get(store, self->tail[i].serial, &issued));
             TRY(issued_facts_note(self->facts, &issued));
@@ -273,9 +273,9 @@ static bool is_wanted(const struct issued *issued, const struct issued_filter *f
 static err_t list_tail(struct store *store, const struct issued_filter *filter, uint64_t before,
                        size_t *left, EACH(issued)) {
     const struct sqlite_issued *self = &sqlite_store_of(store)->issued;
+    struct issued issued;
     for (size_t i = self->tail_count; i > 0 && *left > 0; i--) {
         const struct tail_row *row = &self->tail[i - 1];
-        struct issued issued;
         if (row->account_id != filter->account_id || row->serial >= before) {
             continue;
         }

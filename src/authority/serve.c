@@ -7,6 +7,7 @@
  */
 #include "authority/serve.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -29,6 +30,7 @@
 enum {
     BATCH_CALLS_MAX = 512,
     STORE_QUEUE_MAX = 8192,
+    MALLOC_TRIM_BYTES = 32 * 1024 * 1024,
     HASH_THREADS = 2,
     HASH_QUEUE_MAX = 256,
     FAILED_BEARER_BUCKETS = 4096,
@@ -345,6 +347,10 @@ static void log_started(const struct authority *authority) {
 }
 
 int serve_main(const char *config_path) {
+    /* OpenSSL takes and gives back its buffers with every record (tls.c); at each of them malloc
+     * would go through all of its fast bins, and return memory that is wanted again at once. */
+    (void)mallopt(M_MXFAST, 0);
+    (void)mallopt(M_TRIM_THRESHOLD, MALLOC_TRIM_BYTES);
     struct service service = {.lock_fd = -1};
     struct fault fault = {.reason = ""};
     struct rlimit no_core = {0, 0};

@@ -79,8 +79,11 @@ check "admin may log in" may "$first"
 check "status is content" "$postern_host" status --config host.yaml
 check "also in JSON" sh -c "$postern_host status --json --config host.yaml | jq -e '.stale == false and .krlReadable and .certificatesValid'"
 
-follow() { start sync "$postern_host" sync --config host.yaml; sync_pid=$last_pid; }
+start manager python3 "$here/notified.py" "$work/notify" told
+wait_for 10 grep -qx listening manager.log
+follow() { start sync env NOTIFY_SOCKET="$work/notify" "$postern_host" sync --config host.yaml; sync_pid=$last_pid; }
 follow
+check "the manager is told that it follows" wait_for 10 grep -qx READY=1 told
 api PUT /ssh-keys/revoke "{\"serialNumber\":\"$first\",\"reason\":\"test\"}" >"$work/last"
 check "a revocation reaches the replica" wait_for 10 may_not "$first"
 check "and the KRL" sh -c "ssh-keygen -Qlf state/revoked.krl | grep -q 'serial: $first'"

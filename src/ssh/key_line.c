@@ -48,8 +48,8 @@ static bool is_private(span_t text) {
         "BEGIN PRIVATE KEY",
         "SSH PRIVATE KEY FILE FORMAT", /* protocol 1 */
         "b3BlbnNzaC1rZXktdjEA",        /* openssh-key-v1 whose first line was not copied */
-        "MC4CAQAwBQYDK2VwBCIEI", /* the whole PKCS#8 head of an Ed25519 key */
-        "Private-Lines:",        /* the lower part of a .ppk */
+        "MC4CAQAwBQYDK2VwBCIEI",       /* the whole PKCS#8 head of an Ed25519 key */
+        "Private-Lines:",              /* the lower part of a .ppk */
     };
     for (size_t i = 0; i < COUNT_OF(marks); i++) {
         if (contains(text, marks[i])) {

@@ -9,6 +9,7 @@
 
 #include "authority/signer.h"
 #include "authority/signer_client.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "ssh/agent.h"
@@ -166,6 +167,39 @@ static void refuses_certificates(void **state) {
         put_tbs(&unsignable[i].tbs, &tbs);
         if (ask(unsignable[i].with, buf_span(&tbs)) != AGENT_FAILURE) {
             fail_msg("signed: %s", unsignable[i].what);
+        }
+    }
+}
+
+/* Each limit is met, and exceeded by a second; the beginning with room for a slow test. */
+static void keeps_its_limits(void **state) {
+    (void)state;
+    uint64_t now = (uint64_t)clock_now_s(), slack = 60;
+    const struct {
+        struct tbs tbs;
+        size_t with;
+        uint8_t answer;
+    } cases[] = {
+        {{"a", 7, CERT_USER, NOW, NOW + LIMIT_SIGNER_USER_S, USER, false},
+         USER,
+         AGENT_SIGN_RESPONSE},
+        {{"a", 7, CERT_USER, NOW, NOW + LIMIT_SIGNER_USER_S + 1, USER, false}, USER, AGENT_FAILURE},
+        {{"a", 7, CERT_HOST, NOW, NOW + LIMIT_SIGNER_HOST_S, HOST, false},
+         HOST,
+         AGENT_SIGN_RESPONSE},
+        {{"a", 7, CERT_HOST, NOW, NOW + LIMIT_SIGNER_HOST_S + 1, HOST, false}, HOST, AGENT_FAILURE},
+        {{"a", 7, CERT_USER, now + LIMIT_SIGNER_AHEAD_S, now + 2 * DAY, USER, false},
+         USER,
+         AGENT_SIGN_RESPONSE},
+        {{"a", 7, CERT_USER, now + LIMIT_SIGNER_AHEAD_S + slack, now + 2 * DAY, USER, false},
+         USER,
+         AGENT_FAILURE},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buf tbs CLEANUP(buf_done) = BUF(LIMIT_CERT_BLOB_BYTES);
+        put_tbs(&cases[i].tbs, &tbs);
+        if (ask(cases[i].with, buf_span(&tbs)) != cases[i].answer) {
+            fail_msg("case %zu was judged otherwise", i);
         }
     }
 }
@@ -362,6 +396,7 @@ int main(int argc, char **argv) {
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_certificates),
+        cmocka_unit_test(keeps_its_limits),
         cmocka_unit_test(refuses_what_is_no_certificate),
         cmocka_unit_test(refuses_a_key_that_it_lacks),
         cmocka_unit_test(ends_on_hostile_messages),

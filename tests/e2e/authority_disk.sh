@@ -5,7 +5,7 @@
 
 # The small disk is mounted in a namespace of our own, so that nothing of it stays behind.
 if [ "${1:-}" != inside ]; then
-    if unshare --mount true 2>/dev/null; then exec unshare --mount "$0" inside; fi
+    if unshare --mount true 2>/dev/null; then rmdir "$work" && exec unshare --mount "$0" inside; fi
     skip "a full disk" "needs the right to mount a tmpfs"
     done_testing
 fi

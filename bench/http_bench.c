@@ -1,7 +1,7 @@
 /*
  * What a small HTTPS request costs the server: answers every POST with as many bytes as a signing
  * answer has, until SIGTERM, and then prints the CPU time a request took as JSON. Load it with
- * bench/http.sh.
+ * bench/bench-http.sh.
  *
  *   http_bench tls|plain DIRECTORY
  */

@@ -295,8 +295,9 @@ static err_t start(struct service *service, struct fault *fault) {
     const struct config *config = authority->config;
     TRY(open_store(service, fault));
     TRY(loop_new(&authority->loop));
-    TRY(signer_client_start(authority->loop, config->signer_directory, config->signer_agent,
-                            &authority->signer, fault));
+    const struct signer_client_config signer = {.directory = config->signer_directory,
+                                                .agent_socket = config->signer_agent};
+    TRY(signer_client_start(authority->loop, &signer, &authority->signer, fault));
     TRY(make_parts(authority));
     TRY(publish_cas(authority));
     TRY(watch_signals(service));

@@ -2,6 +2,7 @@
  * 1. `pending` holds, in order, who waits for an answer on the present connection; when that ends,
  *    all of them are told ERR_CLOSED, so nobody waits for ever.
  * 2. fd is -1 exactly while `retry` runs.
+ * 3. `patience` runs while anything is pending, and perhaps a while longer.
  */
 #include "authority/signer_client.h"
 
@@ -49,6 +50,9 @@ struct signer_client {
     bool writing; /* the watch waits for room to write */
     struct timer *retry;
     int retry_ms;
+    struct timer *patience;
+    int answer_ms;
+    int64_t turn_ms; /* when the oldest request came to be the oldest */
     struct buf output;
     size_t output_sent;
     uint8_t *input;
@@ -100,7 +104,8 @@ static err_t dial(const char *path, int *fd) {
         return FAIL(ERR_TOO_LONG);
     }
     memcpy(address.sun_path, path, strlen(path) + 1);
-    int made CLEANUP(fd_closep) = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* Not blocking: an agent that hangs does not accept, and its backlog fills with our tries. */
+    int made CLEANUP(fd_closep) = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (made < 0 || connect(made, (const struct sockaddr *)&address, sizeof address) != 0) {
         return FAIL(ERR_CONNECT);
     }
@@ -123,6 +128,7 @@ static err_t open_connection(struct signer_client *client) {
 
 static void close_connection(struct signer_client *client) {
     watch_stop(TAKE(client->watch));
+    timer_stop(TAKE(client->patience));
     fd_closep(&client->fd);
     client->counts.up = false;
     client->writing = false;
@@ -161,6 +167,24 @@ static void lose(struct signer_client *client, err_t err) {
     close_connection(client);
     fail_pending(client);
     schedule_retry(client);
+}
+
+/* The time is that of the oldest: a long queue may take longer, as long as it moves. */
+static void on_patience(void *context) {
+    struct signer_client *client = context;
+    timer_stop(TAKE(client->patience));
+    if (client->pending_count == 0) {
+        return;
+    }
+    int64_t left = client->turn_ms + client->answer_ms - clock_monotonic_ms();
+    if (left <= 0) {
+        lose(client, FAIL(ERR_TIMEOUT));
+        return;
+    }
+    err_t err = timer_start(client->loop, (int)left, 0, on_patience, client, &client->patience);
+    if (failed(err)) {
+        lose(client, err);
+    }
 }
 
 static err_t begin(struct signer_client *client) {
@@ -212,6 +236,7 @@ static err_t flush(struct signer_client *client) {
 static void answer_first(struct signer_client *client, span_t message) {
     struct pending pending = client->pending[client->pending_first++ % PENDING_COUNT];
     client->pending_count--;
+    client->turn_ms = clock_monotonic_ms();
     span_t signature = span_of(NULL, 0);
     err_t err = agent_get_sign_response(message, &signature);
     if (failed(err)) {
@@ -268,11 +293,20 @@ void signer_client_sign(struct signer_client *client, enum cert_type type, span_
     }
     client->pending[(client->pending_first + client->pending_count++) % PENDING_COUNT] =
         (struct pending){done, context};
-    if (!client->writing) {
+    if (client->pending_count == 1) {
+        client->turn_ms = clock_monotonic_ms();
+    }
+    err_t err = OK;
+    if (client->patience == NULL) {
+        err =
+            timer_start(client->loop, client->answer_ms, 0, on_patience, client, &client->patience);
+    }
+    if (!failed(err) && !client->writing) {
         client->writing = true;
-        if (failed(watch_change(client->watch, true, true))) {
-            lose(client, FAIL(ERR_IO));
-        }
+        err = watch_change(client->watch, true, true);
+    }
+    if (failed(err)) {
+        lose(client, err);
     }
 }
 
@@ -357,7 +391,7 @@ static err_t start(struct signer_client *client, struct fault *fault) {
     return begin(client);
 }
 
-err_t signer_client_start(struct loop *loop, const char *directory, const char *agent_socket,
+err_t signer_client_start(struct loop *loop, const struct signer_client_config *config,
                           struct signer_client **out, struct fault *fault) {
     struct signer_client *client CLEANUP(signer_client_freep) = calloc(1, sizeof *client);
     if (client == NULL) {
@@ -367,8 +401,9 @@ err_t signer_client_start(struct loop *loop, const char *directory, const char *
     client->fd = -1;
     buf_init(&client->output, OUTPUT_BYTES_MAX);
     client->input = malloc(2 * LIMIT_AGENT_MESSAGE_BYTES);
-    client->directory = directory != NULL ? strdup(directory) : NULL;
-    client->agent_socket = agent_socket != NULL ? strdup(agent_socket) : NULL;
+    client->answer_ms = config->answer_ms > 0 ? config->answer_ms : LIMIT_SIGNER_ANSWER_S * 1000;
+    client->directory = config->directory != NULL ? strdup(config->directory) : NULL;
+    client->agent_socket = config->agent_socket != NULL ? strdup(config->agent_socket) : NULL;
     if (client->input == NULL || (client->directory == NULL && client->agent_socket == NULL)) {
         return FAIL(ERR_MEMORY);
     }

@@ -13,6 +13,12 @@
 
 struct signer_client;
 
+struct signer_client_config {
+    const char *directory;    /* of CA keys, for a child; or NULL */
+    const char *agent_socket; /* of an agent, when there is no directory */
+    int answer_ms;            /* 0: LIMIT_SIGNER_ANSWER_S */
+};
+
 /* A CA's public keys for one type of certificates; the first one signs, all of them are trusted. */
 struct signer_keys {
     const struct key *const *keys;
@@ -20,11 +26,11 @@ struct signer_keys {
 };
 
 /*
- * Starts the child for a folder of CA keys, or connects to an agent's socket (then `directory` is
- * NULL). Blocks until the keys are known, so that what follows can rely on them: they are fixed
- * while the program runs. The fault says what is wrong with the folder.
+ * Starts the child for a folder of CA keys, or connects to an agent's socket. Blocks until the keys
+ * are known, so that what follows can rely on them: they are fixed while the program runs. The
+ * fault says what is wrong with the folder.
  */
-err_t signer_client_start(struct loop *loop, const char *directory, const char *agent_socket,
+err_t signer_client_start(struct loop *loop, const struct signer_client_config *config,
                           struct signer_client **out, struct fault *fault);
 /* Pending requests fail with ERR_CLOSED. */
 void signer_client_free(struct signer_client *client);
@@ -37,7 +43,8 @@ const char *signer_client_fingerprint(const struct signer_client *client, enum c
 
 /*
  * On the loop's thread. done() is called there later: with the signature blob (borrowed), or
- * ERR_REFUSED (the signer would not), ERR_CLOSED (it died, or is not back yet).
+ * ERR_REFUSED (the signer would not), ERR_CLOSED (it died or hung, or is not back yet). It hangs
+ * when it answers nothing for the configured time; it is then ended like one that died.
  */
 void signer_client_sign(struct signer_client *client, enum cert_type type, span_t tbs,
                         void (*done)(void *context, err_t err, span_t signature), void *context);

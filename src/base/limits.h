@@ -35,6 +35,7 @@ enum limits {
     LIMIT_KRL_PRUNE_SERIALS_COUNT = 4 * 1024 * 1024, /* a longer range is kept without asking */
     LIMIT_AGENT_MESSAGE_BYTES = 256 * 1024,          /* as ssh-agent's */
     LIMIT_AGENT_KEYS_COUNT = 2048,
+    LIMIT_SIGNER_ANSWER_S = 10, /* until the oldest request is answered */
 
     /* names people choose */
     LIMIT_ACCOUNT_NAME_CHARS = 32, /* as useradd's */

@@ -153,6 +153,16 @@ end_agent
 start_agent
 add ca/user_1.key ca/host_1.key
 check "after another loss as well" wait_for 20 signs
+
+kill -STOP "$agent_pid" # and left so
+begin=$SECONDS
+gets "who asks an agent that hangs is told in the end" 503 signer_unavailable $sign "$(request key.pub)"
+[ $((SECONDS - begin)) -ge 9 ] && [ $((SECONDS - begin)) -le 20 ]
+report $? "after ten seconds"
+grep -q '"event":"signer_lost","error":"timeout"' posternd.log
+report $? "the log says why"
+kill -CONT "$agent_pid"
+check "when it goes on, so does the signing" wait_for 20 signs
 kill -TERM "$pid"
 wait "$pid"
 report $? "it ends when asked"

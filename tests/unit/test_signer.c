@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "authority/signer.h"
@@ -313,6 +315,7 @@ struct run {
     int answers;
     int first_pid;
     err_t in_flight;
+    int64_t asked_ms, lost_ms;
 };
 
 static void on_second(void *context, err_t err, span_t signature) {
@@ -337,7 +340,10 @@ static void on_lost(void *context, err_t err, span_t signature) {
     struct run *run = context;
     (void)signature;
     run->in_flight = err;
-    run->answers++;
+    run->lost_ms = clock_monotonic_ms();
+    if (++run->answers > 2) {
+        return; /* it looks already */
+    }
     assert_ok(timer_start(run->loop, 1, 5, look_for_restart, run, &run->look));
 }
 
@@ -353,28 +359,120 @@ static void on_first(void *context, err_t err, span_t signature) {
     assert_int_equal(kill(run->first_pid, SIGKILL), 0);
 }
 
-static void comes_back_after_a_kill(void **state) {
-    (void)state;
-    struct run run = {.tbs = BUF(LIMIT_CERT_BLOB_BYTES)};
+static void run_begin(struct run *run, int answer_ms) {
     struct fault fault = {.reason = ""};
     struct ca_keys now = {.count = 0};
+    buf_init(&run->tbs, LIMIT_CERT_BLOB_BYTES);
     assert_ok(ca_files_load(folder, on_fault, NULL, &now));
     struct ca_keys before = keys;
     keys = now;
-    put_tbs(&(struct tbs){"alice", 7, CERT_USER, NOW, NOW + DAY, USER, false}, &run.tbs);
+    put_tbs(&(struct tbs){"alice", 7, CERT_USER, NOW, NOW + DAY, USER, false}, &run->tbs);
     keys = before;
     ca_files_done(&now);
-    assert_ok(loop_new(&run.loop));
-    assert_ok(signer_client_start(run.loop, folder, NULL, &run.client, &fault));
+    const struct signer_client_config config = {.directory = folder, .answer_ms = answer_ms};
+    assert_ok(loop_new(&run->loop));
+    assert_ok(signer_client_start(run->loop, &config, &run->client, &fault));
+}
+
+static void run_end(struct run *run) {
+    assert_int_equal(run->in_flight.code, ERR_CLOSED);
+    assert_int_equal(signer_client_count(run->client).restarts, 1);
+    assert_int_equal(signer_client_count(run->client).signatures, 2);
+    assert_int_equal(signer_client_count(run->client).pending, 0);
+    signer_client_free(run->client);
+    loop_free(run->loop);
+    buf_done(&run->tbs);
+}
+
+static void comes_back_after_a_kill(void **state) {
+    (void)state;
+    struct run run = {.answers = 0};
+    run_begin(&run, 0);
     signer_client_sign(run.client, CERT_USER, buf_span(&run.tbs), on_first, &run);
     assert_ok(loop_run(run.loop));
     assert_int_equal(run.answers, 3);
-    assert_int_equal(run.in_flight.code, ERR_CLOSED);
-    assert_int_equal(signer_client_count(run.client).restarts, 1);
-    assert_int_equal(signer_client_count(run.client).signatures, 2);
+    run_end(&run);
+}
+
+enum { ANSWER_MS = 300 };
+
+/* It stays stopped: nothing but the client's own clock ends it. */
+static void on_first_of_a_hang(void *context, err_t err, span_t signature) {
+    struct run *run = context;
+    (void)signature;
+    assert_ok(err);
+    run->answers++;
+    run->first_pid = signer_client_pid(run->client);
+    assert_int_equal(kill(run->first_pid, SIGSTOP), 0);
+    run->asked_ms = clock_monotonic_ms();
+    signer_client_sign(run->client, CERT_USER, buf_span(&run->tbs), on_lost, run);
+    signer_client_sign(run->client, CERT_USER, buf_span(&run->tbs), on_lost, run);
+}
+
+static void comes_back_after_a_hang(void **state) {
+    (void)state;
+    struct run run = {.answers = 0};
+    run_begin(&run, ANSWER_MS);
+    signer_client_sign(run.client, CERT_USER, buf_span(&run.tbs), on_first_of_a_hang, &run);
+    assert_ok(loop_run(run.loop));
+    assert_int_equal(run.answers, 4);
+    assert_true(run.lost_ms - run.asked_ms >= ANSWER_MS);
+    assert_int_equal(kill(run.first_pid, 0), -1); /* ended, and waited for */
+    run_end(&run);
+}
+
+static void wake_signer(void *context) {
+    struct run *run = context;
+    timer_stop(TAKE(run->look));
+    assert_int_equal(kill(run->first_pid, SIGCONT), 0);
+}
+
+/* Asked when the client's clock runs already, and answered late, but in time. */
+static void on_first_of_a_pause(void *context, err_t err, span_t signature) {
+    struct run *run = context;
+    (void)signature;
+    assert_ok(err);
+    run->first_pid = signer_client_pid(run->client);
+    assert_int_equal(kill(run->first_pid, SIGSTOP), 0);
+    signer_client_sign(run->client, CERT_USER, buf_span(&run->tbs), on_second, run);
+    assert_ok(timer_start(run->loop, ANSWER_MS / 3, 0, wake_signer, run, &run->look));
+}
+
+static void waits_out_a_pause(void **state) {
+    (void)state;
+    struct run run = {.in_flight = FAIL(ERR_CLOSED)};
+    run_begin(&run, 20 * ANSWER_MS);
+    signer_client_sign(run.client, CERT_USER, buf_span(&run.tbs), on_first_of_a_pause, &run);
+    assert_ok(loop_run(run.loop));
+    assert_int_equal(run.answers, 1);
+    assert_int_equal(signer_client_count(run.client).restarts, 0);
+    assert_int_equal(signer_client_pid(run.client), run.first_pid);
     signer_client_free(run.client);
     loop_free(run.loop);
     buf_done(&run.tbs);
+}
+
+/* An agent that never accepts: the backlog takes the connection, nobody the requests. */
+static void is_not_held_up_by_a_silent_agent(void **state) {
+    (void)state;
+    struct loop *loop CLEANUP(loop_freep) = NULL;
+    struct signer_client *client = NULL;
+    char *path CLEANUP(freep) = NULL;
+    struct fault fault = {.reason = ""};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    assert_ok(loop_new(&loop));
+    assert_ok(path_join(folder, "agent", &path));
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int listener CLEANUP(fd_closep) = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int filler CLEANUP(fd_closep) = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 0), 0);
+    assert_int_equal(connect(filler, (const struct sockaddr *)&address, sizeof address), 0);
+    /* Its queue is full, so that a connect() that waits would wait for ever. */
+    const struct signer_client_config config = {.agent_socket = path};
+    assert_fails(signer_client_start(loop, &config, &client, &fault), ERR_CONNECT);
+    assert_null(client);
+    assert_int_equal(unlink(path), 0);
 }
 
 static void does_not_start_without_keys(void **state) {
@@ -383,9 +481,11 @@ static void does_not_start_without_keys(void **state) {
     struct signer_client *client = NULL;
     struct fault fault = {.reason = ""};
     assert_ok(loop_new(&loop));
-    assert_true(failed(signer_client_start(loop, "/nonexistent", NULL, &client, &fault)));
+    const struct signer_client_config no_folder = {.directory = "/nonexistent"};
+    const struct signer_client_config no_agent = {.agent_socket = "/nonexistent/agent"};
+    assert_true(failed(signer_client_start(loop, &no_folder, &client, &fault)));
     assert_non_null(strstr(fault.reason, "/nonexistent"));
-    assert_true(failed(signer_client_start(loop, NULL, "/nonexistent/agent", &client, &fault)));
+    assert_true(failed(signer_client_start(loop, &no_agent, &client, &fault)));
     assert_null(client);
 }
 
@@ -404,6 +504,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(refuses_readable_keys),
         cmocka_unit_test(rotates),
         cmocka_unit_test(comes_back_after_a_kill),
+        cmocka_unit_test(comes_back_after_a_hang),
+        cmocka_unit_test(waits_out_a_pause),
+        cmocka_unit_test(is_not_held_up_by_a_silent_agent),
         cmocka_unit_test(does_not_start_without_keys),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -229,6 +229,18 @@ static void test_huge_range_stays_a_range(void **state) {
     assert_true(krl_has_serial(back, other, 7));
 }
 
+static void test_prune_asks_up_to_its_limit(void **state) {
+    (void)state;
+    for (uint64_t beyond = 0; beyond < 2; beyond++) {
+        struct krl *krl CLEANUP(krl_freep) = new_krl();
+        uint64_t asked = 0, count = LIMIT_KRL_PRUNE_SERIALS_COUNT + beyond;
+        assert_ok(krl_revoke_serials(krl, ca, 1, count));
+        assert_ok(krl_prune(krl, ca, keep_odd, &asked));
+        assert_int_equal(asked, beyond ? 0 : count);
+        assert_int_equal(krl_has_serial(krl, ca, 2), beyond);
+    }
+}
+
 /* --- against a naive set, through every way in and out --- */
 
 enum { DOMAIN = 3000 };
@@ -805,6 +817,7 @@ int main(void) {
         cmocka_unit_test(test_unknown_ca_is_refused),
         cmocka_unit_test(test_api_refuses),
         cmocka_unit_test(test_huge_range_stays_a_range),
+        cmocka_unit_test(test_prune_asks_up_to_its_limit),
         cmocka_unit_test(test_random_sets),
         cmocka_unit_test(test_layout_is_the_shortest),
         cmocka_unit_test(test_ssh_keygen_reads_ours),

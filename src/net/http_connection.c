@@ -466,7 +466,7 @@ static void on_answered(struct http_request *conn) {
         conn->state = CONNECTION_LINGER;
         conn->timing = false;
         conn->readable = true;
-        set_deadline(conn, LIMIT_HTTP_LINGER_S * 1000);
+        set_deadline(conn, conn->server->config.linger_ms);
     }
 }
 
@@ -503,9 +503,9 @@ void connection_send(struct http_request *conn) {
     conn->output_done = written;
     buf_init(scratch, len_max);
     conn->timing = true;
+    const struct http_server_config *config = &conn->server->config;
     set_deadline(conn,
-                 (LIMIT_HTTP_ANSWER_S + (int64_t)conn->output.len / LIMIT_HTTP_ANSWER_BYTES_PER_S) *
-                     1000);
+                 config->answer_ms + (int64_t)conn->output.len * 1000 / config->answer_bytes_per_s);
 }
 
 /* Throws away what comes until the peer has finished too. */

@@ -239,6 +239,15 @@ static void set_defaults(struct http_server_config *config) {
     if (config->idle_ms == 0) {
         config->idle_ms = LIMIT_HTTP_IDLE_S * 1000;
     }
+    if (config->answer_ms == 0) {
+        config->answer_ms = LIMIT_HTTP_ANSWER_S * 1000;
+    }
+    if (config->answer_bytes_per_s == 0) {
+        config->answer_bytes_per_s = LIMIT_HTTP_ANSWER_BYTES_PER_S;
+    }
+    if (config->linger_ms == 0) {
+        config->linger_ms = LIMIT_HTTP_LINGER_S * 1000;
+    }
 }
 
 /* One timer looks after every deadline, a quarter of the shortest apart at most. */

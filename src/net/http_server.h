@@ -35,6 +35,9 @@ struct http_server_config {
     size_t connections_per_address_max; /* 0: LIMIT_HTTP_CONNECTIONS_PER_ADDRESS_COUNT */
     int request_deadline_ms;            /* 0: LIMIT_HTTP_REQUEST_S */
     int idle_ms;                        /* between requests; 0: LIMIT_HTTP_IDLE_S */
+    int answer_ms;                      /* to take an answer; 0: LIMIT_HTTP_ANSWER_S */
+    int answer_bytes_per_s; /* a second more for each; 0: LIMIT_HTTP_ANSWER_BYTES_PER_S */
+    int linger_ms;          /* 0: LIMIT_HTTP_LINGER_S */
 };
 
 /* handler is called on the loop's thread for every well-formed request of a known method. */

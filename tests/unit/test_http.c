@@ -653,6 +653,41 @@ static void test_large_answers(void **state) {
     }
 }
 
+/* It never reads its answer. */
+static void test_answers_have_a_deadline(void **state) {
+    (void)state;
+    struct rig rig;
+    struct http_server_config config = defaults;
+    config.answer_ms = 100;
+    config.answer_bytes_per_s = 1024 * 1024 * 1024;
+    rig_start(&rig, config, false);
+    struct wire wire = wire_open(&rig);
+    wire_say(&wire, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    while (rig_counts(&rig).deadline_closed == 0) {
+    }
+    wire_close(&wire);
+    rig_stop(&rig);
+}
+
+/* Refused, it neither reads on nor closes. */
+static void test_lingering_ends(void **state) {
+    (void)state;
+    struct rig rig;
+    struct http_server_config config = defaults;
+    config.linger_ms = 100;
+    rig_start(&rig, config, false);
+    struct wire wire = wire_open(&rig);
+    int64_t begin_ms = clock_monotonic_ms();
+    wire_say(&wire, "GARBAGE\r\n\r\n");
+    char *answer CLEANUP(freep) = wire_hear(&wire, NULL);
+    assert_int_equal(status_of(answer), 400);
+    while (rig_counts(&rig).connections_open > 0) {
+    }
+    assert_true(clock_monotonic_ms() - begin_ms >= config.linger_ms);
+    wire_close(&wire);
+    rig_stop(&rig);
+}
+
 static void test_expect_continue(void **state) {
     (void)state;
     struct rig rig;
@@ -825,6 +860,8 @@ int main(void) {
         cmocka_unit_test(test_requests_under_way_do_not_give_way),
         cmocka_unit_test(test_the_longest_idle_gives_way),
         cmocka_unit_test(test_large_answers),
+        cmocka_unit_test(test_answers_have_a_deadline),
+        cmocka_unit_test(test_lingering_ends),
         cmocka_unit_test(test_expect_continue),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_reload),

@@ -43,6 +43,7 @@ struct authority {
     size_t open_calls;               /* loop */
     size_t free_call_count;          /* loop */
     bool stopping;                   /* loop: no new calls */
+    _Atomic bool late;               /* loop writes: the stop may not wait for the store any more */
     uint64_t next_request;           /* loop */
     char request_prefix[12];         /* fixed: makes request ids unique between starts */
 };

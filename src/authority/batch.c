@@ -9,7 +9,7 @@
 void batch_before(void *context) {
     struct authority *authority = context;
     authority->batch_calls = NULL;
-    authority->batch_err = store_begin(authority->store);
+    authority->batch_err = authority->late ? FAIL(ERR_BUSY) : store_begin(authority->store);
 }
 
 /* The calls of the lost batch; each is as good as never run. */
@@ -19,7 +19,7 @@ static void lose_batch(struct authority *authority, err_t err) {
     bearer_cache_forget(authority->bearers); /* it may have seen what is now undone */
     for (struct call *call = authority->batch_calls; call != NULL; call = call->batch_next) {
         /* Who has locked the store still has it, and each try waits for its time-out. */
-        bool locked = err.code == ERR_BUSY;
+        bool locked = err.code == ERR_BUSY || authority->late;
         authority->batch_err = locked ? err : store_begin(authority->store);
         if (failed(authority->batch_err) || !call_run_alone(call) || failed(authority->batch_err)) {
             call_lost(call, err);

@@ -191,6 +191,7 @@ static void on_stop_look(void *context) {
     struct service *service = context;
     bool late = clock_monotonic_ms() >= service->stop_deadline_ms;
     if (service->authority.open_calls == 0 || late) {
+        service->authority.late = late; /* what is queued fails at once */
         log_event(late ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "stopping", "drained",
                   late ? "no" : "yes", NULL);
         loop_stop(service->authority.loop);

@@ -113,8 +113,27 @@ report $? "256 and more are judged"
 [ "$(jq -s '[.[] | select(.status == 503)] | length' answers)" -ge 1 ]
 report $? "and some told to come again"
 gets "meanwhile and afterwards it signs" 200 - POST $sign "$request"
+
+# ---- a stop while the store is locked ---------------------------------------------------------
+
+# More than the batches that fail, five seconds each, before the stop runs out of patience.
+crowd=2200
+python3 - "$token" "$(cat key.pub)" $crowd >signings <<'PY'
+import json, sys
+for i in range(int(sys.argv[3])):
+    print(json.dumps({"source": f"127.0.0.{20 + i // 400}", "token": sys.argv[1], "body": {"publicKey": sys.argv[2]}}))
+PY
+lock
+python3 "$here/burst.py" "$port" authority/tls/ca.pem $sign signings >answers 2>burst.log &
+load=$!
+check "$crowd requests wait for a locked store" wait_for 60 queued $((crowd - 520))
 kill -TERM "$pid"
+begin=$SECONDS
 wait "$pid"
 report $? "it ends when asked"
+[ $((SECONDS - begin)) -le 17 ]
+report $? "when its time and that of the batch at work are over"
+wait $load
+unlock
 
 done_testing

@@ -24,6 +24,7 @@
 #include "authority/tls_files.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/random.h"
 #include "base/sanitised.h"
 
@@ -32,6 +33,7 @@ enum {
     STORE_QUEUE_MAX = 8192,
     MALLOC_TRIM_BYTES = 32 * 1024 * 1024,
     HASH_THREADS = 2,
+    DESCRIPTORS_WANTED = 2 * LIMIT_HTTP_CONNECTIONS_COUNT,
     HASH_QUEUE_MAX = 256,
     FAILED_BEARER_BUCKETS = 4096,
     FAILED_BEARER_BURST = 60,
@@ -348,6 +350,15 @@ static void log_started(const struct authority *authority) {
               "signer_pid", pid, NULL);
 }
 
+/* A shell gives a program 1,024 descriptors, and more for the asking; connections need more. */
+static void raise_descriptors(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < DESCRIPTORS_WANTED) {
+        files.rlim_cur = files.rlim_max < DESCRIPTORS_WANTED ? files.rlim_max : DESCRIPTORS_WANTED;
+        (void)setrlimit(RLIMIT_NOFILE, &files); /* fewer connections are no reason not to start */
+    }
+}
+
 int serve_main(const char *config_path) {
     /* OpenSSL takes and gives back its buffers with every record (tls.c); at each of them malloc
      * would go through all of its fast bins, and return memory that is wanted again at once. */
@@ -357,6 +368,7 @@ int serve_main(const char *config_path) {
     struct fault fault = {.reason = ""};
     struct rlimit no_core = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &no_core); /* tokens are in memory */
+    raise_descriptors();
     if (!SANITISED) {
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* nor a debugger; LeakSanitizer is one */
     }

@@ -6,6 +6,7 @@ Anything but a whole answer ends it with status 1."""
 
 import http.client
 import json
+import resource
 import ssl
 import sys
 
@@ -13,6 +14,8 @@ port, ca, path, requests = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[
 tls = ssl.create_default_context(cafile=ca)
 with open(requests, encoding="ascii") as file:
     wanted = [json.loads(line) for line in file]
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 connections = []
 for one in wanted:
     connection = http.client.HTTPSConnection("127.0.0.1", port, context=tls, timeout=90, source_address=(one["source"], 0))

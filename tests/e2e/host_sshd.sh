@@ -74,10 +74,17 @@ ssh-keygen -q -s keys/host_ca -I daint-ln1 -h -n 127.0.0.1 -z 7 -V +1h ssh/host_
 echo "@cert-authority * $(cat keys/host_ca.pub)" >known_hosts
 printf 'host_keys:\n  - %s/ssh/host_key.pub\n' "$work" >host.yaml
 
+# From OpenSSH 9.8 on, sshd turns away an address from which many logins failed; here all of them come from one.
+penalties=
+ssh-keygen -q -t ed25519 -N '' -f penalties_key
+if /usr/sbin/sshd -t -f /dev/null -h "$work/penalties_key" -o PerSourcePenalties=no 2>"$work/last"; then
+    penalties='PerSourcePenalties no'
+fi
+
 run_sshd() { # NAME STATE PORT OPTION…
     local name=$1 state=$2 listen=$3
     shift 3
-    printf 'Port %s\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nLogLevel VERBOSE\n' "$listen" >"$name.conf"
+    printf 'Port %s\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nLogLevel VERBOSE\n%s\n' "$listen" "$penalties" >"$name.conf"
     "$host" sshd-config --config host.yaml --state "$state" "$@" >>"$name.conf" || return 1
     /usr/sbin/sshd -t -f "$name.conf" || return 1
     # shellcheck disable=SC2016

@@ -1,7 +1,7 @@
 /*
  * A blocking HTTPS client for the command line and the host helper: sockets, poll() and OpenSSL
- * (loading libcurl alone costs a process more CPU than `postern list` may take). It keeps its
- * connection open between calls, and redirects are not followed: the status is the caller's.
+ * (loading libcurl alone costs a process nearly all the CPU that `postern list` may take). It keeps
+ * its connection open between calls, and redirects are not followed: the status is the caller's.
  *
  * $https_proxy, $all_proxy and $no_proxy, in either case, are honoured by CONNECT.
  */

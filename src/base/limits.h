@@ -37,6 +37,19 @@ enum limits {
     LIMIT_AGENT_KEYS_COUNT = 2048,
     LIMIT_SIGNER_ANSWER_S = 10, /* until the oldest request is answered */
 
+    /* the SSH transport */
+    LIMIT_PACKET_BYTES = 256 * 1024 + 64, /* a whole packet that we read; 35,000 is what RFC 4253
+                                             asks for, and OpenSSH's limit is 256 KiB */
+    LIMIT_PACKET_DATA_BYTES = 32 * 1024,  /* what we take as the data of one packet, and send */
+    LIMIT_VERSION_LINE_BYTES = 255,       /* RFC 4253 section 4.2, CR LF included */
+    LIMIT_VERSION_LINES_COUNT = 32,       /* lines that a server may send before its version */
+    LIMIT_KEXINIT_BYTES = 16 * 1024,
+    LIMIT_TRANSPORT_HELD_BYTES = 64 * 1024, /* held back during an exchange */
+    LIMIT_AUTH_TRIES_COUNT = 6,             /* the default of a session */
+    LIMIT_CHANNELS_COUNT = 1024,            /* of one session, whatever is configured */
+    LIMIT_CHANNEL_TYPE_CHARS = 64,
+    LIMIT_SESSION_TEXT_BYTES = 16 * 1024, /* what `ssh ela` prints */
+
     /* names people choose */
     LIMIT_ACCOUNT_NAME_CHARS = 32, /* as useradd's */
     LIMIT_PROJECT_NAME_CHARS = 64,
@@ -88,6 +101,10 @@ enum limits {
     LIMIT_CONFIG_COMPLAINTS_COUNT = 100, /* told about one file */
     LIMIT_STATE_FILE_BYTES = 1024 * 1024,
 };
+
+/* A key is good for so many bytes of one direction and so long (RFC 4253 section 9, RFC 4344). */
+#define LIMIT_REKEY_BYTES (32ULL * 1024 * 1024 * 1024)
+#define LIMIT_REKEY_MS    (3600LL * 1000)
 
 /* Longest duration anything may be asked for: 366 days. */
 #define LIMIT_DURATION_S (366LL * 24 * 3600)

@@ -1,0 +1,123 @@
+/*
+ * The feed's truth in memory, for a program that decides many times a second: a gate. The same
+ * answers as replica.h gives, from the same changes; what a gate asks besides: where an account may
+ * go, and whose sessions end.
+ *
+ * Not locked: the owner lets any number read or one write.
+ */
+#ifndef POSTERN_FEED_VIEW_H
+#define POSTERN_FEED_VIEW_H
+
+#include "feed/change.h"
+#include "feed/replica.h"
+#include "ssh/cert.h"
+
+struct view;
+
+/* Empty: nobody is let in until the first snapshot has been applied. */
+err_t view_new(struct view **out);
+void view_free(struct view *view);
+void view_freep(struct view **view);
+
+/*
+ * Applies an answer as replica_apply() does: all of it or, with an error, nothing that grants more
+ * than before. `synced_at`: when the authority was last heard. A change that ends somebody's right
+ * (revocation, account disabled or gone, a cluster lost, a registered key gone, a CA gone, a host
+ * gone) makes *revoked true: sessions must be judged again.
+ */
+err_t view_apply(struct view *view, const struct change_answer *answer, int64_t synced_at,
+                 bool *revoked);
+/* The authority was heard and had nothing new. */
+void view_heard(struct view *view, int64_t synced_at);
+uint64_t view_revision(const struct view *view);
+int64_t view_synced_at(const struct view *view); /* 0: never */
+/* Forgets revocations that ended, as replica_prune() does. */
+size_t view_prune(struct view *view, int64_t now);
+
+/* What the site chose for an authority that is away (replica.h: struct replica_self). */
+struct view_rules {
+    bool best_effort;
+    int64_t max_age_s;
+};
+
+/* The account, with the same verdicts as replica_account() on a jump host, but that the host's own
+ * entry is not asked for. */
+struct replica_verdict view_account(const struct view *view, const struct view_rules *rules,
+                                    const char *user, int64_t now);
+
+/*
+ * A certificate: cert_verify() against the user CAs that the feed told (`check`'s CA fields are
+ * filled in here), then serial, and the account's verdict. Zero denies. verify_ca false skips the
+ * CA's signature alone and never says `allowed`: `plausible` is then what it would have been.
+ */
+struct view_cert_verdict {
+    bool allowed;
+    bool plausible;
+    bool stale;
+    enum cert_refusal cert_why;   /* CERT_ALLOWED when it was not the certificate */
+    enum replica_why replica_why; /* REPLICA_ALLOWED when it was not the account or serial */
+    const char *force_command;    /* borrowed from the certificate */
+    bool verify_required;
+};
+struct view_cert_verdict view_cert(const struct view *view, const struct view_rules *rules,
+                                   const struct cert *cert, const char *user,
+                                   const struct inet_address *source, int64_t now, bool verify_ca);
+/* A line for the user: what is wrong and the next command to type. */
+void view_cert_advice(const struct view_cert_verdict *verdict, const struct cert *cert, int64_t now,
+                      char out[256]);
+
+/* A registered key of the account: not expired, and good from `source`. *expires_at (0: never) is
+ * set when it is allowed. */
+struct replica_verdict view_key(const struct view *view, const struct view_rules *rules,
+                                const struct key *key, const char *user,
+                                const struct inet_address *source, int64_t now,
+                                int64_t *expires_at);
+
+/* May a session that was opened go on? By what opened it: a serial (0: none) or a key blob. */
+struct view_session {
+    const char *user;
+    uint64_t serial;
+    const char *ca_fingerprint; /* of the certificate; NULL for a registered key */
+    span_t key_blob;            /* of a registered key */
+    int64_t expires_at;         /* of the credential; 0: never */
+    bool cut_expired;           /* the site's choice */
+};
+struct replica_verdict view_session(const struct view *view, const struct view_rules *rules,
+                                    const struct view_session *session, int64_t now);
+
+/*
+ * Where the account may go. `host` is what the client wrote: the name or the address of a login or
+ * compute host, or the name or address of a cluster, that it reaches, in any case of letters and
+ * with or without a trailing dot; port must be that host's. Zero denies.
+ */
+struct view_destination {
+    bool allowed;
+    const char *address; /* what to resolve: the entry's address, or its name without one; borrowed
+                            from the view */
+    uint16_t port;
+    const char *cluster; /* borrowed */
+    bool named_itself;   /* the entry's address is a literal address: exactly that one is meant, be
+                            it loopback, link-local or whatever */
+};
+struct view_destination view_destination(const struct view *view, const char *user, span_t host,
+                                         uint16_t port);
+/*
+ * The second judgement, on the address that was resolved: false for loopback, unspecified,
+ * link-local (fe80::/10, 169.254.0.0/16 and so the metadata service), multicast and broadcast, the
+ * well-known metadata addresses beside them (fd00:ec2::254, 100.100.100.200, 192.0.0.192), IPv4 in
+ * IPv6 forms of any of them (mapped, compatible, NAT64 64:ff9b::/96, 6to4 2002::/16), unless the
+ * destination named that very address itself.
+ */
+bool view_address_allowed(const struct view_destination *destination,
+                          const struct inet_address *resolved);
+
+/* The clusters that the account reaches, in the feed's order. */
+err_t view_cluster_list(const struct view *view, const char *user,
+                        err_t (*each)(void *context, const char *cluster), void *context);
+
+struct view_counts {
+    size_t accounts, revocations, keys, clusters, hosts, cas;
+};
+struct view_counts view_count(const struct view *view);
+
+#endif

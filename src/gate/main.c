@@ -1,0 +1,2 @@
+#include "feed/publish.h"
+#include "gate/gate.h"

@@ -1,0 +1,3 @@
+#include "transport/transport.h"
+
+#include "transport/client.h"

@@ -147,9 +147,17 @@ void relay_setup_release(struct relay_setup *setup);
 
 struct relay;
 err_t relay_new(const struct relay_wiring *wiring, struct relay_setup *setup, struct relay **out);
-/* Starts the workers' threads. They inherit what the calling thread may do. */
+/* Starts the workers' threads. They inherit what the calling thread may do. relay_apply() is good
+ * before it as well: a relay that starts with a feed refuses nobody for the lack of one. */
 err_t relay_start(struct relay *relay);
 void relay_set_setup(struct relay *relay, struct relay_setup *setup);
+/*
+ * `keys` or `names` died and was started anew: a socket for each worker, handed over, also on
+ * failure. When such a socket ends, nothing else does: what was asked of it fails, and so does what
+ * is asked until the new one is here.
+ */
+err_t relay_set_keys(struct relay *relay, const int *keys);
+err_t relay_set_names(struct relay *relay, const int *names);
 /* The feed's news, from the thread that reads it: the sessions whose right ended are cut. */
 err_t relay_apply(struct relay *relay, const struct change_answer *answer, int64_t synced_at);
 /* Accepts nobody any more; sessions go on. */

@@ -131,6 +131,13 @@ struct cert_verdict {
 /* Cheap checks first, the signature last. Never fails: a certificate it cannot judge is refused. */
 struct cert_verdict cert_verify(const struct cert *cert, const struct cert_check *check);
 const char *cert_refusal_text(enum cert_refusal why);
+/*
+ * Whether nothing speaks against the certificate but that its signature was not looked at: to see,
+ * before the work of verifying, what to expect. Nobody is let in by it, for anybody can write such
+ * a certificate; *why is then CERT_REFUSED_UNCHECKED, and never CERT_ALLOWED.
+ */
+bool cert_is_plausible(const struct cert *cert, const struct cert_check *check,
+                       enum cert_refusal *why);
 
 /* As `ssh-keygen -L` prints one (without its file name line), local times included. */
 err_t cert_print_long(const struct cert *cert, struct buf *out);

@@ -77,8 +77,9 @@ static enum cert_refusal judge_options(const struct cert *cert, const struct cer
     return CERT_ALLOWED;
 }
 
-static enum cert_refusal judge(const struct cert *cert, const struct cert_check *check,
-                               struct cert_verdict *verdict) {
+/* Everything but the signature's value. */
+static enum cert_refusal judge_content(const struct cert *cert, const struct cert_check *check,
+                                       struct cert_verdict *verdict) {
     if (cert->type != check->type || (cert->type != CERT_USER && cert->type != CERT_HOST)) {
         return CERT_REFUSED_TYPE;
     }
@@ -97,7 +98,12 @@ static enum cert_refusal judge(const struct cert *cert, const struct cert_check 
     if (!has_principal(cert, check->principal)) {
         return CERT_REFUSED_PRINCIPAL;
     }
-    enum cert_refusal why = judge_options(cert, check, verdict);
+    return judge_options(cert, check, verdict);
+}
+
+static enum cert_refusal judge(const struct cert *cert, const struct cert_check *check,
+                               struct cert_verdict *verdict) {
+    enum cert_refusal why = judge_content(cert, check, verdict);
     if (why != CERT_ALLOWED) {
         return why;
     }
@@ -117,6 +123,15 @@ struct cert_verdict cert_verify(const struct cert *cert, const struct cert_check
     verdict.allowed = true;
     verdict.why = CERT_ALLOWED;
     return verdict;
+}
+
+bool cert_is_plausible(const struct cert *cert, const struct cert_check *check,
+                       enum cert_refusal *why) {
+    struct cert_verdict ignored = {0};
+    enum cert_refusal found = judge_content(cert, check, &ignored);
+    bool plausible = found == CERT_ALLOWED;
+    *why = plausible ? CERT_REFUSED_UNCHECKED : found;
+    return plausible;
 }
 
 const char *cert_refusal_text(enum cert_refusal why) {

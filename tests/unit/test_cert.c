@@ -83,7 +83,15 @@ static struct cert_verdict judge(const struct cert *cert, const struct key *ca, 
                                      .now = now_s,
                                      .principal = principal,
                                      .source = &source};
-    return cert_verify(cert, &check);
+    struct cert_verdict verdict = cert_verify(cert, &check);
+    /* Whatever is judged is plausible as well when nothing but its signature is wrong, and only
+     * then; "allowed" is never said. */
+    enum cert_refusal why = CERT_ALLOWED;
+    bool plausible = cert_is_plausible(cert, &check, &why);
+    bool content_fits = verdict.allowed || verdict.why == CERT_REFUSED_SIGNATURE;
+    assert_int_equal(plausible, content_fits);
+    assert_int_equal(why, plausible ? CERT_REFUSED_UNCHECKED : verdict.why);
+    return verdict;
 }
 
 /* Signed by ssh-keygen: read, shown and judged. */
@@ -153,7 +161,10 @@ static void test_reads_what_keygen_signs(void **state) {
         struct cert *unsigned_cert CLEANUP(cert_freep) = NULL;
         assert_ok(cert_parse_tbs(cert_tbs(cert), &unsigned_cert));
         assert_true(span_equal(cert_tbs(unsigned_cert), cert_tbs(cert)));
-        assert_false(judge(unsigned_cert, ca, signing->type, signing->principal).allowed);
+        verdict = judge(unsigned_cert, ca, signing->type, signing->principal);
+        assert_false(verdict.allowed);
+        assert_int_equal(verdict.why,
+                         signing->why == CERT_ALLOWED ? CERT_REFUSED_SIGNATURE : signing->why);
     }
 }
 

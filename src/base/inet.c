@@ -54,6 +54,19 @@ err_t inet_address_from_sockaddr(const struct sockaddr *from, struct inet_addres
     return FAIL(ERR_UNSUPPORTED);
 }
 
+err_t inet_address_from_bytes(span_t bytes, struct inet_address *out) {
+    if (bytes.len == 16) {
+        *out = address_from_v6(bytes.data);
+        return OK;
+    }
+    if (bytes.len == 4) {
+        *out = (struct inet_address){.family_bits = 32};
+        memcpy(out->bytes, bytes.data, 4);
+        return OK;
+    }
+    return FAIL(ERR_MALFORMED);
+}
+
 void inet_address_print(const struct inet_address *address, char out[INET_CHARS]) {
     int family = address->family_bits == 32 ? AF_INET : AF_INET6;
     if (address->family_bits == 0 || inet_ntop(family, address->bytes, out, INET_CHARS) == NULL) {

@@ -25,6 +25,8 @@ struct inet_subnet {
 enum { INET_CHARS = 52 }; /* the longest address with prefix, and NUL */
 
 err_t inet_address_parse(span_t text, struct inet_address *out);
+/* 4 or 16 bytes, in network order; ERR_MALFORMED for another number of them. */
+err_t inet_address_from_bytes(span_t bytes, struct inet_address *out);
 err_t inet_address_from_sockaddr(const struct sockaddr *from, struct inet_address *out);
 void inet_address_print(const struct inet_address *address, char out[INET_CHARS]);
 

@@ -49,6 +49,8 @@ enum limits {
     LIMIT_CHANNELS_COUNT = 1024,            /* of one session, whatever is configured */
     LIMIT_CHANNEL_TYPE_CHARS = 64,
     LIMIT_SESSION_TEXT_BYTES = 16 * 1024, /* what `ssh ela` prints */
+    LIMIT_PROXY_HEADER_BYTES = 536,       /* of PROXY protocol v2, what follows the addresses
+                                             included: what one TCP segment surely carries */
 
     /* names people choose */
     LIMIT_ACCOUNT_NAME_CHARS = 32, /* as useradd's */

@@ -17,7 +17,7 @@
 #include "authority/batch.h"
 #include "authority/bearer.h"
 #include "authority/metrics.h"
-#include "authority/notify.h"
+#include "net/notify.h"
 #include "authority/plumbing.h"
 #include "authority/rate.h"
 #include "authority/routes.h"

@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "host/host.h"
 #include "host/sync_host.h"
+#include "net/notify.h"
 
 enum {
     POLL_TIMEOUT_MS = (LIMIT_HTTP_LONG_POLL_S + 20) * 1000,
@@ -186,7 +187,7 @@ static void wait_after_failure(struct sync *sync) {
 }
 
 static _Noreturn void follow(struct sync *sync) {
-    notify("READY=1\nSTATUS=following the authority");
+    notify_send("READY=1\nSTATUS=following the authority");
     renew_if_due(sync); /* the first answer may take as long as nothing happens */
     for (;;) {
         struct fault fault = {0};

@@ -169,7 +169,4 @@ struct sshd_config {
 };
 err_t sshd_config_print(const struct sshd_config *from, struct buf *out);
 
-/* notify.c: systemd's protocol (sd_notify(3)); does nothing outside of it. */
-void notify(const char *state);
-
 #endif

@@ -280,7 +280,11 @@ err_t http_server_start(struct loop *loop, const struct http_server_config *conf
         TRY(tls_server_context(server->tls_cert_file, server->tls_key_file, &server->tls, fault));
     }
     TRY(timer_start(loop, 0, sweep_ms(&server->config), on_sweep, server, &server->sweep));
-    TRY(listen_on(config, &server->listener_fd, &server->port, fault));
+    if (config->listener > 0) {
+        server->listener_fd = config->listener;
+    } else {
+        TRY(listen_on(config, &server->listener_fd, &server->port, fault));
+    }
     if (event_assign(&server->listener, loop_event_base(loop), server->listener_fd,
                      EV_READ | EV_PERSIST, on_listener, server) != 0 ||
         event_add(&server->listener, NULL) != 0) {

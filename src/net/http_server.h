@@ -27,8 +27,9 @@ struct http_request; /* valid until answered, also when the client has gone (ans
                         dropped) */
 
 struct http_server_config {
-    const char *address;       /* "127.0.0.1", "::" */
-    uint16_t port;             /* 0: any free one, see http_server_port() */
+    const char *address; /* "127.0.0.1", "::" */
+    uint16_t port;       /* 0: any free one, see http_server_port() */
+    int listener;        /* > 0: a socket that listens already; the server's from its start on */
     const char *tls_cert_file; /* PEM chain; NULL: plain HTTP, for tests and behind a local proxy */
     const char *tls_key_file;
     size_t connections_max;             /* 0: LIMIT_HTTP_CONNECTIONS_COUNT */

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "host/host.h"
 #include "host/sync_host.h"
+#include "net/notify.h"
 #include "ssh/cert.h"
 #include "ssh/krl.h"
 #include "ssh/private_key.h"
@@ -511,10 +512,10 @@ static void test_notify(void **state) {
     int fd CLEANUP(fd_closep) = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
     char got[64] = "";
-    notify("READY=1"); /* nobody asked */
+    notify_send("READY=1"); /* nobody asked */
     assert_int_equal(recv(fd, got, sizeof got, 0), -1);
     assert_int_equal(setenv("NOTIFY_SOCKET", at.sun_path, 1), 0);
-    notify("READY=1");
+    notify_send("READY=1");
     assert_int_equal(recv(fd, got, sizeof got, 0), 7);
     assert_memory_equal(got, "READY=1", 7);
     assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);

@@ -1,4 +1,4 @@
-#include "authority/notify.h"
+#include "net/notify.h"
 
 #include <stddef.h>
 #include <stdlib.h>

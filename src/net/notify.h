@@ -1,7 +1,7 @@
 /* Telling systemd (sd_notify(3)) how the service fares: one datagram a message, nothing without
  * $NOTIFY_SOCKET. */
-#ifndef POSTERN_AUTHORITY_NOTIFY_H
-#define POSTERN_AUTHORITY_NOTIFY_H
+#ifndef POSTERN_NET_NOTIFY_H
+#define POSTERN_NET_NOTIFY_H
 
 #include "net/loop.h"
 

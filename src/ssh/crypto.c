@@ -1,6 +1,8 @@
 #include "ssh/crypto.h"
 
+#include <assert.h>
 #include <openssl/err.h>
+#include <sodium.h>
 #include <threads.h>
 
 static EVP_MD *hashes[3];
@@ -31,8 +33,29 @@ void crypto_sha512(span_t bytes, uint8_t out[CRYPTO_SHA512_BYTES]) {
     digest(CRYPTO_SHA512, bytes, out);
 }
 
-err_t crypto_verify(EVP_MD_CTX *context, EVP_PKEY *key, const EVP_MD *md, span_t data,
-                    span_t signature) {
+static void start_sodium(void) { INVARIANT(sodium_init() >= 0); }
+
+static void need_sodium(void) {
+    static once_flag once = ONCE_FLAG_INIT;
+    call_once(&once, start_sodium);
+}
+
+void crypto_ed25519_sign(const uint8_t secret[CRYPTO_ED25519_SECRET_BYTES], span_t data,
+                         uint8_t out[CRYPTO_ED25519_SIGNATURE_BYTES]) {
+    static_assert(CRYPTO_ED25519_SECRET_BYTES == crypto_sign_ed25519_SECRETKEYBYTES, "libsodium's");
+    need_sodium();
+    INVARIANT(crypto_sign_ed25519_detached(out, NULL, data.data, data.len, secret) == 0);
+}
+
+err_t crypto_ed25519_verify(const uint8_t point[CRYPTO_ED25519_POINT_BYTES], span_t data,
+                            const uint8_t signature[CRYPTO_ED25519_SIGNATURE_BYTES]) {
+    need_sodium();
+    bool good = crypto_sign_ed25519_verify_detached(signature, data.data, data.len, point) == 0;
+    return good ? OK : FAIL(ERR_SIGNATURE);
+}
+
+err_t crypto_pkey_verify(EVP_MD_CTX *context, EVP_PKEY *key, const EVP_MD *md, span_t data,
+                         span_t signature) {
     if (EVP_MD_CTX_reset(context) != 1 || EVP_DigestVerifyInit(context, NULL, md, NULL, key) != 1) {
         ERR_clear_error();
         return FAIL(ERR_CRYPTO);
@@ -42,13 +65,9 @@ err_t crypto_verify(EVP_MD_CTX *context, EVP_PKEY *key, const EVP_MD *md, span_t
     return verdict == 1 ? OK : FAIL(ERR_SIGNATURE);
 }
 
-err_t crypto_sign(EVP_MD_CTX *context, EVP_PKEY *key, const EVP_MD *md, span_t data, uint8_t *out,
-                  size_t *len) {
-    /* Without a digest (Ed25519) a context that signed before keeps what it looked up for the key:
-     * no key given means the same again. */
-    bool again = md == NULL && EVP_MD_CTX_get_pkey_ctx(context) != NULL;
-    if ((!again && EVP_MD_CTX_reset(context) != 1) ||
-        EVP_DigestSignInit(context, NULL, md, NULL, again ? NULL : key) != 1 ||
+err_t crypto_pkey_sign(EVP_MD_CTX *context, EVP_PKEY *key, const EVP_MD *md, span_t data,
+                       uint8_t *out, size_t *len) {
+    if (EVP_MD_CTX_reset(context) != 1 || EVP_DigestSignInit(context, NULL, md, NULL, key) != 1 ||
         EVP_DigestSign(context, out, len, data.data, data.len) != 1) {
         (void)EVP_MD_CTX_reset(context);
         ERR_clear_error();

@@ -48,7 +48,7 @@ struct key {
     size_t blob_len;
     size_t name_len;
     atomic_uint holders;
-    _Atomic(EVP_PKEY *) pkey;      /* made at the first verification */
+    _Atomic(EVP_PKEY *) pkey;      /* made at the first verification; none of Ed25519 */
     _Atomic(EVP_MD_CTX *) context; /* taken out while in use, so that two threads never share it */
     uint8_t blob[];                /* and then the type's name, ended by NUL */
 };

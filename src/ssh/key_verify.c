@@ -11,7 +11,7 @@
 #include "ssh/key_internal.h"
 #include "ssh/wire.h"
 
-enum { ED25519_SIGNATURE_BYTES = 64, RSA_BYTES_MAX = LIMIT_RSA_BITS_MAX / 8 };
+enum { RSA_BYTES_MAX = LIMIT_RSA_BITS_MAX / 8 };
 enum { SK_USER_PRESENT = 0x01 };
 
 static void bn_freep(BIGNUM **number) { BN_free(*number); }
@@ -106,20 +106,7 @@ static err_t rsa_pkey(const struct key *key, EVP_PKEY **out) {
 }
 
 static err_t make_pkey(const struct key *key, EVP_PKEY **out) {
-    if (key->kind->type == KEY_RSA) {
-        return rsa_pkey(key, out);
-    }
-    if (key->kind->curve != NULL) {
-        return ec_pkey(key, out);
-    }
-    span_t point = key->fields.point;
-    EVP_PKEY *made = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, point.data, point.len);
-    if (made == NULL) {
-        ERR_clear_error();
-        return FAIL(ERR_CRYPTO);
-    }
-    *out = made;
-    return OK;
+    return key->kind->type == KEY_RSA ? rsa_pkey(key, out) : ec_pkey(key, out);
 }
 
 /* Made once; of two threads that make it at the same time, one throws its own away. */
@@ -149,7 +136,7 @@ static err_t verify_with(const struct key *key, const EVP_MD *md, span_t data, s
     if (context == NULL) {
         return FAIL(ERR_MEMORY);
     }
-    err_t err = crypto_verify(context, pkey, md, data, signature);
+    err_t err = crypto_pkey_verify(context, pkey, md, data, signature);
     EVP_MD_CTX_free(atomic_exchange(&cache->context, context));
     return err;
 }
@@ -169,10 +156,10 @@ static err_t verify_ecdsa(const struct key *key, span_t data, span_t signature) 
 }
 
 static err_t verify_ed25519(const struct key *key, span_t data, span_t signature) {
-    if (signature.len != ED25519_SIGNATURE_BYTES) {
+    if (signature.len != CRYPTO_ED25519_SIGNATURE_BYTES) {
         return FAIL(ERR_SIGNATURE);
     }
-    return verify_with(key, NULL, data, signature);
+    return crypto_ed25519_verify(key->fields.point.data, data, signature.data);
 }
 
 static err_t verify_rsa(const struct key *key, span_t algorithm, span_t data, span_t signature) {

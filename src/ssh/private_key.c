@@ -10,11 +10,7 @@
 #include "ssh/private_key_internal.h"
 #include "ssh/wire.h"
 
-enum {
-    SEED_BYTES = 32,
-    ED25519_SIGNATURE_BYTES = 64,
-    SIGNATURE_BYTES_MAX = LIMIT_RSA_BITS_MAX / 8
-};
+enum { SIGNATURE_BYTES_MAX = LIMIT_RSA_BITS_MAX / 8 };
 
 void private_key_free(struct private_key *key) {
     if (key == NULL) {
@@ -36,12 +32,11 @@ static err_t get_ed25519(span_t *from, struct private_key *key) {
     span_t point = key->public_key->fields.point;
     TRY(wire_get_string(from, &both));
     /* The seed, and the public key once more. */
-    if (both.len != SEED_BYTES + point.len ||
-        !span_equal(span_of(both.data + SEED_BYTES, point.len), point)) {
+    if (both.len != CRYPTO_ED25519_SECRET_BYTES ||
+        !span_equal(span_of(both.data + both.len - point.len, point.len), point)) {
         return FAIL(ERR_KEY_INVALID);
     }
-    key->pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, both.data, SEED_BYTES);
-    return key->pkey == NULL ? FAIL(ERR_CRYPTO) : OK;
+    return OK;
 }
 
 static err_t get_ecdsa(const struct key_kind *kind, span_t *from, struct private_key *key) {
@@ -80,7 +75,7 @@ static err_t get_rsa(span_t *from, struct private_key *key) {
 static err_t check_pair(const struct private_key *key) {
     struct buf signature CLEANUP(buf_done) = BUF(LIMIT_KEY_BLOB_BYTES);
     static const char text[] = "posterngate key pair check";
-    if (key->pkey == NULL) {
+    if (key_kind_is_security_key(key->public_key->kind)) {
         return OK;
     }
     err_t err = private_key_sign(key, SPAN_LITERAL(text), RSA_SHA512, &signature);
@@ -109,8 +104,8 @@ err_t private_key_from_fields(const struct key_kind *kind, span_t *from, struct 
             TRY(get_ed25519(&rest, key));
         }
     }
-    TRY(check_pair(key));
     TRY(buf_add(&key->fields, span_of(from->data, from->len - rest.len)));
+    TRY(check_pair(key));
     *from = rest;
     *out = TAKE(key);
     return OK;
@@ -217,7 +212,7 @@ static err_t sign_raw(const struct private_key *key, const EVP_MD *md, span_t da
     if (context == NULL) {
         return FAIL(ERR_MEMORY);
     }
-    err_t err = crypto_sign(context, key->pkey, md, data, out, len);
+    err_t err = crypto_pkey_sign(context, key->pkey, md, data, out, len);
     EVP_MD_CTX_free(atomic_exchange(&cache->context, context));
     return err;
 }
@@ -238,12 +233,14 @@ static err_t sign_ecdsa(const struct private_key *key, span_t data, struct buf *
     return OK;
 }
 
+/* The secret is the last field, and a string. */
 static err_t sign_ed25519(const struct private_key *key, span_t data, struct buf *out) {
-    uint8_t signature[ED25519_SIGNATURE_BYTES];
-    size_t len = sizeof signature;
-    TRY(sign_raw(key, NULL, data, signature, &len));
+    uint8_t signature[CRYPTO_ED25519_SIGNATURE_BYTES];
+    INVARIANT(key->fields.len > CRYPTO_ED25519_SECRET_BYTES);
+    crypto_ed25519_sign(key->fields.data + key->fields.len - CRYPTO_ED25519_SECRET_BYTES, data,
+                        signature);
     TRY(wire_put_text(out, "ssh-ed25519"));
-    return wire_put_string(out, span_of(signature, len));
+    return wire_put_string(out, span_of(signature, sizeof signature));
 }
 
 static err_t sign_rsa(const struct private_key *key, span_t data, enum rsa_hash hash,
@@ -259,10 +256,10 @@ static err_t sign_rsa(const struct private_key *key, span_t data, enum rsa_hash 
 err_t private_key_sign(const struct private_key *key, span_t data, enum rsa_hash rsa_hash,
                        struct buf *out) {
     size_t before = out->len;
-    if (key->pkey == NULL) {
+    const struct key_kind *kind = key->public_key->kind;
+    if (key_kind_is_security_key(kind)) {
         return FAIL(ERR_UNSUPPORTED);
     }
-    const struct key_kind *kind = key->public_key->kind;
     err_t err = kind->type == KEY_RSA ? sign_rsa(key, data, rsa_hash, out)
                 : kind->curve != NULL ? sign_ecdsa(key, data, out)
                                       : sign_ed25519(key, data, out);

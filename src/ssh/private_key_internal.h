@@ -10,7 +10,7 @@
 
 struct private_key {
     struct key *public_key;
-    EVP_PKEY *pkey;    /* NULL for sk keys, which sign in their token alone */
+    EVP_PKEY *pkey;    /* of ECDSA and RSA */
     struct buf fields; /* as they follow the type in openssh-key-v1 and the agent's form */
     _Atomic(EVP_MD_CTX *) context; /* taken out while in use */
 };

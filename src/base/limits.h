@@ -46,6 +46,7 @@ enum limits {
     LIMIT_KEXINIT_BYTES = 16 * 1024,
     LIMIT_TRANSPORT_HELD_BYTES = 64 * 1024, /* held back during an exchange */
     LIMIT_AUTH_TRIES_COUNT = 6,             /* the default of a session */
+    LIMIT_AUTH_REQUESTS_COUNT = 128,        /* of a session, offers that were taken included */
     LIMIT_CHANNELS_COUNT = 1024,            /* of one session, whatever is configured */
     LIMIT_CHANNEL_TYPE_CHARS = 64,
     LIMIT_SESSION_TEXT_BYTES = 16 * 1024, /* what `ssh ela` prints */

@@ -30,8 +30,10 @@ enum client_event_type {
     CLIENT_CHANNEL_WINDOW,
     CLIENT_CHANNEL_EOF,
     CLIENT_CHANNEL_CLOSED,
-    CLIENT_REPLY,        /* to a global request: reason is 1 for success, 0 for failure */
-    CLIENT_DISCONNECTED, /* reason, data */
+    CLIENT_CHANNEL_REPLY, /* to a channel request: reason is 1 for success, 0 for failure */
+    CLIENT_EXIT_STATUS,   /* channel, reason: the status */
+    CLIENT_REPLY,         /* to a global request: reason as for a channel's; data: what it says */
+    CLIENT_DISCONNECTED,  /* reason, data */
 };
 struct client_event {
     enum client_event_type type;

@@ -26,6 +26,7 @@
 
 struct server;
 
+/* Shared by any number of servers, immutable while one of them lives. */
 struct server_config {
     struct transport_config transport;
     uint32_t channels_max; /* open at the same time, of one session; at most LIMIT_CHANNELS_COUNT */
@@ -44,14 +45,17 @@ typedef uint32_t channel_id;
 enum server_event_type {
     SERVER_NEEDS_INPUT, /* zero */
     SERVER_SIGN,        /* as TRANSPORT_SIGN, and for hostkeys-prove: answer with server_signed() */
-    SERVER_AUTH_METHOD, /* none, password, …: what we do not take. Answer with server_auth_fail() */
+    SERVER_AUTH_METHOD, /* none, password, …: what we do not take; and "publickey" with a key that
+                           cannot be read, an algorithm that does not fit it, or a signature that
+                           does not verify. Answer with server_auth_fail() */
     SERVER_AUTH_OFFERED,
     SERVER_AUTH_PROVED,
     SERVER_OPEN_DIRECT,   /* direct-tcpip to host:port: answer with server_open_* */
     SERVER_OPEN_SESSION,  /* a session channel: answer with server_open_* */
     SERVER_SESSION_SHELL, /* the client asks for a shell on it: write, then server_channel_end() */
     SERVER_CHANNEL_DATA,
-    SERVER_CHANNEL_WINDOW, /* the peer takes more: server_channel_room() has grown */
+    SERVER_CHANNEL_WINDOW, /* server_channel_room() has grown: the peer takes more, or an exchange
+                              is over */
     SERVER_CHANNEL_EOF,
     SERVER_CHANNEL_CLOSED, /* both sides have closed; the number is free */
     SERVER_DISCONNECTED,
@@ -65,37 +69,50 @@ struct server_event {
     const struct transport_host_key *host_key; /* SIGN */
     const char *algorithm;                     /* SIGN, AUTH_OFFERED, AUTH_PROVED */
 
-    span_t user, method;     /* AUTH_*: any bytes that are UTF-8 without control characters */
-    const struct key *key;   /* AUTH_OFFERED, AUTH_PROVED: the plain key, also of a certificate */
-    const struct cert *cert; /* the certificate, or NULL */
-    uint8_t sk_flags;        /* AUTH_PROVED by a security key: what the token asserted */
+    /* AUTH_*: UTF-8 without control characters, of 1 to LIMIT_PRINCIPAL_CHARS bytes. user is empty
+     * where the client's is not such a name, which is AUTH_METHOD whatever the method. */
+    span_t user, method;
+    /* AUTH_OFFERED, AUTH_PROVED, until the answer: the plain key, also of a certificate; and the
+     * certificate, or NULL. */
+    const struct key *key;
+    const struct cert *cert;
+    uint8_t sk_flags; /* AUTH_PROVED by a security key: what the token asserted */
 
     channel_id channel;
-    span_t host; /* OPEN_DIRECT: as the client wrote it, printable ASCII, 1 to
+    bool has_pty; /* SESSION_SHELL: the client has a terminal, so lines end in CR LF */
+    span_t host;  /* OPEN_DIRECT: as the client wrote it, printable ASCII, 1 to
                     LIMIT_HOST_NAME_CHARS */
     uint16_t port;
     span_t originator; /* OPEN_DIRECT: what the client says where it comes from; may be anything */
 };
 
 /* The next event; errors as transport_next(). While an answer is due (SIGN, AUTH_*) it gives
- * NEEDS_INPUT and consumes nothing; SERVER_OPEN_* may be answered later while others go on. */
+ * NEEDS_INPUT and consumes nothing; SERVER_OPEN_* may be answered later while others go on. What
+ * the peer sends on a channel before it was told the channel's number breaks the protocol. */
 err_t server_next(struct server *server, struct transport_input *input, int64_t now_ms,
                   struct buf *out, struct server_event *event);
 
+/* An empty signature: the key could not be had. */
 err_t server_signed(struct server *server, span_t signature, int64_t now_ms, struct buf *out);
 
 /* --- authentication --- */
 
+/* The next three while an answer to AUTH_* is due (an invariant). A refusal is the only answer to
+ * AUTH_METHOD, pk_ok an answer to AUTH_OFFERED alone, accept to AUTH_PROVED alone (invariants). */
 /* One line for the user, before the answer (USERAUTH_BANNER). */
 err_t server_auth_banner(struct server *server, const char *text, int64_t now_ms, struct buf *out);
 err_t server_auth_pk_ok(struct server *server, int64_t now_ms, struct buf *out);
-/* After SERVER_AUTH_PROVED alone (an invariant). */
 err_t server_auth_accept(struct server *server, int64_t now_ms, struct buf *out);
-/* Beyond auth_tries_max, not counting "none", it disconnects: ERR_REFUSED then. */
+/* The auth_tries_max'th refusal disconnects: ERR_REFUSED then. A "none" that comes first does not
+ * count, nor does pk_ok; LIMIT_AUTH_REQUESTS_COUNT bounds all requests together. */
 err_t server_auth_fail(struct server *server, int64_t now_ms, struct buf *out);
 bool server_is_authenticated(const struct server *server);
 
-/* --- channels; only of channels that are open, or for server_open_* due an answer --- */
+/*
+ * --- channels; only of channels that are open, or for server_open_* due an answer (an invariant).
+ * A channel is open from server_open_accept() to SERVER_CHANNEL_CLOSED; after our CLOSE the calls
+ * do nothing. ---
+ */
 
 /* window: how many bytes the peer may send before server_channel_take() gives it more. */
 err_t server_open_accept(struct server *server, channel_id channel, uint32_t window, int64_t now_ms,
@@ -133,8 +150,8 @@ err_t server_channel_close(struct server *server, channel_id channel, int64_t no
 err_t server_channel_end(struct server *server, channel_id channel, span_t text, uint32_t status,
                          int64_t now_ms, struct buf *out);
 
-/* A keepalive@openssh.com global request that wants a reply; what comes back is counted by
- * server_answered(): any message of the peer after it. */
+/* A keepalive@openssh.com global request that wants a reply, after authentication (an invariant).
+ * Any message of the peer that comes after it is an answer. */
 err_t server_ping(struct server *server, int64_t now_ms, struct buf *out);
 bool server_ping_answered(const struct server *server);
 

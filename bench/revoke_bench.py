@@ -11,8 +11,9 @@ told apart in the result. ON_DISK=200 puts all of them on the one disk.
 
 usage: revoke_bench.py BUILD [HOSTS [REVOCATIONS]]
 """
-import base64, ctypes, hashlib, hmac, http.client, json, os, re, resource, select, shutil, signal, socket, ssl, struct
-import subprocess, sys, tempfile, time
+import ctypes, json, os, select, shutil, struct, subprocess, sys, tempfile, time
+
+from centre import Centre, wait_until
 
 BUILD = sys.argv[1]
 HOSTS = int(sys.argv[2]) if len(sys.argv) > 2 else 200
@@ -22,96 +23,27 @@ ON_DISK = min(int(os.environ.get("ON_DISK", "10")), HOSTS)
 # five seconds of its deletion: 200 hosts that replace their files in quick succession on ONE disk, as they never do, spend
 # a sixth of their time in looking for a free one.
 GAP_S = float(os.environ.get("GAP", "2"))
-POSTERND, HOST = f"{BUILD}/src/authority/posternd", f"{BUILD}/src/host/postern-host"
 IN_MOVED_TO = 0x80
 libc = ctypes.CDLL(None, use_errno=True)
-children = []
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def totp(secret):
-    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
-    mac = hmac.new(key, struct.pack(">Q", int(time.time()) // 30), hashlib.sha1).digest()
-    at = mac[-1] & 15
-    return f"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 1000000:06d}"
-
-
-class Api:
-    def __init__(self, port, ca):
-        context = ssl.create_default_context(cafile=ca)
-        self.connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=30)
-        self.token = None
-
-    def call(self, method, path, body=None):
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        if self.token:
-            headers["Authorization"] = "Bearer " + self.token
-        self.connection.request(method, "/api/v1" + path, json.dumps(body) if body is not None else None, headers)
-        response = self.connection.getresponse()
-        text = response.read()
-        if response.status // 100 != 2:
-            sys.exit(f"{method} {path}: {response.status} {text.decode()}")
-        return json.loads(text)
-
-
-def wait_until(condition, what, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            sys.exit(f"revoke_bench: {what} did not come about in {seconds} s")
-        time.sleep(0.02)
-
-
-def start_authority(work):
-    port = free_port()
-    out = subprocess.run([POSTERND, "init", f"{work}/a", "--site", "bench", "--listen", f"127.0.0.1:{port}", "--url",
-                          f"https://127.0.0.1:{port}", "--admin", "admin"], check=True, capture_output=True, text=True).stdout
-    invitation = re.search(r"pgi_[\w-]+", out).group(0)
-    log = open(f"{work}/posternd.log", "w")
-    children.append(subprocess.Popen([POSTERND, "serve", "-c", f"{work}/a/posternd.yaml"], stderr=log, stdout=log))
-
-    def listening():
-        with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", port)) == 0
-    wait_until(listening, "the authority")
-    chain = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", open(f"{work}/a/tls/server.pem").read(), re.S)
-    with open(f"{work}/ca.pem", "w") as f:
-        f.write(chain[-1])
-    api = Api(port, f"{work}/ca.pem")
-    secret = api.call("POST", "/auth/invitation", {"invitation": invitation, "password": "correct horse battery"})
-    api.token = api.call("POST", "/auth/invitation/confirm",
-                         {"invitation": invitation, "totp": totp(secret["totpSecret"])})["access_token"]
-    return api, port, invitation
-
-
-def enrol_hosts(work, memory, api, port):
+def enrol_hosts(centre, work, memory):
+    api = centre.api
     api.call("POST", "/clusters", {"name": "daint", "address": "127.0.0.1", "port": 22})
     api.call("POST", "/projects", {"name": "bench"})
     api.call("PUT", "/projects/bench/clusters/daint")
     api.call("PUT", "/projects/bench/members/admin", {"role": "member"})
     dirs = []
     for i in range(HOSTS):
-        state, key = f"{work if i < ON_DISK else memory}/h{i}", f"{work}/k{i}"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-        with open(f"{work}/c{i}.yaml", "w") as f:
-            f.write(f"state: {state}\nhost_keys: [{key}.pub]\n")
-        token = api.call("POST", "/hosts", {"name": f"n{i}", "role": "login", "cluster": "daint"})["enrolmentToken"]
-        subprocess.run([HOST, "enrol", "--url", f"https://127.0.0.1:{port}", "--ca", f"{work}/ca.pem", "--token", token,
-                        "--config", f"{work}/c{i}.yaml"], check=True, stdout=subprocess.DEVNULL)
-        dirs.append(state)
+        dirs.append(f"{work if i < ON_DISK else memory}/h{i}")
+        centre.enrol(f"n{i}", dirs[i], role="login", cluster="daint")
     return dirs
 
 
-def start_hosts(work, dirs):
+def start_hosts(centre):
     for i in range(HOSTS):
-        log = open(f"{work}/h{i}.log", "w")
-        children.append(subprocess.Popen([HOST, "sync", "--config", f"{work}/c{i}.yaml"], stderr=log))
-    wait_until(lambda: all("feed_snapshot" in open(f"{work}/h{i}.log").read() for i in range(HOSTS)), "the first snapshots")
+        centre.sync(f"n{i}")
+    wait_until(lambda: all(centre.said(f"sync-n{i}", "feed_snapshot") for i in range(HOSTS)), "the first snapshots")
 
 
 def watch(dirs):
@@ -139,9 +71,10 @@ def cpu_of(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(work, api, dirs):
+def measure(centre, dirs):
     fd, names = watch(dirs)
-    key = open(f"{work}/k0.pub").read().strip()
+    api, children = centre.api, centre.children
+    key = open(f"{centre.work}/n0.key.pub").read().strip()
     serials = [api.call("POST", "/ssh-keys/sign", {"publicKey": key, "duration": "1d"})["sshKey"]["serialNumber"]
                for _ in range(REVOCATIONS)]
     wait_until(lambda: not replaced(fd, names) and not select.select([fd], [], [], 1)[0], "quiet")
@@ -176,16 +109,14 @@ def main():
     work = tempfile.mkdtemp(prefix="posterngate-bench.", dir="/var/tmp")
     memory = tempfile.mkdtemp(prefix="posterngate-bench.", dir="/dev/shm")
     os.chmod(work, 0o755)
+    centre = Centre(BUILD, work)
     try:
-        api, port, _ = start_authority(work)
-        dirs = enrol_hosts(work, memory, api, port)
-        start_hosts(work, dirs)
-        disk, every, last, authority_cpu, host_cpu = measure(work, api, dirs)
+        centre.begin()
+        dirs = enrol_hosts(centre, work, memory)
+        start_hosts(centre)
+        disk, every, last, authority_cpu, host_cpu = measure(centre, dirs)
     finally:
-        for child in children:
-            child.send_signal(signal.SIGTERM)
-        for child in children:
-            child.wait()
+        centre.stop()
         if os.environ.get("KEEP") != "1":
             shutil.rmtree(work)
             shutil.rmtree(memory)

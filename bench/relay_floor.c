@@ -1,0 +1,225 @@
+/*
+ * The least that a relay of SSH can cost: relay_floor CIPHER up|down MEGABYTES
+ *
+ * Between two TCP connections on loopback one thread reads 32 KiB, does one pass of libcrypto in
+ * place, and writes. "up" is a client's direction: it comes encrypted and is opened; "down" comes
+ * plain and is sealed. Prints that thread's CPU time per GB (10^9 bytes of plain text) as JSON.
+ *
+ * chacha20-poly1305 is RFC 8439's here: the same two passes as OpenSSH's, less its second block for
+ * the length.
+ */
+#include <arpa/inet.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CHUNK_BYTES = 32 * 1024, HEADER_BYTES = 4, TAG_BYTES_MAX = 32 };
+
+struct floor_cipher {
+    const char *name, *evp;
+    size_t tag_bytes;
+    bool aead; /* else HMAC-SHA-256 over what was encrypted */
+};
+
+static const struct floor_cipher floor_ciphers[] = {
+    {"aes128-gcm@openssh.com", "AES-128-GCM", 16, true},
+    {"aes256-gcm@openssh.com", "AES-256-GCM", 16, true},
+    {"chacha20-poly1305@openssh.com", "ChaCha20-Poly1305", 16, true},
+    {"aes256-ctr", "AES-256-CTR", 32, false},
+};
+
+struct floor {
+    const struct floor_cipher *cipher;
+    bool seal;
+    EVP_CIPHER_CTX *context;
+    EVP_MAC_CTX *mac;
+    uint64_t chunks;
+    int source[2], sink[2]; /* [0] is the relay's end */
+};
+
+static const uint8_t key_bytes[32] = {1, 2, 3};
+
+static _Noreturn void die(const char *what) {
+    (void)fprintf(stderr, "relay_floor: %s\n", what);
+    exit(1);
+}
+
+static void must(bool went_well, const char *what) {
+    if (!went_well) {
+        die(what);
+    }
+}
+
+static void connect_pair(int pair[2]) {
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t len = sizeof address;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(bind(listener, (struct sockaddr *)&address, len) == 0 && listen(listener, 1) == 0 &&
+             getsockname(listener, (struct sockaddr *)&address, &len) == 0,
+         "cannot listen");
+    pair[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(connect(pair[1], (struct sockaddr *)&address, len) == 0, "cannot connect");
+    pair[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    must(pair[0] >= 0, "cannot accept");
+    (void)close(listener);
+}
+
+static void read_whole(int fd, uint8_t *data, size_t len) {
+    while (len > 0) {
+        ssize_t got = read(fd, data, len);
+        must(got > 0, "cannot read");
+        data += got;
+        len -= (size_t)got;
+    }
+}
+
+static void write_whole(int fd, const uint8_t *data, size_t len) {
+    while (len > 0) {
+        ssize_t sent = write(fd, data, len);
+        must(sent > 0, "cannot write");
+        data += sent;
+        len -= (size_t)sent;
+    }
+}
+
+static void prepare(struct floor *floor) {
+    uint8_t iv[16] = {0};
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, floor->cipher->evp, NULL);
+    floor->context = EVP_CIPHER_CTX_new();
+    must(cipher != NULL &&
+             EVP_CipherInit_ex2(floor->context, cipher, key_bytes, iv, floor->seal, NULL) == 1,
+         "libcrypto refused the cipher");
+    EVP_CIPHER_free(cipher);
+    if (!floor->cipher->aead) {
+        char digest[] = "SHA256";
+        const OSSL_PARAM params[] = {
+            OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_END};
+        EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+        floor->mac = EVP_MAC_CTX_new(hmac);
+        EVP_MAC_free(hmac);
+        must(EVP_MAC_init(floor->mac, key_bytes, sizeof key_bytes, params) == 1,
+             "libcrypto refused HMAC");
+    }
+}
+
+static void authenticate(struct floor *floor, const uint8_t *packet, uint8_t tag[TAG_BYTES_MAX]) {
+    size_t len;
+    must(EVP_MAC_init(floor->mac, NULL, 0, NULL) == 1 &&
+             EVP_MAC_update(floor->mac, packet, HEADER_BYTES + CHUNK_BYTES) == 1 &&
+             EVP_MAC_final(floor->mac, tag, &len, TAG_BYTES_MAX) == 1,
+         "HMAC");
+}
+
+/* One packet in place: 4 bytes of length in the clear, the data, the tag. */
+static void pass(struct floor *floor, uint8_t *packet) {
+    static const uint8_t iv[16] = {0};
+    uint8_t *data = packet + HEADER_BYTES;
+    uint8_t *tag = data + CHUNK_BYTES;
+    uint8_t expected[TAG_BYTES_MAX];
+    bool aead = floor->cipher->aead;
+    int tag_len = (int)floor->cipher->tag_bytes;
+    int len;
+    if (!aead && !floor->seal) {
+        authenticate(floor, packet, expected);
+        must(memcmp(expected, tag, sizeof expected) == 0, "the tag is wrong");
+    }
+    must(EVP_CipherInit_ex2(floor->context, NULL, NULL, iv, -1, NULL) == 1, "iv");
+    if (aead && !floor->seal) {
+        must(EVP_CIPHER_CTX_ctrl(floor->context, EVP_CTRL_AEAD_SET_TAG, tag_len, tag) == 1, "tag");
+    }
+    must((!aead || EVP_CipherUpdate(floor->context, NULL, &len, packet, HEADER_BYTES) == 1) &&
+             EVP_CipherUpdate(floor->context, data, &len, data, CHUNK_BYTES) == 1 &&
+             EVP_CipherFinal_ex(floor->context, data + len, &len) == 1,
+         "the packet does not open");
+    if (aead && floor->seal) {
+        must(EVP_CIPHER_CTX_ctrl(floor->context, EVP_CTRL_AEAD_GET_TAG, tag_len, tag) == 1, "tag");
+    } else if (floor->seal) {
+        authenticate(floor, packet, tag);
+    }
+}
+
+static size_t bytes_in(const struct floor *floor) {
+    return floor->seal ? CHUNK_BYTES : HEADER_BYTES + CHUNK_BYTES + floor->cipher->tag_bytes;
+}
+static size_t bytes_out(const struct floor *floor) {
+    return floor->seal ? HEADER_BYTES + CHUNK_BYTES + floor->cipher->tag_bytes : CHUNK_BYTES;
+}
+
+static void *feed(void *argument) {
+    const struct floor *floor = argument;
+    uint8_t packet[HEADER_BYTES + CHUNK_BYTES + TAG_BYTES_MAX] = {0};
+    if (!floor->seal) {
+        struct floor other = {.cipher = floor->cipher, .seal = true};
+        prepare(&other);
+        pass(&other, packet);
+    }
+    for (uint64_t i = 0; i < floor->chunks; i++) {
+        write_whole(floor->source[1], packet, bytes_in(floor));
+    }
+    return NULL;
+}
+
+static void *drain(void *argument) {
+    const struct floor *floor = argument;
+    uint8_t packet[HEADER_BYTES + CHUNK_BYTES + TAG_BYTES_MAX];
+    for (uint64_t i = 0; i < floor->chunks; i++) {
+        read_whole(floor->sink[1], packet, bytes_out(floor));
+    }
+    return NULL;
+}
+
+static double thread_cpu_s(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static double relay(struct floor *floor) {
+    uint8_t packet[HEADER_BYTES + CHUNK_BYTES + TAG_BYTES_MAX] = {0};
+    uint8_t *in = floor->seal ? packet + HEADER_BYTES : packet;
+    uint8_t *out = floor->seal ? packet : packet + HEADER_BYTES;
+    pthread_t feeder;
+    pthread_t drainer;
+    must(pthread_create(&feeder, NULL, feed, floor) == 0 &&
+             pthread_create(&drainer, NULL, drain, floor) == 0,
+         "cannot start a thread");
+    double before = thread_cpu_s();
+    for (uint64_t i = 0; i < floor->chunks; i++) {
+        read_whole(floor->source[0], in, bytes_in(floor));
+        pass(floor, packet);
+        write_whole(floor->sink[0], out, bytes_out(floor));
+    }
+    double spent = thread_cpu_s() - before;
+    (void)pthread_join(feeder, NULL);
+    (void)pthread_join(drainer, NULL);
+    return spent / ((double)floor->chunks * CHUNK_BYTES / 1e9);
+}
+
+int main(int argc, char **argv) {
+    uint64_t megabytes = argc == 4 ? strtoull(argv[3], NULL, 10) : 0;
+    struct floor floor = {.chunks = megabytes * 1000000 / CHUNK_BYTES + 1};
+    for (size_t i = 0; argc == 4 && i < sizeof floor_ciphers / sizeof *floor_ciphers; i++) {
+        if (strcmp(argv[1], floor_ciphers[i].name) == 0) {
+            floor.cipher = &floor_ciphers[i];
+        }
+    }
+    if (floor.cipher == NULL || megabytes == 0) {
+        die("usage: relay_floor CIPHER up|down MEGABYTES");
+    }
+    floor.seal = strcmp(argv[2], "down") == 0;
+    connect_pair(floor.source);
+    connect_pair(floor.sink);
+    prepare(&floor);
+    (void)printf("{\"cipher\":\"%s\",\"direction\":\"%s\",\"cpu_s_per_gb\":%.4f}\n", argv[1],
+                 argv[2], relay(&floor));
+    return 0;
+}

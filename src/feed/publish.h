@@ -1,6 +1,6 @@
 /*
  * How `postern-host sync` tells others on the same machine what the feed says: a Unix stream socket
- * in its state directory (HOST_FEED_SOCKET, mode 0660, the replica's group). Whoever connects gets
+ * in its state directory (PUBLISH_SOCKET, mode 0660, the replica's group). Whoever connects gets
  * frames and says nothing:
  *
  *   uint32  length of what follows
@@ -15,6 +15,8 @@
 #define POSTERN_FEED_PUBLISH_H
 
 #include "feed/replica.h"
+
+#define PUBLISH_SOCKET "feed.sock"
 
 /* Appends a frame. */
 err_t publish_put(struct buf *out, int64_t synced_at, span_t answer);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "feed/reach.h"
 #include "feed/replica_db.h"
 
 /* How long a reader waits for a writer that recovers the file; a login waits with it. */
@@ -185,18 +186,6 @@ err_t replica_info(struct replica *replica, struct replica_info *out) {
 
 /* --- decisions --- */
 
-/* Clusters stand in their row as ",daint,santis,"; their names have no comma (cluster_name_check).
- */
-static bool clusters_have(const char *clusters, const char *name) {
-    size_t len = strlen(name);
-    for (const char *at = clusters; (at = strstr(at, name)) != NULL; at++) {
-        if (len > 0 && at > clusters && at[-1] == ',' && at[len] == ',') {
-            return true;
-        }
-    }
-    return false;
-}
-
 static err_t judge_age(struct replica *replica, const struct replica_self *self, int64_t now,
                        struct replica_verdict *verdict) {
     int64_t synced_at = 0;
@@ -223,8 +212,8 @@ static err_t judge_reach(struct replica *replica, const struct replica_self *sel
         return OK;
     }
     bool reaches = sqlite3_column_int(statement, 0) == HOST_JUMP
-                       ? strlen(clusters) > 1
-                       : clusters_have(clusters, replica_db_text(statement, 1));
+                       ? !reach_is_empty(clusters)
+                       : reach_has(clusters, replica_db_text(statement, 1));
     verdict->why = reaches ? REPLICA_ALLOWED : REPLICA_NO_REACH;
     return OK;
 }
@@ -327,6 +316,9 @@ const char *replica_why_text(enum replica_why why) {
         [REPLICA_NO_SERIAL] = "the certificate has no serial number",
         [REPLICA_REVOKED] = "the certificate is revoked",
         [REPLICA_UNKNOWN_CA] = "the certificate is of a CA that is not the authority's",
+        [REPLICA_NO_KEY] = "the key is none of the account's registered keys",
+        [REPLICA_SOURCE] = "the registered key is not good from this address",
+        [REPLICA_EXPIRED] = "the certificate or key has expired",
         [REPLICA_ALLOWED] = "allowed",
     };
     return (size_t)why < COUNT_OF(texts) ? texts[why] : texts[REPLICA_UNDECIDED];
@@ -453,17 +445,5 @@ err_t replica_cluster_list(struct replica *replica, const char *user,
     TRY(replica_db_bind_text(statement, 1, user));
     bool row = false;
     TRY(replica_db_step(statement, &row));
-    const char *at = row ? replica_db_text(statement, 0) : "";
-    while (at[0] == ',' && at[1] != '\0') {
-        char name[LIMIT_CLUSTER_NAME_CHARS + 1];
-        size_t len = strcspn(at + 1, ",");
-        if (len >= sizeof name) {
-            return FAIL(ERR_MALFORMED);
-        }
-        memcpy(name, at + 1, len);
-        name[len] = '\0';
-        TRY(each(context, name));
-        at += len + 1;
-    }
-    return OK;
+    return row ? reach_each(replica_db_text(statement, 0), each, context) : OK;
 }

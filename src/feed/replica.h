@@ -111,6 +111,9 @@ enum replica_why {
     REPLICA_NO_SERIAL,
     REPLICA_REVOKED,
     REPLICA_UNKNOWN_CA,
+    REPLICA_NO_KEY,  /* of registered keys and of sessions, which only view.h judges */
+    REPLICA_SOURCE,  /* the same */
+    REPLICA_EXPIRED, /* the same */
     REPLICA_ALLOWED,
 };
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "feed/reach.h"
 #include "feed/replica.h"
 #include "feed/replica_db.h"
 
@@ -15,7 +16,7 @@ static const char *const schema[] = {
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
     "CREATE TABLE ca (fingerprint TEXT PRIMARY KEY, use INTEGER NOT NULL,"
     " public_key TEXT NOT NULL) WITHOUT ROWID",
-    /* clusters: ",daint,santis,"; "," when there are none */
+    /* clusters: as reach.h has them */
     "CREATE TABLE account (name TEXT PRIMARY KEY, enabled INTEGER NOT NULL,"
     " clusters TEXT NOT NULL) WITHOUT ROWID",
     /* no reason and no account: helpers of sshd need to know that, not why or whose */
@@ -130,7 +131,7 @@ static void applier_done(struct applier *applier) {
     buf_done(&applier->text);
 }
 
-/* Joins with commas, and ended by NUL. */
+/* Joins with commas. */
 static err_t join(struct buf *out, const struct change_list *list) {
     for (size_t i = 0; i < list->count; i++) {
         TRY(i > 0 ? buf_add_byte(out, ',') : OK);
@@ -156,9 +157,7 @@ static err_t bind_key(sqlite3_stmt *statement, const struct change *change) {
 }
 
 static err_t bind_account(struct applier *applier, sqlite3_stmt *put, const struct change *change) {
-    TRY(buf_add_byte(&applier->text, ','));
-    TRY(join(&applier->text, &change->account.clusters));
-    TRY(change->account.clusters.count > 0 ? buf_add_byte(&applier->text, ',') : OK);
+    TRY(reach_put(&change->account.clusters, &applier->text));
     TRY(bind_number(put, 2, change->account.enabled ? 1 : 0));
     return bind_buf(put, 3, &applier->text);
 }

@@ -14,14 +14,15 @@
 
 struct view;
 
-/* Empty: nobody is let in until the first snapshot has been applied. */
+/* Empty: nobody is let in until the first snapshot has been applied; changes before it are
+ * ERR_ORDER. */
 err_t view_new(struct view **out);
 void view_free(struct view *view);
 void view_freep(struct view **view);
 
 /*
- * Applies an answer as replica_apply() does: all of it or, with an error, nothing that grants more
- * than before. `synced_at`: when the authority was last heard. A change that ends somebody's right
+ * Applies an answer as replica_apply() does: all of it or, with an error, nothing.
+ * `synced_at`: when the authority was last heard. A change that ends somebody's right
  * (revocation, account disabled or gone, a cluster lost, a registered key gone, a CA gone, a host
  * gone) makes *revoked true: sessions must be judged again.
  */
@@ -46,15 +47,17 @@ struct replica_verdict view_account(const struct view *view, const struct view_r
                                     const char *user, int64_t now);
 
 /*
- * A certificate: cert_verify() against the user CAs that the feed told (`check`'s CA fields are
- * filled in here), then serial, and the account's verdict. Zero denies. verify_ca false skips the
- * CA's signature alone and never says `allowed`: `plausible` is then what it would have been.
+ * A certificate: the view's age, then cert_verify() against the user CAs that the feed told, then
+ * serial, and the account's verdict. Zero denies. verify_ca false skips the CA's signature alone
+ * and never says `allowed`: `plausible` is then what it would have been. To tell a stranger so much
+ * tells him who has an account here, as anybody can write a plausible certificate.
  */
 struct view_cert_verdict {
     bool allowed;
     bool plausible;
     bool stale;
-    enum cert_refusal cert_why;   /* CERT_ALLOWED when it was not the certificate */
+    enum cert_refusal cert_why;   /* CERT_ALLOWED when it was not the certificate;
+                                     CERT_REFUSED_UNCHECKED when its signature alone is open */
     enum replica_why replica_why; /* REPLICA_ALLOWED when it was not the account or serial */
     const char *force_command;    /* borrowed from the certificate */
     bool verify_required;
@@ -62,18 +65,23 @@ struct view_cert_verdict {
 struct view_cert_verdict view_cert(const struct view *view, const struct view_rules *rules,
                                    const struct cert *cert, const char *user,
                                    const struct inet_address *source, int64_t now, bool verify_ca);
-/* A line for the user: what is wrong and the next command to type. */
+/* A line for the user: what is wrong and the next command to type; "" when nothing is. Printable
+ * ASCII, whatever the certificate says. */
 void view_cert_advice(const struct view_cert_verdict *verdict, const struct cert *cert, int64_t now,
                       char out[256]);
 
-/* A registered key of the account: not expired, and good from `source`. *expires_at (0: never) is
+/* A registered key of the account: not expired, and good from `source` (NULL: not known, which a
+ * key that is good from some places only refuses). *expires_at (0: never) is
  * set when it is allowed. */
 struct replica_verdict view_key(const struct view *view, const struct view_rules *rules,
                                 const struct key *key, const char *user,
                                 const struct inet_address *source, int64_t now,
                                 int64_t *expires_at);
 
-/* May a session that was opened go on? By what opened it: a serial (0: none) or a key blob. */
+/*
+ * May a session that was opened go on? By what opened it: a registered key's blob, or a serial.
+ * An authority that is away ends nobody's session: `stale` tells, and is no reason.
+ */
 struct view_session {
     const char *user;
     uint64_t serial;

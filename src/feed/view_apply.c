@@ -1,0 +1,121 @@
+/*
+ * Everything that can fail is done first: the things that an answer brings are made, and room for
+ * them is reserved. What follows only moves links, so that an answer takes effect whole or not at
+ * all.
+ */
+#include <string.h>
+
+#include "feed/reach.h"
+#include "feed/view_things.h"
+
+/* The things that an answer brings; NULL at the index of a change that takes one away. */
+struct arrivals {
+    const struct change_answer *answer;
+    struct view_link **things;
+};
+
+static void arrivals_done(struct arrivals *arrivals) {
+    for (size_t i = 0; arrivals->things != NULL && i < arrivals->answer->count; i++) {
+        view_thing_free(arrivals->answer->changes[i].kind, arrivals->things[i]);
+    }
+    free(arrivals->things);
+}
+
+static err_t arrivals_make(struct arrivals *arrivals) {
+    const struct change_answer *answer = arrivals->answer;
+    arrivals->things = calloc(answer->count + 1, sizeof(struct view_link *));
+    if (arrivals->things == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    for (size_t i = 0; i < answer->count; i++) {
+        if (!answer->changes[i].gone) {
+            TRY(view_thing_make(&answer->changes[i], &arrivals->things[i]));
+        }
+    }
+    return OK;
+}
+
+static err_t reserve(struct view_things *things, const struct change_answer *answer) {
+    size_t more[CHANGE_KINDS_COUNT] = {0};
+    for (size_t i = 0; i < answer->count; i++) {
+        more[answer->changes[i].kind] += answer->changes[i].gone ? 0 : 1;
+    }
+    for (size_t kind = 0; kind < CHANGE_KINDS_COUNT; kind++) {
+        TRY(more[kind] > 0 ? view_things_reserve(things, (enum change_kind)kind, more[kind]) : OK);
+    }
+    return OK;
+}
+
+static bool is_lesser_account(const struct view_link *before, const struct view_link *after) {
+    const struct view_account *had = (const struct view_account *)before;
+    const struct view_account *has = (const struct view_account *)after;
+    return had->enabled &&
+           (!has->enabled || !reach_is_within(view_account_reach(had), view_account_reach(has)));
+}
+
+static bool is_other_place(const struct view_link *before, const struct view_link *after) {
+    const struct view_place *was = (const struct view_place *)before;
+    const struct view_place *is = (const struct view_place *)after;
+    return was->role != is->role || was->port != is->port ||
+           strcmp(was->cluster, is->cluster) != 0 || strcmp(was->address, is->address) != 0;
+}
+
+/* Whether somebody may lose a right when `after` (NULL: nothing) stands where `before` stood. */
+static bool takes_away(enum change_kind kind, const struct view_link *before,
+                       const struct view_link *after) {
+    if (kind == CHANGE_REVOCATION) {
+        return before == NULL && after != NULL;
+    }
+    if (before == NULL || after == NULL) {
+        return before != NULL;
+    }
+    if (kind == CHANGE_ACCOUNT) {
+        return is_lesser_account(before, after);
+    }
+    if (kind == CHANGE_CLUSTER || kind == CHANGE_HOST) {
+        return is_other_place(before, after);
+    }
+    return true; /* CAs and registered keys are not told anew without a cause */
+}
+
+static bool settle(struct view_things *things, const struct change *change,
+                   struct view_link *arrival) {
+    struct view_link *before = view_things_find(things, change);
+    bool taken = takes_away(change->kind, before, arrival);
+    if (before != NULL) {
+        view_things_drop(things, change->kind, before);
+    }
+    if (arrival != NULL) {
+        view_things_add(things, change->kind, arrival);
+    }
+    return taken;
+}
+
+err_t view_apply(struct view *view, const struct change_answer *answer, int64_t synced_at,
+                 bool *revoked) {
+    if (!answer->snapshot && (!view->complete || answer->revision < view->revision)) {
+        return FAIL(ERR_ORDER);
+    }
+    struct arrivals arrivals CLEANUP(arrivals_done) = {.answer = answer};
+    struct view_things fresh CLEANUP(view_things_done) = {0};
+    struct view_things *things = answer->snapshot ? &fresh : &view->things;
+    TRY(arrivals_make(&arrivals));
+    TRY(reserve(things, answer));
+    bool taken = false;
+    for (size_t i = 0; i < answer->count; i++) {
+        taken |= settle(things, &answer->changes[i], arrivals.things[i]);
+        arrivals.things[i] = NULL;
+    }
+    if (answer->snapshot) {
+        struct view_things before = view->things;
+        view->things = fresh;
+        fresh = before;
+        taken = view->complete; /* what it lacks is not looked for */
+        view->complete = true;
+        view->pruned_at = 0;
+    }
+    view->revision = answer->revision;
+    view->synced_at = synced_at;
+    *revoked = taken;
+    return OK;
+}

@@ -5,6 +5,8 @@
 #ifndef POSTERN_TRANSPORT_MLKEM_H
 #define POSTERN_TRANSPORT_MLKEM_H
 
+#include <stdint.h>
+
 #include "base/err.h"
 
 enum {

@@ -13,8 +13,6 @@
 
 #define HOST_STATE_DIR    "/var/lib/postern-host"
 #define HOST_REPLICA_FILE "replica.db"
-/* Where `sync` tells others on this machine what the feed says (feed/publish.h). */
-#define HOST_FEED_SOCKET "feed.sock"
 
 /*
  * An account of the authority is a person's or a service's. Local users below this number are the

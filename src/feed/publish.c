@@ -1,0 +1,48 @@
+#include "feed/publish.h"
+
+#include "ssh/wire.h"
+
+enum { HEAD_BYTES = 8 };
+
+err_t publish_put(struct buf *out, int64_t synced_at, span_t answer) {
+    INVARIANT(synced_at >= 0);
+    if (answer.len > LIMIT_HTTP_ANSWER_BYTES) {
+        return FAIL(ERR_TOO_LONG);
+    }
+    size_t before = out->len;
+    err_t err = wire_put_u32(out, (uint32_t)(HEAD_BYTES + answer.len));
+    if (!failed(err)) {
+        err = wire_put_u64(out, (uint64_t)synced_at);
+    }
+    if (!failed(err)) {
+        err = buf_add(out, answer);
+    }
+    if (failed(err)) {
+        out->len = before;
+    }
+    return err;
+}
+
+err_t publish_get(span_t *stream, int64_t *synced_at, span_t *answer) {
+    span_t rest = *stream;
+    uint32_t len = 0;
+    uint64_t when = 0;
+    TRY(wire_get_u32(&rest, &len));
+    if (len > HEAD_BYTES + LIMIT_HTTP_ANSWER_BYTES) {
+        return FAIL(ERR_TOO_LONG);
+    }
+    if (len <= HEAD_BYTES) {
+        return FAIL(ERR_MALFORMED);
+    }
+    if (rest.len < len) {
+        return FAIL(ERR_TRUNCATED);
+    }
+    TRY(wire_get_u64(&rest, &when));
+    if (when > INT64_MAX) {
+        return FAIL(ERR_MALFORMED);
+    }
+    TRY(wire_get_bytes(&rest, len - HEAD_BYTES, answer));
+    *synced_at = (int64_t)when;
+    *stream = rest;
+    return OK;
+}

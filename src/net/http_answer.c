@@ -30,14 +30,6 @@ const struct inet_address *http_request_source(const struct http_request *reques
     return &request->source;
 }
 
-void http_request_set_context(struct http_request *request, void *context,
-                              void (*release)(void *context)) {
-    request->context = context;
-    request->release = release;
-}
-
-void *http_request_context(const struct http_request *request) { return request->context; }
-
 void http_request_on_gone(struct http_request *request,
                           void (*gone)(void *context, struct http_request *request),
                           void *context) {
@@ -231,7 +223,6 @@ void http_answer(struct http_request *request, unsigned status, const char *cont
     if (request->state != CONNECTION_CLOSED) {
         answer(request, status, content_type, body);
     }
-    /* Only now: the body may lie in the handler's context. */
     connection_release(request);
     if (request->pins == 1) {
         connection_advance(request);

@@ -115,7 +115,7 @@ static err_t connection_init(struct http_request *conn, int fd) {
     conn->stream.fd = fd;
     conn->state = CONNECTION_HEAD;
     buf_init(&conn->gathered, LIMIT_HTTP_BODY_BYTES);
-    buf_init(&conn->fields, LIMIT_HTTP_ANSWER_FIELDS_BYTES);
+    buf_init(&conn->fields, LIMIT_HTTP_ANSWER_FIELDS_BYTES + 1); /* buf_add_format() ends it */
     conn->input = malloc(INPUT_BYTES);
     if (conn->input == NULL) {
         return FAIL(ERR_MEMORY);
@@ -572,12 +572,6 @@ static void on_event(evutil_socket_t fd, short what, void *context) {
 
 void connection_release(struct http_request *conn) {
     conn->gone = NULL;
-    if (conn->release != NULL) {
-        void (*release)(void *) = conn->release;
-        conn->release = NULL;
-        release(conn->context);
-    }
-    conn->context = NULL;
     if (conn->state == CONNECTION_CLOSED) {
         set_busy(conn, false);
     }

@@ -100,8 +100,6 @@ struct http_request {
     struct buf output;  /* what the socket would not take yet */
     size_t output_done;
 
-    void *context;
-    void (*release)(void *context);
     void (*gone)(void *context, struct http_request *request);
     void *gone_context;
 };
@@ -128,7 +126,7 @@ void connection_unpin(struct http_request *conn);
 void connection_advance(struct http_request *conn);
 /* Sends the server's scratch; conn->close_after says whether that is the last. */
 void connection_send(struct http_request *conn);
-/* Lets go of what the handler has left with a request that it has answered. */
+/* The handler has answered: whether the client goes away is no longer its concern. */
 void connection_release(struct http_request *conn);
 
 /* The answers that the server gives by itself, and then closes. */

@@ -74,10 +74,6 @@ const char *http_request_header(const struct http_request *request,
 span_t http_request_body(const struct http_request *request);
 const struct inet_address *http_request_source(const struct http_request *request);
 
-/* A place for the handler's own data; freed by the given function when the request ends. */
-void http_request_set_context(struct http_request *request, void *context,
-                              void (*release)(void *context));
-void *http_request_context(const struct http_request *request);
 /*
  * Called once if the client goes away before the answer (or has finished sending, which cannot be
  * told apart); the request must still be answered, to nobody. May answer itself.

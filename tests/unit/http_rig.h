@@ -38,11 +38,12 @@ struct rig {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     void (*call)(struct rig *rig);
-    size_t held_count, gone_count, released_count;
+    size_t held_count, gone_count;
     struct http_request *held[RIG_HELD_COUNT];
     struct http_server_counts counts;
     uint64_t requests_before_hold; /* the last "/hold" and all that came before it */
     size_t busy;
+    int64_t deadline_ms;
     err_t err;
     uint8_t *big;
 };
@@ -69,9 +70,17 @@ static inline void rig_on_gone(void *context, struct http_request *request) {
     rig_note(rig, &rig->gone_count);
 }
 
-static inline void rig_on_release(void *context) {
-    struct rig *rig = context;
-    rig_note(rig, &rig->released_count);
+/* With header fields of `bytes` in all, as two lines; 507 when they do not fit. */
+static inline void rig_answer_fields(struct http_request *request, size_t bytes) {
+    static const char around[] = "X-1: \r\nX-2: b\r\n";
+    size_t len = bytes - (sizeof around - 1);
+    char *value CLEANUP(freep) = calloc(1, len + 1);
+    INVARIANT(value != NULL);
+    memset(value, 'a', len);
+    INVARIANT(!failed(http_answer_header(request, "X-2", "b")));
+    err_t err = http_answer_header(request, "X-1", value);
+    INVARIANT(!failed(err) || err.code == ERR_TOO_LONG);
+    http_answer(request, failed(err) ? 507 : 200, NULL, span_of(NULL, 0));
 }
 
 static inline const char *or_dash(const char *text) { return text == NULL ? "-" : text; }
@@ -83,7 +92,6 @@ static inline void rig_handle(void *context, struct http_request *request) {
     if (strcmp(path, "/hold") == 0) {
         INVARIANT(rig->held_count < RIG_HELD_COUNT);
         http_request_on_gone(request, rig_on_gone, rig);
-        http_request_set_context(request, rig, rig_on_release);
         rig->held[rig->held_count] = request;
         rig->requests_before_hold = http_server_count(rig->server).requests_total;
         rig_note(rig, &rig->held_count);
@@ -102,6 +110,10 @@ static inline void rig_handle(void *context, struct http_request *request) {
         INVARIANT(failed(http_answer_header(request, "X Bad", "a")));
         INVARIANT(!failed(http_answer_header(request, "Cache-Control", "max-age=60")));
         http_answer(request, 200, "text/html", SPAN_LITERAL("<p>"));
+        return;
+    }
+    if (strcmp(path, "/fields") == 0) {
+        rig_answer_fields(request, strtoul(http_request_query(request, "bytes"), NULL, 10));
         return;
     }
     if (strcmp(path, "/problem") == 0) {

@@ -226,15 +226,11 @@ err_t key_parse(span_t blob, struct key **out) {
     if (!is_type_name(name)) {
         return FAIL(ERR_MALFORMED);
     }
-    if (span_equal_str(name, "ssh-dss")) {
-        return FAIL(ERR_KEY_DSA);
-    }
-    if (key_name_is_cert(name)) {
-        return FAIL(ERR_KEY_IS_CERT);
-    }
     const struct key_kind *kind = key_kind_by_name(name);
     if (kind == NULL) {
-        return new_key(NULL, name, blob, NULL, out);
+        return span_equal_str(name, "ssh-dss") ? FAIL(ERR_KEY_DSA)
+               : key_name_is_cert(name)        ? FAIL(ERR_KEY_IS_CERT)
+                                               : new_key(NULL, name, blob, NULL, out);
     }
     struct key *key CLEANUP(key_freep) = NULL;
     TRY(key_from_fields(kind, &blob, &key));

@@ -197,6 +197,8 @@ gets "… does not make alice dispensable" 409 last_administrator PUT /api/v1/ac
 gets "a quota out of range is refused" 400 out_of_range PUT /api/v1/accounts/bob "$admin" '{"quotaPerDay":-1}'
 gets "… in either direction" 400 out_of_range PUT /api/v1/accounts/bob "$admin" '{"quotaPerDay":100001}'
 gets "the highest is accepted" 200 - PUT /api/v1/accounts/bob "$admin" '{"quotaPerDay":100000}'
+gets "a display name can be long" 200 - PUT /api/v1/accounts/bob "$admin" "{\"displayName\":\"$(printf 'n%.0s' {1..128})\"}"
+gets "… but not longer than that" 400 too_long PUT /api/v1/accounts/bob "$admin" "{\"displayName\":\"$(printf 'n%.0s' {1..129})\"}"
 gets "details can be changed" 200 - PUT /api/v1/accounts/bob "$admin" \
     '{"quotaPerDay":7,"displayName":"Bob","email":"bob@example.org"}'
 has "… and what was not named stays" \

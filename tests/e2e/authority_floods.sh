@@ -95,4 +95,12 @@ check "… until something happens" wait_for 30 polls_answered 260
 said_alice() { [ "$(grep -l '"alice"' "$work"/poll*.json | wc -l)" = 256 ]; }
 check "… which they all learn" said_alice
 
+# LIMIT_HTTP_LONG_POLL_S is 50: no poll waits less for nothing, and none longer but for the tick that ends it.
+revision=$(jq -r .revision "$work/poll260.json")
+"${curl[@]}" -o "$work/last" -w '%{time_starttransfer}' -H "Authorization: Bearer $host" "$url/api/v1/feed?since=$revision" >"$work/took"
+awk '{exit !($1 >= 50 && $1 < 53)}' "$work/took"
+report $? "nothing happens, and a poll is let go after fifty seconds ($(cat "$work/took"))"
+jq -e --arg revision "$revision" '.changes == [] and .revision == $revision and (.snapshot | not)' "$work/last" >"$work/condition"
+report $? "… with nothing"
+
 done_testing

@@ -189,6 +189,24 @@ refused "no remote forwarding" any 'remote port forwarding failed' \
     jump good alice -N -o ExitOnForwardFailure=yes -R "$closed_port:127.0.0.1:22"
 refused "a revoked certificate is refused there as well" 255 "$denied" jump revoked alice
 
+# sshd takes 4096 destinations; each host here is one more.
+destinations() { "$host" principals --state "$work/jump" alice 10 alice@test | grep -o 'permitopen=' | wc -l; }
+grow() { # COUNT: as many destinations in all
+    local had
+    had=$(destinations)
+    seq $((had + 1)) "$1" | jq -c '{revision: "5", kind: "host", key: "nid\(.)",
+        state: {cluster: "daint", role: "compute", address: "", port: 22}}' |
+        jq -sc '{revision: "5", snapshot: false, changes: .}' | "$feed" "$work/jump" ela
+}
+check "a cluster grows to as many destinations as sshd takes" grow 4096
+[ "$(destinations)" = 4096 ]
+report $? "all of them are given"
+check "and the jump host lets in" jump good alice
+check "one host more" grow 4097
+[ "$(destinations)" = 4096 ]
+report $? "is left out"
+check "which locks nobody out" jump good alice
+
 for n in $(seq 1 2100); do
     changes+=("$(change 1 host "nid$n" \
         "{\"cluster\":\"daint\",\"role\":\"compute\",\"address\":\"192.0.$((n / 250)).$((n % 250))\",\"port\":22}")")

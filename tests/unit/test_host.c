@@ -193,6 +193,18 @@ static void test_identity(void **state) {
     assert_string_equal(identity.name, "daint-ln1");
     assert_string_equal(identity.token.text, "pgh_secret");
     assert_null(identity.ca_pem);
+    /* White space is no harm, up to a whole mebibyte of a file. */
+    for (size_t extra = 0; extra < 2; extra++) {
+        char *padded CLEANUP(freep) = calloc(1, LIMIT_STATE_FILE_BYTES + 2);
+        assert_non_null(padded);
+        memset(padded, ' ', LIMIT_STATE_FILE_BYTES + extra);
+        static const char json[] = "{\"url\":\"x\",\"name\":\"y\",\"hostToken\":\"t\"}";
+        memcpy(padded, json, sizeof json - 1);
+        write_text("host.json", padded);
+        struct identity large CLEANUP(identity_done) = {0};
+        assert_int_equal(identity_load(dir, &large, &fault).code,
+                         extra == 0 ? ERR_NONE : ERR_TOO_LONG);
+    }
 }
 
 /* --- what an answer does to sshd's files --- */

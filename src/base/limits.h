@@ -44,6 +44,7 @@ enum limits {
     LIMIT_VERSION_LINE_BYTES = 255,       /* RFC 4253 section 4.2, CR LF included */
     LIMIT_VERSION_LINES_COUNT = 32,       /* lines that a server may send before its version */
     LIMIT_KEXINIT_BYTES = 16 * 1024,
+    LIMIT_EXT_INFO_BYTES = 8 * 1024,
     LIMIT_TRANSPORT_HELD_BYTES = 64 * 1024, /* held back during an exchange */
     LIMIT_AUTH_TRIES_COUNT = 6,             /* the default of a session */
     LIMIT_AUTH_REQUESTS_COUNT = 128,        /* of a session, offers that were taken included */
@@ -93,8 +94,12 @@ enum limits {
 
     /* the feed, as gates and hosts read it */
     LIMIT_FEED_CHANGES_COUNT = 1024 * 1024,
-    LIMIT_FEED_POLLS_COUNT = 256,          /* of one host that wait at the same time */
-    LIMIT_FEED_CLUSTERS_COUNT = 256,       /* that one account reaches */
+    LIMIT_FEED_POLLS_COUNT = 256,      /* of one host that wait at the same time */
+    LIMIT_FEED_CLUSTERS_COUNT = 256,   /* that one account reaches */
+    LIMIT_FEED_SUBSCRIBERS_COUNT = 16, /* of sync's socket */
+    LIMIT_FEED_SUBSCRIBER_S = 10,      /* one that takes nothing for so long is cut */
+    LIMIT_FEED_SUBSCRIBER_BYTES = 64 * 1024 * 1024 + 64 * 1024, /* held for one: the longest answer
+                                                                   and some short ones */
     LIMIT_LOGIN_DESTINATIONS_COUNT = 4096, /* sshd takes no more permitopen of one key */
 
     /* files */
@@ -105,9 +110,11 @@ enum limits {
     LIMIT_STATE_FILE_BYTES = 1024 * 1024,
 };
 
-/* A key is good for so many bytes of one direction and so long (RFC 4253 section 9, RFC 4344). */
-#define LIMIT_REKEY_BYTES (32ULL * 1024 * 1024 * 1024)
-#define LIMIT_REKEY_MS    (3600LL * 1000)
+/* A key is good for so many bytes and packets of one direction and so long (RFC 4253 section 9, RFC
+ * 4344 section 3.1). */
+#define LIMIT_REKEY_BYTES   (32ULL * 1024 * 1024 * 1024)
+#define LIMIT_REKEY_PACKETS (1U << 31)
+#define LIMIT_REKEY_MS      (3600LL * 1000)
 
 /* Longest duration anything may be asked for: 366 days. */
 #define LIMIT_DURATION_S (366LL * 24 * 3600)

@@ -111,7 +111,7 @@ static enum socket_result result_of(ssize_t moved, size_t *count) {
 enum socket_result socket_read(int fd, void *to, size_t len, size_t *count) {
     ssize_t got;
     do {
-        got = recv(fd, to, len, 0);
+        got = recv(fd, to, len, MSG_DONTWAIT);
     } while (got < 0 && errno == EINTR);
     return result_of(got, count);
 }
@@ -122,7 +122,7 @@ enum socket_result socket_write(int fd, const struct iovec *parts, size_t part_c
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = part_count};
     ssize_t put;
     do {
-        put = sendmsg(fd, &message, MSG_NOSIGNAL);
+        put = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (put < 0 && errno == EINTR);
     return result_of(put, count);
 }

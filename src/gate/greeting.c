@@ -1,0 +1,61 @@
+#include "gate/relay.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+
+/* A list that is too long ends in an ellipsis. */
+enum { MORE_BYTES = 16 };
+
+static err_t add_cluster(void *context, const char *cluster) {
+    struct buf *text = context;
+    if (text->len + strlen(cluster) + MORE_BYTES > text->len_max) {
+        TRY(buf_add_str(text, ", ..."));
+        return FAIL(ERR_TOO_LONG);
+    }
+    return buf_add_format(text, "%s%s", text->len == 0 ? "" : ", ", cluster);
+}
+
+err_t greeting_clusters(struct relay *relay, const char *user, struct buf *text) {
+    (void)pthread_rwlock_rdlock(&relay->policy);
+    err_t err = view_cluster_list(relay->view, user, add_cluster, text);
+    (void)pthread_rwlock_unlock(&relay->policy);
+    if (!failed(err) && text->len == 0) {
+        return buf_add_str(text, "none");
+    }
+    return err.code == ERR_TOO_LONG ? OK : err;
+}
+
+static err_t add_credential(const struct identity *who, int64_t now, const char *end,
+                            struct buf *text) {
+    char until[TIME_CHARS], left[DURATION_CHARS];
+    if (who->ca_fingerprint[0] != '\0') {
+        TRY(buf_add_format(text, "Your certificate %" PRIu64 " of the key %s", who->serial,
+                           who->fingerprint));
+    } else {
+        TRY(buf_add_format(text, "Your key %s is registered here", who->fingerprint));
+    }
+    if (who->expires_at == 0) {
+        return buf_add_format(text, "; it does not expire.%s", end);
+    }
+    time_print_utc(who->expires_at, until);
+    duration_print_relative(who->expires_at, now, left);
+    return buf_add_format(text, "; it expires %s (%s).%s", left, until, end);
+}
+
+err_t greeting_write(struct relay_session *session, bool terminal, struct buf *text) {
+    const char *end = terminal ? "\r\n" : "\n";
+    const struct identity *who = session->who;
+    char from[INET_CHARS];
+    inet_address_print(&session->from, from);
+    struct buf clusters CLEANUP(buf_done) = BUF(LIMIT_SESSION_TEXT_BYTES / 2);
+    TRY(greeting_clusters(session->worker->relay, who->user, &clusters));
+    TRY(buf_add_format(text, "You are %s, from %s.%s", who->user, from, end));
+    TRY(add_credential(who, session->worker->now_s, end, text));
+    TRY(buf_add_format(text, "You reach: %.*s%s", (int)clusters.len, (const char *)clusters.data,
+                       end));
+    return buf_add_format(text,
+                          "This is a gate and has no shell. Go through it with ssh's option "
+                          "-J.%s",
+                          end);
+}

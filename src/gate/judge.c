@@ -1,0 +1,99 @@
+/*
+ * Policy over sessions that live. The lock is held for one judgement at a time, so that a thousand
+ * disconnects do not keep the feed waiting.
+ */
+#include "gate/relay.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static struct view_session question_of(const struct relay_session *session) {
+    const struct identity *who = session->who;
+    return (struct view_session){
+        .user = who->user,
+        .serial = who->serial,
+        .ca_fingerprint = who->ca_fingerprint[0] == '\0' ? NULL : who->ca_fingerprint,
+        .key_blob = span_of(who->key_blob, who->key_blob_len),
+        .expires_at = who->expires_at,
+        .cut_expired = session->setup->config.cut_expired,
+    };
+}
+
+static void explain(const struct relay_session *session, enum replica_why why, char *out, size_t size) {
+    const struct identity *who = session->who;
+    switch (why) {
+    case REPLICA_REVOKED:
+        (void)snprintf(out, size, "posterngate: your certificate %" PRIu64 " was revoked",
+                       who->serial);
+        return;
+    case REPLICA_DISABLED:
+    case REPLICA_NO_ACCOUNT:
+        (void)snprintf(out, size, "posterngate: the account %s was disabled", who->user);
+        return;
+    case REPLICA_NO_REACH:
+        (void)snprintf(out, size, "posterngate: your projects reach no cluster any more");
+        return;
+    case REPLICA_EXPIRED:
+        (void)snprintf(out, size, "posterngate: your %s expired; get a new one: postern sign",
+                       who->serial != 0 ? "certificate" : "key");
+        return;
+    case REPLICA_NO_KEY:
+        (void)snprintf(out, size, "posterngate: your key was taken out");
+        return;
+    default:
+        (void)snprintf(out, size, "posterngate: %s", replica_why_text(why));
+        return;
+    }
+}
+
+void judge_session(struct relay_session *session) {
+    struct relay_worker *worker = session->worker;
+    struct relay *relay = worker->relay;
+    struct view_session question = question_of(session);
+    (void)pthread_rwlock_rdlock(&relay->policy);
+    struct replica_verdict verdict =
+        view_session(relay->view, &session->setup->rules, &question, worker->now_s);
+    (void)pthread_rwlock_unlock(&relay->policy);
+    if (verdict.allowed) {
+        return;
+    }
+    char text[256];
+    explain(session, verdict.why, text, sizeof text);
+    COUNT(worker, sessions_cut_total, 1);
+    session_end(session, DISCONNECT_BY_APPLICATION, replica_why_text(verdict.why), text);
+}
+
+static bool still_leads_there(struct relay_session *session, const struct forward *forward) {
+    struct relay *relay = session->worker->relay;
+    (void)pthread_rwlock_rdlock(&relay->policy);
+    bool allowed =
+        view_destination(relay->view, session->who->user, span_str(forward->host), forward->port)
+            .allowed;
+    (void)pthread_rwlock_unlock(&relay->policy);
+    return allowed;
+}
+
+static err_t judge_channels(struct relay_session *session) {
+    for (size_t i = 0; i < session->channel_slots; i++) {
+        struct forward *forward = session->channels[i];
+        if (forward == NULL || forward->host == NULL || forward->state == FORWARD_CLOSED ||
+            still_leads_there(session, forward)) {
+            continue;
+        }
+        TRY(forward->opening != NULL ? open_forbid(forward) : forward_close(forward, "policy"));
+    }
+    return OK;
+}
+
+void judge_all(struct relay_worker *worker) {
+    struct relay_session *next;
+    for (struct relay_session *session = TAILQ_FIRST(&worker->sessions); session != NULL;
+         session = next) {
+        next = TAILQ_NEXT(session, of_worker);
+        if (session->phase != SESSION_OPEN) {
+            continue;
+        }
+        judge_session(session);
+        session_settle(session, session->phase == SESSION_OPEN ? judge_channels(session) : OK);
+    }
+}

@@ -1,0 +1,256 @@
+#include "gate/relay.h"
+
+#include <stdio.h>
+
+/* Bit 2 of a security key's flags (OpenSSH PROTOCOL.u2f): it has verified its user. */
+enum { SK_USER_VERIFIED = 4, ADVICE_CHARS = 256 };
+
+/* Zero denies. */
+struct decision {
+    bool allowed;
+    bool proves;     /* worth a proof: what is wrong, if anything, is told after it */
+    const char *why; /* for the log */
+    char advice[ADVICE_CHARS];
+    int64_t expires_at;
+    bool stale;
+};
+
+/* --- judging --- */
+
+static struct decision judge_cert(const struct relay_session *session, const struct server_event *event,
+                                  const char *user) {
+    struct relay *relay = session->worker->relay;
+    bool proved = event->type == SERVER_AUTH_PROVED;
+    struct decision decision = {0};
+    (void)pthread_rwlock_rdlock(&relay->policy);
+    struct view_cert_verdict verdict =
+        view_cert(relay->view, &session->setup->rules, event->cert, user, &session->from,
+                  session->worker->now_s, proved);
+    (void)pthread_rwlock_unlock(&relay->policy);
+    bool refused_itself =
+        verdict.cert_why != CERT_ALLOWED && verdict.cert_why != CERT_REFUSED_UNCHECKED;
+    decision.why = refused_itself ? cert_refusal_text(verdict.cert_why)
+                                  : replica_why_text(verdict.replica_why);
+    /* Who only shows a certificate learns nothing of accounts and revocations. */
+    decision.proves = verdict.plausible || !refused_itself;
+    decision.allowed = proved && verdict.allowed;
+    decision.stale = verdict.stale;
+    view_cert_advice(&verdict, event->cert, session->worker->now_s, decision.advice);
+    if (event->cert->valid_before <= INT64_MAX) {
+        decision.expires_at = (int64_t)event->cert->valid_before;
+    }
+    if (decision.allowed && verdict.verify_required && (event->sk_flags & SK_USER_VERIFIED) == 0) {
+        decision.allowed = false;
+        decision.why = "verify-required";
+        (void)snprintf(decision.advice, sizeof decision.advice,
+                       "your certificate asks for the security key's PIN or fingerprint; make the "
+                       "key with: ssh-keygen -O verify-required");
+    }
+    return decision;
+}
+
+static struct decision judge_key(const struct relay_session *session, const struct server_event *event,
+                                 const char *user) {
+    struct relay *relay = session->worker->relay;
+    struct decision decision = {0};
+    (void)pthread_rwlock_rdlock(&relay->policy);
+    struct replica_verdict verdict =
+        view_key(relay->view, &session->setup->rules, event->key, user, &session->from,
+                 session->worker->now_s, &decision.expires_at);
+    (void)pthread_rwlock_unlock(&relay->policy);
+    decision.why = replica_why_text(verdict.why);
+    decision.proves = verdict.why != REPLICA_NO_KEY;
+    decision.allowed = verdict.allowed && event->type == SERVER_AUTH_PROVED;
+    decision.stale = verdict.stale;
+    if (verdict.why == REPLICA_NO_KEY) {
+        char fingerprint[FINGERPRINT_CHARS];
+        key_fingerprint(event->key, fingerprint);
+        (void)snprintf(decision.advice, sizeof decision.advice,
+                       "the key %s is not registered here; what lets you in is a certificate: "
+                       "postern sign",
+                       fingerprint);
+    } else if (!verdict.allowed) {
+        (void)snprintf(decision.advice, sizeof decision.advice, "%s",
+                       replica_why_text(verdict.why));
+    }
+    return decision;
+}
+
+/* --- refusing --- */
+
+static void count_failure(struct relay_session *session, const char *user, int64_t *wait_ms) {
+    struct relay_worker *worker = session->worker;
+    session->failure_counted = true;
+    COUNT(worker, login_failures_total, 1);
+    *wait_ms = quota_failed(worker->relay->quota, &session->setup->limits, &session->from,
+                            user[0] == '\0' ? NULL : user, worker->now_ms);
+}
+
+static err_t fail(struct relay_session *session) {
+    struct relay_worker *worker = session->worker;
+    err_t err = server_auth_fail(session->server, worker->now_ms, &worker->output);
+    if (err.code == ERR_REFUSED) {
+        session_end(session, DISCONNECT_NO_MORE_AUTH_METHODS, "auth_tries",
+                    "too many authentication failures");
+        return OK;
+    }
+    return err;
+}
+
+err_t login_refuse_now(struct relay_session *session) {
+    session->answer_ms = 0;
+    session->waits = false;
+    session->input_due = true;
+    return fail(session);
+}
+
+static err_t advise(struct relay_session *session, const char *advice) {
+    char line[ADVICE_CHARS + 16];
+    struct relay_worker *worker = session->worker;
+    (void)snprintf(line, sizeof line, "posterngate: %s", advice);
+    return server_auth_banner(session->server, line, worker->now_ms, &worker->output);
+}
+
+/* Somebody who proved what he has, and may not: he hears why, and those who go on and on wait. */
+static err_t refuse_proved(struct relay_session *session, const struct server_event *event,
+                           const char *user, const struct decision *decision) {
+    int64_t wait_ms;
+    record_login_refused(session, user, event->key, event->cert, decision->why);
+    count_failure(session, user, &wait_ms);
+    session->refusals++;
+    TRY(advise(session, decision->advice));
+    if (wait_ms == 0) {
+        return fail(session);
+    }
+    session->waits = true;
+    session->answer_ms = session->worker->now_ms + wait_ms;
+    return OK;
+}
+
+/* An agent offers one key after the other, so this is no failure yet, and one line is enough. */
+static err_t refuse_offered(struct relay_session *session, const struct server_event *event,
+                            const char *user, const struct decision *decision) {
+    session->refusals++;
+    (void)snprintf(session->tried, sizeof session->tried, "%s", user);
+    if (event->cert != NULL) {
+        record_login_refused(session, user, event->key, event->cert, decision->why);
+        TRY(advise(session, decision->advice));
+    } else if (!session->told_key) {
+        session->told_key = true;
+        TRY(advise(session, decision->advice));
+    }
+    return fail(session);
+}
+
+void login_given_up(struct relay_session *session) {
+    int64_t wait_ms;
+    if (session->refusals > 0 && !session->failure_counted) {
+        count_failure(session, session->tried, &wait_ms);
+        record_login_refused(session, session->tried[0] == '\0' ? NULL : session->tried, NULL, NULL,
+                             session->why);
+    }
+}
+
+/* --- letting in --- */
+
+void identity_free(struct identity *who) {
+    if (who != NULL) {
+        free(who->key_id);
+        free(who->key_blob);
+        free(who);
+    }
+}
+
+static void identity_freep(struct identity **who) { identity_free(*who); }
+
+static err_t fill_from_cert(struct identity *who, const struct cert *cert) {
+    who->serial = cert->serial;
+    key_fingerprint(cert->ca_key, who->ca_fingerprint);
+    for (size_t i = 0; i < cert->extension_count; i++) {
+        who->may_forward |= strcmp(cert->extensions[i].name, "permit-port-forwarding") == 0;
+    }
+    who->key_id = strdup(cert->key_id);
+    return who->key_id == NULL ? FAIL(ERR_MEMORY) : OK;
+}
+
+static err_t fill_from_key(struct identity *who, const struct key *key) {
+    span_t blob = key_blob(key);
+    who->may_forward = true;
+    who->key_blob = malloc(blob.len);
+    if (who->key_blob == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    memcpy(who->key_blob, blob.data, blob.len);
+    who->key_blob_len = blob.len;
+    return OK;
+}
+
+static err_t identify(const struct server_event *event, const char *user,
+                      const struct decision *decision, struct identity **out) {
+    struct identity *who CLEANUP(identity_freep) = calloc(1, sizeof *who);
+    if (who == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    (void)snprintf(who->user, sizeof who->user, "%s", user);
+    key_fingerprint(event->key, who->fingerprint);
+    who->expires_at = decision->expires_at;
+    who->stale = decision->stale;
+    TRY(event->cert != NULL ? fill_from_cert(who, event->cert) : fill_from_key(who, event->key));
+    *out = TAKE(who);
+    return OK;
+}
+
+static err_t turn_away(struct relay_session *session, const struct server_event *event,
+                       const char *user) {
+    char text[ADVICE_CHARS];
+    (void)snprintf(text, sizeof text,
+                   "posterngate: %s has %u sessions here, which is as many as may be; close one",
+                   user, session->setup->limits.sessions_per_account);
+    record_login_refused(session, user, event->key, event->cert, "sessions_per_account_max");
+    COUNT(session->worker, login_failures_total, 1);
+    session_end(session, DISCONNECT_TOO_MANY_CONNECTIONS, "sessions_per_account_max", text);
+    return OK;
+}
+
+static err_t let_in(struct relay_session *session, const struct server_event *event, const char *user,
+                    const struct decision *decision) {
+    struct relay_worker *worker = session->worker;
+    struct relay *relay = worker->relay;
+    TRY(identify(event, user, decision, &session->who));
+    enum quota_verdict quota = quota_login(relay->quota, &session->setup->limits, user);
+    if (quota != QUOTA_ALLOWED) {
+        identity_free(TAKE(session->who));
+        return quota == QUOTA_SESSIONS ? turn_away(session, event, user) : FAIL(ERR_MEMORY);
+    }
+    session->phase = SESSION_OPEN;
+    atomic_fetch_sub(&relay->logins, 1);
+    session->active_ms = worker->now_ms;
+    COUNT(worker, logins_total, 1);
+    COUNT(worker, sessions_authenticated, 1);
+    record_opened(session);
+    return server_auth_accept(session->server, worker->now_ms, &worker->output);
+}
+
+/* --- */
+
+err_t login_event(struct relay_session *session, const struct server_event *event) {
+    char user[LIMIT_ACCOUNT_NAME_CHARS + 1];
+    bool is_name = event->user.len > 0 && event->user.len < sizeof user;
+    (void)snprintf(user, sizeof user, "%.*s", is_name ? (int)event->user.len : 0,
+                   (const char *)event->user.data);
+    if (event->type == SERVER_AUTH_METHOD || !is_name) {
+        session->refusals += span_equal_str(event->method, "none") ? 0 : 1;
+        return fail(session);
+    }
+    struct decision decision =
+        event->cert != NULL ? judge_cert(session, event, user) : judge_key(session, event, user);
+    if (event->type == SERVER_AUTH_PROVED) {
+        return decision.allowed ? let_in(session, event, user, &decision)
+                                : refuse_proved(session, event, user, &decision);
+    }
+    if (!decision.proves) {
+        return refuse_offered(session, event, user, &decision);
+    }
+    struct relay_worker *worker = session->worker;
+    return server_auth_pk_ok(session->server, worker->now_ms, &worker->output);
+}

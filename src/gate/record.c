@@ -1,0 +1,101 @@
+#include "gate/relay.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/log.h"
+
+enum { NUMBER_CHARS = 24, PLACE_CHARS = INET_CHARS + 8 };
+
+static void print_number(uint64_t number, char out[NUMBER_CHARS]) {
+    (void)snprintf(out, NUMBER_CHARS, "%" PRIu64, number);
+}
+
+static void print_place(const struct inet_address *address, uint16_t port, char out[PLACE_CHARS]) {
+    char text[INET_CHARS];
+    inet_address_print(address, text);
+    (void)snprintf(out, PLACE_CHARS, address->family_bits == 32 ? "%s:%u" : "[%s]:%u", text, port);
+}
+
+static void print_seconds(int64_t ms, char out[NUMBER_CHARS]) {
+    (void)snprintf(out, NUMBER_CHARS, "%" PRId64 ".%03" PRId64, ms / 1000, ms % 1000);
+}
+
+void record_opened(const struct relay_session *session) {
+    const struct identity *who = session->who;
+    char from[PLACE_CHARS], serial[NUMBER_CHARS];
+    struct transport_facts facts = {0};
+    print_place(&session->from, session->from_port, from);
+    print_number(who->serial, serial);
+    transport_facts(server_transport(session->server), &facts);
+    log_event(LOG_LEVEL_INFO, "session_opened", "account", who->user, "from", from, "key",
+              who->fingerprint, "serial", who->serial != 0 ? serial : NULL, "keyId", who->key_id,
+              "kex", facts.kex, "cipher", facts.cipher_in, "client", facts.peer_version, "stale",
+              who->stale ? "true" : NULL, NULL);
+}
+
+void record_closed(const struct relay_session *session) {
+    char from[PLACE_CHARS], in[NUMBER_CHARS], out[NUMBER_CHARS], lasted[NUMBER_CHARS];
+    print_place(&session->from, session->from_port, from);
+    print_number(session->bytes_in, in);
+    print_number(session->bytes_out, out);
+    print_seconds(session->worker->now_ms - session->began_ms, lasted);
+    log_event(LOG_LEVEL_INFO, "session_closed", "account", session->who->user, "from", from, "why",
+              session->why, "bytesIn", in, "bytesOut", out, "seconds", lasted, NULL);
+}
+
+void record_login_refused(const struct relay_session *session, const char *user, const struct key *key,
+                          const struct cert *cert, const char *why) {
+    char from[PLACE_CHARS], serial[NUMBER_CHARS], fingerprint[FINGERPRINT_CHARS];
+    print_place(&session->from, session->from_port, from);
+    print_number(cert == NULL ? 0 : cert->serial, serial);
+    if (key != NULL) {
+        key_fingerprint(key, fingerprint);
+    }
+    log_event(LOG_LEVEL_WARN, "login_refused", "account", user, "from", from, "key",
+              key == NULL ? NULL : fingerprint, "serial", cert == NULL ? NULL : serial, "keyId",
+              cert == NULL ? NULL : cert->key_id, "why", why, NULL);
+}
+
+void record_arrival_refused(const struct inet_address *from, const char *why) {
+    char text[INET_CHARS];
+    inet_address_print(from, text);
+    log_event(LOG_LEVEL_WARN, "connection_refused", "from", text, "why", why, NULL);
+}
+
+static void print_target(span_t host, uint16_t port, char out[LIMIT_HOST_NAME_CHARS + 16]) {
+    (void)snprintf(out, LIMIT_HOST_NAME_CHARS + 16, "%.*s:%u", (int)host.len,
+                   (const char *)host.data, port);
+}
+
+void record_channel_opened(const struct forward *forward) {
+    const struct relay_session *session = forward->session;
+    char from[PLACE_CHARS], to[LIMIT_HOST_NAME_CHARS + 16], address[INET_CHARS];
+    print_place(&session->from, session->from_port, from);
+    print_target(span_str(forward->host), forward->port, to);
+    inet_address_print(&forward->address, address);
+    log_event(LOG_LEVEL_INFO, "channel_opened", "account", session->who->user, "from", from, "to",
+              to, "address", address, "cluster", forward->cluster, NULL);
+}
+
+void record_channel_refused(const struct relay_session *session, span_t host, uint16_t port,
+                            const char *why) {
+    char from[PLACE_CHARS], to[LIMIT_HOST_NAME_CHARS + 16];
+    print_place(&session->from, session->from_port, from);
+    print_target(host, port, to);
+    log_event(LOG_LEVEL_INFO, "channel_refused", "account", session->who->user, "from", from, "to",
+              to, "why", why, NULL);
+}
+
+void record_channel_closed(const struct forward *forward, const char *why) {
+    const struct relay_session *session = forward->session;
+    char from[PLACE_CHARS], to[LIMIT_HOST_NAME_CHARS + 16], in[NUMBER_CHARS], out[NUMBER_CHARS];
+    char lasted[NUMBER_CHARS];
+    print_place(&session->from, session->from_port, from);
+    print_target(span_str(forward->host), forward->port, to);
+    print_number(forward->bytes_in, in);
+    print_number(forward->bytes_out, out);
+    print_seconds(session->worker->now_ms - forward->began_ms, lasted);
+    log_event(LOG_LEVEL_INFO, "channel_closed", "account", session->who->user, "from", from, "to",
+              to, "why", why, "bytesIn", in, "bytesOut", out, "seconds", lasted, NULL);
+}

@@ -1,6 +1,7 @@
 #include "transport/userauth.h"
 
 #include "ssh/wire.h"
+#include "transport/algorithm.h"
 
 /* Of RSA the better one comes first. A certificate's algorithm name tells the signature's hash;
  * the blob's own name stays ssh-rsa-cert-v01@openssh.com. */
@@ -34,26 +35,12 @@ const struct userauth_algorithm *userauth_algorithm_named(span_t name) {
     return NULL;
 }
 
-static bool list_has(const char *list, const char *name) {
-    size_t len = strlen(name);
-    for (;;) {
-        size_t word = strcspn(list, ",");
-        if (word == len && memcmp(list, name, len) == 0) {
-            return true;
-        }
-        if (list[word] == '\0') {
-            return false;
-        }
-        list += word + 1;
-    }
-}
-
 const struct userauth_algorithm *userauth_algorithm_for(enum key_type type, bool certificate,
                                                         const char *sig_algs) {
     for (size_t i = 0; i < COUNT_OF(algorithms); i++) {
         const struct userauth_algorithm *algorithm = &algorithms[i];
         if (algorithm->type == type && algorithm->certificate == certificate &&
-            (sig_algs == NULL || list_has(sig_algs, algorithm->signature))) {
+            (sig_algs == NULL || algorithm_list_has(span_str(sig_algs), algorithm->signature))) {
             return algorithm;
         }
     }

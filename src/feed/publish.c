@@ -23,6 +23,25 @@ err_t publish_put(struct buf *out, int64_t synced_at, span_t answer) {
     return err;
 }
 
+static err_t put_changes(struct buf *out, const struct change_answer *answer) {
+    TRY(change_answer_begin(out, answer->revision, answer->snapshot));
+    for (size_t i = 0; i < answer->count; i++) {
+        struct change change = answer->changes[i];
+        if (change.kind == CHANGE_REVOCATION && !change.gone) {
+            change.revocation.account = "";
+            change.revocation.reason = "";
+        }
+        TRY(change_answer_add_change(out, &change));
+    }
+    return change_answer_end(out);
+}
+
+err_t publish_put_answer(struct buf *out, int64_t synced_at, const struct change_answer *answer) {
+    struct buf text CLEANUP(buf_done) = BUF(LIMIT_HTTP_ANSWER_BYTES);
+    TRY(put_changes(&text, answer));
+    return publish_put(out, synced_at, buf_span(&text));
+}
+
 err_t publish_get(span_t *stream, int64_t *synced_at, span_t *answer) {
     span_t rest = *stream;
     uint32_t len = 0;

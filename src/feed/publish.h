@@ -24,6 +24,10 @@ err_t publish_put(struct buf *out, int64_t synced_at, span_t answer);
  * LIMIT_HTTP_ANSWER_BYTES, ERR_MALFORMED. */
 err_t publish_get(span_t *stream, int64_t *synced_at, span_t *answer);
 
+/* The frame of an answer. Revocations carry neither account nor reason, as in the replica: whoever
+ * may connect need not know why, or whose. */
+err_t publish_put_answer(struct buf *out, int64_t synced_at, const struct change_answer *answer);
+
 /* Everything that is in the replica, as the answer of a feed: a snapshot. Revocations carry neither
  * account nor reason there. */
 err_t replica_snapshot(struct replica *replica, struct buf *out);

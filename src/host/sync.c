@@ -1,7 +1,7 @@
 /*
- * `postern-host sync`: follows the authority's feed. One thread, one connection, one answer at a
- * time; between answers it does what time asks for (renewal, pruning). A stop by signal at any
- * moment loses nothing: see sync_apply.c.
+ * `postern-host sync`: follows the authority's feed. One connection, one answer at a time; between
+ * answers it does what time asks for (renewal, pruning). A stop by signal at any moment loses
+ * nothing: see sync_apply.c. A second thread tells the answers on: see sync_publish.c.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -29,6 +29,7 @@ struct sync {
     struct replica *replica;
     struct http_client *client;
     struct http_response response;
+    struct publisher *publisher; /* NULL: nobody is told */
     int lock;
     unsigned failures;          /* in a row */
     int64_t chores_at_ms;       /* monotonic */
@@ -38,6 +39,7 @@ struct sync {
 };
 
 static void sync_done(struct sync *sync) {
+    publisher_free(sync->publisher);
     http_response_done(&sync->response);
     http_client_free(sync->client);
     replica_close(sync->replica);
@@ -77,6 +79,17 @@ static err_t sync_open(const char *config, const char *state, struct sync *sync,
     return identity_client(&sync->identity, &sync->client, fault);
 }
 
+static err_t tell_and_apply(struct sync *sync, const struct change_answer *answer, uint64_t since) {
+    int64_t now = clock_now_s();
+    if (!answer->snapshot && answer->revision < since) {
+        return FAIL(ERR_ORDER); /* as the replica will say; so nobody is told */
+    }
+    publisher_begin(sync->publisher, answer, now);
+    err_t err = sync_apply(sync->config.state_dir, sync->replica, answer, now);
+    publisher_end(sync->publisher);
+    return err;
+}
+
 /* One answer of the feed, taken in whole. whole: a snapshot, at once, instead of waiting for news.
  */
 static err_t poll_once(struct sync *sync, bool whole, struct fault *fault) {
@@ -97,7 +110,7 @@ static err_t poll_once(struct sync *sync, bool whole, struct fault *fault) {
     }
     struct change_answer *answer CLEANUP(change_answer_freep) = NULL;
     TRY(change_answer_decode(buf_span(&sync->response.body), &answer, fault));
-    err_t err = sync_apply(sync->config.state_dir, sync->replica, answer, clock_now_s());
+    err_t err = tell_and_apply(sync, answer, since);
     if (failed(err)) {
         return fault_set(fault, err.code, "", "cannot apply the answer: %s", err_text(err));
     }
@@ -186,7 +199,17 @@ static void wait_after_failure(struct sync *sync) {
     (void)nanosleep(&delay, NULL);
 }
 
+/* Logins of this machine do not depend on it, so it is no reason to follow nobody. */
+static void publish(struct sync *sync) {
+    struct fault fault = {0};
+    err_t err = publisher_start(&sync->config, &sync->publisher, &fault);
+    if (failed(err)) {
+        log_error("feed_not_served", err, "socket", fault.field, NULL);
+    }
+}
+
 static _Noreturn void follow(struct sync *sync) {
+    publish(sync);
     notify_send("READY=1\nSTATUS=following the authority");
     renew_if_due(sync); /* the first answer may take as long as nothing happens */
     for (;;) {

@@ -41,7 +41,7 @@ static void hold_signals(int how) {
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
-    (void)sigprocmask(how, &set, NULL);
+    (void)pthread_sigmask(how, &set, NULL);
 }
 
 err_t sync_apply(const char *state_dir, struct replica *replica, const struct change_answer *answer,

@@ -136,6 +136,25 @@ err_t sync_apply(const char *state_dir, struct replica *replica, const struct ch
 /* Brings the files in line with the replica, after a start or an interruption. */
 err_t sync_repair(const char *state_dir, struct replica *replica, int64_t now);
 
+/* --- sync_publish.c: STATE/feed.sock, whose frames feed/publish.h describes --- */
+
+/*
+ * A thread of its own serves those who connect. Each gets a snapshot of the replica and then every
+ * answer, in between the two nothing is lost: an answer is told and applied between
+ * publisher_begin() and publisher_end(), when no snapshot is taken. Subscribers hear of it before
+ * the files and the replica are written, so that a revocation ends sessions at once; an answer that
+ * then cannot be applied comes again, and does no harm twice.
+ */
+struct publisher;
+/* Replaces a socket that is there: whoever served it had the lock of the state directory. */
+err_t publisher_start(const struct config *config, struct publisher **out, struct fault *fault);
+/* Cuts everybody off; the socket stays behind. Takes NULL. */
+void publisher_free(struct publisher *publisher);
+void publisher_freep(struct publisher **publisher);
+/* Neither waits for a subscriber; both take NULL and do nothing then. */
+void publisher_begin(struct publisher *publisher, const struct change_answer *answer, int64_t now);
+void publisher_end(struct publisher *publisher);
+
 /* How long to wait after so many failures in a row: exponential to BACKOFF_MAX_MS, and jittered
  * over its upper half, so that a thousand hosts do not come back at once. random is any number. */
 enum { BACKOFF_MIN_MS = 250, BACKOFF_MAX_MS = 30000 };

@@ -1,0 +1,325 @@
+/*
+ * Two threads meet here: the one that follows the authority tells answers, the publisher's own lets
+ * subscribers in and sees to the slow ones. Both send, and neither waits for anybody to read. A
+ * subscriber is made and ended by the publisher's thread alone, so that what it polls stays what it
+ * is; the other only marks whom to cut.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "feed/publish.h"
+#include "host/host.h"
+#include "host/sync_host.h"
+
+enum { ACCEPT_PAUSE_MS = 100, STALL_MS = LIMIT_FEED_SUBSCRIBER_S * 1000 };
+
+struct subscriber {
+    int fd;
+    bool cut;
+    struct buf held; /* what it has not taken yet, from `sent` on */
+    size_t sent;
+    int64_t moved_at_ms; /* monotonic: when it last took something, or had nothing to take */
+};
+
+struct publisher {
+    pthread_mutex_t mutex;
+    pthread_t thread;
+    int listener;
+    int wake; /* written to when the thread must look again */
+    bool started, stopping;
+    bool out_of_files; /* of memory, …: nobody is let in for ACCEPT_PAUSE_MS */
+    char *replica_path;
+    struct subscriber subscribers[LIMIT_FEED_SUBSCRIBERS_COUNT];
+    size_t count;
+};
+
+/* --- sending, by either thread, with the mutex --- */
+
+static bool is_behind(const struct subscriber *subscriber) {
+    return subscriber->sent < subscriber->held.len;
+}
+
+static void send_on(struct subscriber *subscriber) {
+    while (!subscriber->cut && is_behind(subscriber)) {
+        ssize_t sent = send(subscriber->fd, subscriber->held.data + subscriber->sent,
+                            subscriber->held.len - subscriber->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent > 0) {
+            subscriber->sent += (size_t)sent;
+            subscriber->moved_at_ms = clock_monotonic_ms();
+        } else if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            return;
+        } else if (sent == 0 || errno != EINTR) {
+            subscriber->cut = true;
+        }
+    }
+    if (!is_behind(subscriber)) {
+        buf_done(&subscriber->held); /* a snapshot may have been large */
+        subscriber->sent = 0;
+    }
+}
+
+static void tell(struct subscriber *subscriber, span_t frame) {
+    if (!is_behind(subscriber)) {
+        subscriber->moved_at_ms = clock_monotonic_ms();
+    }
+    if (failed(buf_add(&subscriber->held, frame))) {
+        subscriber->cut = true; /* so far behind that a new snapshot is the better news */
+        return;
+    }
+    send_on(subscriber);
+}
+
+static void wake(struct publisher *publisher) {
+    uint64_t one = 1;
+    /* It can only fail by being woken already. */
+    ssize_t ignored = write(publisher->wake, &one, sizeof one);
+    (void)ignored;
+}
+
+void publisher_begin(struct publisher *publisher, const struct change_answer *answer, int64_t now) {
+    if (publisher == NULL) {
+        return;
+    }
+    struct buf frame CLEANUP(buf_done) = BUF(LIMIT_FEED_SUBSCRIBER_BYTES);
+    err_t err = publish_put_answer(&frame, now, answer);
+    if (failed(err)) {
+        log_error("feed_not_published", err, NULL);
+    }
+    (void)pthread_mutex_lock(&publisher->mutex);
+    for (size_t i = 0; i < publisher->count; i++) {
+        /* Who misses one answer must not get the next. */
+        publisher->subscribers[i].cut |= failed(err);
+        if (!publisher->subscribers[i].cut) {
+            tell(&publisher->subscribers[i], buf_span(&frame));
+        }
+    }
+    if (publisher->count > 0) {
+        wake(publisher);
+    }
+}
+
+void publisher_end(struct publisher *publisher) {
+    if (publisher != NULL) {
+        (void)pthread_mutex_unlock(&publisher->mutex);
+    }
+}
+
+/* --- the publisher's thread, with the mutex unless it polls --- */
+
+/* By a handle of its own: the other thread's is not for two. */
+static err_t put_snapshot(const struct publisher *publisher, struct buf *frame) {
+    struct replica *replica CLEANUP(replica_closep) = NULL;
+    struct buf text CLEANUP(buf_done) = BUF(LIMIT_HTTP_ANSWER_BYTES);
+    struct replica_info info;
+    TRY(replica_open_read(publisher->replica_path, &replica));
+    TRY(replica_info(replica, &info));
+    TRY(replica_snapshot(replica, &text));
+    return publish_put(frame, info.synced_at, buf_span(&text));
+}
+
+static void let_in(struct publisher *publisher, int fd) {
+    struct subscriber subscriber = {.fd = fd, .held = BUF(LIMIT_FEED_SUBSCRIBER_BYTES)};
+    struct buf frame CLEANUP(buf_done) = BUF(LIMIT_FEED_SUBSCRIBER_BYTES);
+    err_t err = publisher->count < COUNT_OF(publisher->subscribers)
+                    ? put_snapshot(publisher, &frame)
+                    : FAIL(ERR_TOO_LONG);
+    if (failed(err)) {
+        log_error("feed_subscriber_refused", err, NULL);
+        (void)close(fd);
+        return;
+    }
+    tell(&subscriber, buf_span(&frame));
+    publisher->subscribers[publisher->count++] = subscriber;
+}
+
+static void accept_all(struct publisher *publisher) {
+    for (;;) {
+        int fd = accept4(publisher->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            let_in(publisher, fd);
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            publisher->out_of_files = errno != EAGAIN && errno != EWOULDBLOCK;
+            return;
+        }
+    }
+}
+
+static void attend(struct subscriber *subscriber, short events, int64_t now_ms) {
+    if (is_behind(subscriber)) {
+        send_on(subscriber);
+        subscriber->cut |= is_behind(subscriber) && now_ms - subscriber->moved_at_ms >= STALL_MS;
+    }
+    /* They have nothing to say: whatever can be read is an end, or no subscriber of ours. */
+    subscriber->cut |= (events & (POLLIN | POLLHUP | POLLERR)) != 0;
+}
+
+static void drop_cut(struct publisher *publisher) {
+    for (size_t i = 0; i < publisher->count;) {
+        struct subscriber *subscriber = &publisher->subscribers[i];
+        if (!subscriber->cut) {
+            i++;
+            continue;
+        }
+        (void)close(subscriber->fd);
+        buf_done(&subscriber->held);
+        *subscriber = publisher->subscribers[--publisher->count];
+    }
+}
+
+enum { WATCHED_LISTENER, WATCHED_WAKE, WATCHED_COUNT };
+
+/* What to poll for, and how long: until the first of those who are behind must have moved. */
+static size_t watch(const struct publisher *publisher, struct pollfd *watched, int *timeout_ms) {
+    int64_t now_ms = clock_monotonic_ms();
+    *timeout_ms = publisher->out_of_files ? ACCEPT_PAUSE_MS : -1;
+    watched[WATCHED_LISTENER] =
+        (struct pollfd){publisher->out_of_files ? -1 : publisher->listener, POLLIN, 0};
+    watched[WATCHED_WAKE] = (struct pollfd){publisher->wake, POLLIN, 0};
+    for (size_t i = 0; i < publisher->count; i++) {
+        const struct subscriber *subscriber = &publisher->subscribers[i];
+        bool behind = is_behind(subscriber);
+        int64_t left = subscriber->moved_at_ms + STALL_MS - now_ms;
+        watched[WATCHED_COUNT + i] =
+            (struct pollfd){subscriber->fd, (short)(behind ? POLLIN | POLLOUT : POLLIN), 0};
+        if (behind && (*timeout_ms < 0 || left < *timeout_ms)) {
+            *timeout_ms = left > 0 ? (int)left : 0;
+        }
+    }
+    return WATCHED_COUNT + publisher->count;
+}
+
+static void *serve(void *context) {
+    struct publisher *publisher = context;
+    struct pollfd watched[WATCHED_COUNT + LIMIT_FEED_SUBSCRIBERS_COUNT];
+    (void)pthread_mutex_lock(&publisher->mutex);
+    while (!publisher->stopping) {
+        int timeout_ms = -1;
+        size_t count = watch(publisher, watched, &timeout_ms);
+        (void)pthread_mutex_unlock(&publisher->mutex);
+        int ready = poll(watched, count, timeout_ms);
+        (void)pthread_mutex_lock(&publisher->mutex);
+        uint64_t wakes = 0;
+        ssize_t ignored = read(publisher->wake, &wakes, sizeof wakes);
+        (void)ignored;
+        int64_t now_ms = clock_monotonic_ms();
+        for (size_t i = 0; i < publisher->count; i++) {
+            attend(&publisher->subscribers[i],
+                   ready > 0 ? watched[WATCHED_COUNT + i].revents : (short)0, now_ms);
+        }
+        drop_cut(publisher);
+        bool paused = publisher->out_of_files;
+        publisher->out_of_files = false;
+        if (paused || (ready > 0 && watched[WATCHED_LISTENER].revents != 0)) {
+            accept_all(publisher);
+        }
+    }
+    (void)pthread_mutex_unlock(&publisher->mutex);
+    return NULL;
+}
+
+/* --- beginning and end --- */
+
+/* Under another name first, so that nobody connects to a socket with the wrong mode. */
+static err_t make_socket(const struct config *config, const char *path, int *out) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd CLEANUP(fd_closep) = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return err_from_errno(errno);
+    }
+    int len = snprintf(address.sun_path, sizeof address.sun_path, "%s.new", path);
+    if (len < 0 || (size_t)len >= sizeof address.sun_path) {
+        return FAIL(ERR_TOO_LONG);
+    }
+    (void)unlink(address.sun_path);
+    mode_t before = umask(0177);
+    int bound = bind(fd, (const struct sockaddr *)&address, sizeof address);
+    int why = errno;
+    (void)umask(before);
+    if (bound != 0) {
+        return err_from_errno(why);
+    }
+    /* Only root may give a file away; an unprivileged trial run keeps its own group. */
+    if ((geteuid() == 0 && chown(address.sun_path, (uid_t)-1, config->command_group) != 0) ||
+        chmod(address.sun_path, 0660) != 0 || listen(fd, LIMIT_FEED_SUBSCRIBERS_COUNT) != 0 ||
+        rename(address.sun_path, path) != 0) {
+        err_t err = err_from_errno(errno);
+        (void)unlink(address.sun_path);
+        return err;
+    }
+    *out = fd;
+    fd = -1;
+    return OK;
+}
+
+/* It takes no signals: those that end the process are for the thread that holds them back while it
+ * applies an answer. */
+static err_t start_thread(struct publisher *publisher) {
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int result = pthread_create(&publisher->thread, NULL, serve, publisher);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    publisher->started = result == 0;
+    return result == 0 ? OK : err_from_errno(result);
+}
+
+err_t publisher_start(const struct config *config, struct publisher **out, struct fault *fault) {
+    struct publisher *publisher CLEANUP(publisher_freep) = calloc(1, sizeof *publisher);
+    char *path CLEANUP(freep) = NULL;
+    if (publisher == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    *publisher = (struct publisher){.mutex = PTHREAD_MUTEX_INITIALIZER, .listener = -1, .wake = -1};
+    TRY(path_join(config->state_dir, HOST_REPLICA_FILE, &publisher->replica_path));
+    TRY(path_join(config->state_dir, PUBLISH_SOCKET, &path));
+    publisher->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    err_t err = publisher->wake < 0 ? err_from_errno(errno)
+                                    : make_socket(config, path, &publisher->listener);
+    if (!failed(err)) {
+        err = start_thread(publisher);
+    }
+    if (failed(err)) {
+        return fault_set(fault, err.code, path, "%s", err_text(err));
+    }
+    *out = TAKE(publisher);
+    return OK;
+}
+
+void publisher_free(struct publisher *publisher) {
+    if (publisher == NULL) {
+        return;
+    }
+    if (publisher->started) {
+        (void)pthread_mutex_lock(&publisher->mutex);
+        publisher->stopping = true;
+        (void)pthread_mutex_unlock(&publisher->mutex);
+        wake(publisher);
+        (void)pthread_join(publisher->thread, NULL);
+    }
+    for (size_t i = 0; i < publisher->count; i++) {
+        publisher->subscribers[i].cut = true;
+    }
+    drop_cut(publisher);
+    fd_closep(&publisher->listener);
+    fd_closep(&publisher->wake);
+    free(publisher->replica_path);
+    free(publisher);
+}
+
+void publisher_freep(struct publisher **publisher) {
+    publisher_free(*publisher);
+    *publisher = NULL;
+}

@@ -253,11 +253,9 @@ static void apply(const struct change_request *request, struct account *account)
 static bool end_access(struct call *call, const struct account *account) {
     size_t count = 0;
     err_t err = store_session_remove_all(call_store(call), account->id, 0, call->now);
-    if (!call_ok(call, err, "the sessions")) {
-        return false;
-    }
-    revoke_all(call, account, "account disabled", &count);
-    return !call_refused(call);
+    struct revoke_scope scope = {.account_id = account->id};
+    return call_ok(call, err, "the sessions") &&
+           revoke_all(call, scope, "account disabled", &count);
 }
 
 static void describe(const struct account *was, const struct account *is, char *out, size_t size) {

@@ -5,6 +5,7 @@
 #include "authority/account.h"
 #include "authority/authority.h"
 #include "authority/publish.h"
+#include "authority/revoke.h"
 #include "base/random.h"
 #include "base/secret.h"
 
@@ -287,13 +288,17 @@ static void remove_run(struct call *call) {
     struct host host;
     struct cluster cluster;
     call_audit(call, name, true, "ok", NULL);
+    size_t revoked = 0;
     if (!find(call, name, &host) || !cluster_name_of(call, &host, &cluster) ||
+        !revoke_all(call, (struct revoke_scope){.host_id = host.id}, "host removed", &revoked) ||
         !call_ok(call, store_host_remove(call_store(call), host.id), "the host")) {
         return;
     }
     call_forget_bearers(call);
     publish_host_gone(call, host.name);
-    call_answer(call, 200, json_pack("{s:o}", "host", host_json(&host, cluster.name)));
+    call_answer(call, 200,
+                json_pack("{s:o,s:I}", "host", host_json(&host, cluster.name),
+                          "certificatesRevoked", (json_int_t)revoked));
 }
 
 const struct route host_admin_routes[] = {

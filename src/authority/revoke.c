@@ -93,28 +93,32 @@ static err_t add_row(void *context, const struct issued *issued) {
 
 /* Listings may not write while they run, so this reads a page and then revokes it; what is revoked
  * no longer shows. */
-void revoke_all(struct call *call, const struct account *account, const char *reason,
-                size_t *count) {
+bool revoke_all(struct call *call, struct revoke_scope scope, const char *reason, size_t *count) {
+    INVARIANT((scope.account_id != 0) != (scope.host_id != 0));
     struct page *page CLEANUP(freep) = malloc(sizeof *page);
-    struct issued_filter filter = {.account_id = account->id, .now = call->now, .max = PAGE_ROWS};
+    struct issued_filter filter = {.account_id = scope.account_id,
+                                   .host_id = scope.host_id,
+                                   .api_key_id = scope.api_key_id,
+                                   .now = call->now,
+                                   .max = PAGE_ROWS};
     if (page == NULL) {
-        (void)call_ok(call, FAIL(ERR_MEMORY), NULL);
-        return;
+        return call_ok(call, FAIL(ERR_MEMORY), NULL);
     }
     size_t revoked = 0;
     do {
         page->count = 0;
         if (!call_ok(call, store_issued_list(call_store(call), &filter, add_row, page), NULL)) {
-            return;
+            return false;
         }
         for (size_t i = 0; i < page->count; i++) {
             if (!revoke_one(call, &page->rows[i], reason)) {
-                return;
+                return false;
             }
         }
         revoked += page->count;
     } while (page->count == PAGE_ROWS);
     *count = revoked;
+    return true;
 }
 
 static err_t read_revoke_all(struct call *call) {
@@ -143,8 +147,8 @@ static void run_revoke_all(struct call *call) {
         }
     }
     size_t count = 0;
-    revoke_all(call, &account, revoking->reason, &count);
-    if (!call_refused(call)) {
+    struct revoke_scope scope = {.account_id = account.id};
+    if (revoke_all(call, scope, revoking->reason, &count)) {
         call_answer(call, 200, json_pack("{s:I}", "revoked", (json_int_t)count));
     }
 }

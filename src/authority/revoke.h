@@ -1,13 +1,17 @@
-/* Revocation of certificates, for routes that end access as a side effect (disabling an account).
- */
+/* Revocation of certificates, for routes that end access as a side effect (disabling an account,
+ * removing a host). */
 #ifndef POSTERN_AUTHORITY_REVOKE_H
 #define POSTERN_AUTHORITY_REVOKE_H
 
 #include "authority/call.h"
 
-/* Store thread: revokes every valid certificate of the account and publishes each; problems are set
- * on the call. */
-void revoke_all(struct call *call, const struct account *account, const char *reason,
-                size_t *count);
+/* Whose certificates: one of account and host is set; with the account, its API key may be. */
+struct revoke_scope {
+    entity_id account_id, host_id, api_key_id;
+};
+
+/* Store thread: revokes every valid certificate of the scope and publishes each; *count is how many
+ * they were. False: a problem is set on the call. */
+bool revoke_all(struct call *call, struct revoke_scope scope, const char *reason, size_t *count);
 
 #endif

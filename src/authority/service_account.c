@@ -8,6 +8,7 @@
 #include "authority/authority.h"
 #include "authority/project.h"
 #include "authority/publish.h"
+#include "authority/revoke.h"
 #include "base/random.h"
 #include "base/secret.h"
 #include "base/text.h"
@@ -303,10 +304,23 @@ static void key_create_run(struct call *call) {
     secret_wipe(token, sizeof token);
 }
 
+/* Whoever has a leaked key has what it obtained, too: its sessions and certificates end with it. */
+static bool end_key(struct call *call, struct api_key *key, size_t *certificates) {
+    struct store *store = call_store(call);
+    struct revoke_scope scope = {.account_id = key->account_id, .api_key_id = key->id};
+    key->revoked_at = call->now;
+    call_forget_bearers(call);
+    return call_ok(call, store_api_key_update(store, key), "the API key") &&
+           call_ok(call, store_session_remove_all(store, key->account_id, key->id, call->now),
+                   "the sessions") &&
+           revoke_all(call, scope, "API key revoked", certificates);
+}
+
 static void key_revoke_run(struct call *call) {
     struct account account;
     struct api_key key = {0};
     uint64_t id = 0;
+    size_t certificates = 0;
     audit_key(call, call_path(call, "id"), NULL);
     if (!find_managed(call, &account)) {
         return;
@@ -322,17 +336,12 @@ static void key_revoke_run(struct call *call) {
         return;
     }
     audit_key(call, key.name, NULL);
-    if (key.revoked_at == 0) {
-        key.revoked_at = call->now;
-        struct store *store = call_store(call);
-        if (!call_ok(call, store_api_key_update(store, &key), "the API key") ||
-            !call_ok(call, store_session_remove_all(store, account.id, key.id, call->now),
-                     "the sessions")) {
-            return;
-        }
-        call_forget_bearers(call);
+    if (key.revoked_at == 0 && !end_key(call, &key, &certificates)) {
+        return;
     }
-    call_answer(call, 200, json_pack("{s:b}", "revoked", 1));
+    call_answer(
+        call, 200,
+        json_pack("{s:b,s:I}", "revoked", 1, "certificatesRevoked", (json_int_t)certificates));
 }
 
 const struct route service_account_routes[] = {

@@ -179,6 +179,7 @@ static void run_sign(struct call *call) {
     struct signing *signing = call_own(call, sizeof *signing, release);
     struct issued issued = {
         .account_id = call->caller.account.id,
+        .api_key_id = call->caller.api_key_id,
         .issued_at = call->now,
     };
     struct sign_grant grant;

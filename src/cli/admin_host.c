@@ -54,7 +54,8 @@ static err_t remove_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/hosts/", arguments->words[0], NULL));
     TRY(admin_call(cli, HTTP_DELETE, path, &answer));
-    return admin_done(cli, answer, "Host %s is removed.", arguments->words[0]);
+    return admin_done(cli, answer, "Host %s is removed. Certificates revoked with it: %lld",
+                      arguments->words[0], member_number(answer, "certificatesRevoked"));
 }
 
 static err_t enrol_run(struct cli *cli, const struct arguments *arguments) {

@@ -90,8 +90,9 @@ static err_t key_revoke_run(struct cli *cli, const struct arguments *arguments) 
     TRY(api_path(cli, &path, "/api/v1/service-accounts/", arguments->words[0], "/api-keys/",
                  arguments->words[1], NULL));
     TRY(admin_call(cli, HTTP_DELETE, path, &answer));
-    return admin_done(cli, answer, "API key %s of %s is revoked.", arguments->words[1],
-                      arguments->words[0]);
+    return admin_done(
+        cli, answer, "API key %s of %s is revoked. Certificates revoked with it: %lld",
+        arguments->words[1], arguments->words[0], member_number(answer, "certificatesRevoked"));
 }
 
 static const struct option create_options[] = {

@@ -58,6 +58,8 @@ err_t answer_time(struct cli *cli, const json_t *answer, const char *name, int64
 /* "" when absent or no string. */
 const char *member_text(const json_t *object, const char *name);
 bool member_true(const json_t *object, const char *name);
+/* 0 when absent or no number. */
+long long member_number(const json_t *object, const char *name);
 /* The strings of an array member (or a member of each object in it), joined by ", ". */
 err_t member_join(const json_t *object, const char *name, const char *inner, char **out);
 

@@ -107,6 +107,10 @@ bool member_true(const json_t *object, const char *name) {
     return json_is_true(json_object_get(object, name));
 }
 
+long long member_number(const json_t *object, const char *name) {
+    return json_integer_value(json_object_get(object, name));
+}
+
 err_t member_join(const json_t *object, const char *name, const char *inner, char **out) {
     struct buf joined CLEANUP(buf_done) = BUF(OUTPUT_BYTES_MAX);
     size_t index;

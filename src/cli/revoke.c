@@ -40,8 +40,7 @@ static err_t revoke_all(struct cli *cli, const struct arguments *arguments, cons
     if (cli->json) {
         return print_json(answer);
     }
-    (void)printf("Revoked: %lld\n",
-                 (long long)json_integer_value(json_object_get(answer, "revoked")));
+    (void)printf("Revoked: %lld\n", member_number(answer, "revoked"));
     return OK;
 }
 

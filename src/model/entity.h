@@ -107,6 +107,7 @@ struct issued {
     char source[INET_CHARS];
     int64_t revoked_at; /* 0: not revoked */
     char revoked_reason[LIMIT_REASON_CHARS + 1];
+    entity_id api_key_id; /* that it was asked for with; 0: none */
 };
 
 struct subnet_list {

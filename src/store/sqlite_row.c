@@ -56,7 +56,7 @@ SHAPE(issued, COLUMN(U64, issued, serial), COLUMN(REFERENCE, issued, account_id)
       COLUMN(TEXT, issued, ca_fingerprint), COLUMN(I64, issued, issued_at),
       COLUMN(I64, issued, valid_after), COLUMN(I64, issued, valid_before),
       COLUMN(BOOL, issued, counts), COLUMN(TEXT, issued, source), COLUMN(I64, issued, revoked_at),
-      COLUMN(TEXT, issued, revoked_reason));
+      COLUMN(TEXT, issued, revoked_reason), COLUMN(U64, issued, api_key_id));
 
 SHAPE(api_key, COLUMN(U64, api_key, id), COLUMN(U64, api_key, account_id),
       COLUMN(TEXT, api_key, name), COLUMN(TEXT, api_key, hash), COLUMN(TEXT, api_key, hint),

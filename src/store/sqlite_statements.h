@@ -26,9 +26,9 @@
     "key_line, enrolled_at, seen_at"
 #define ISSUED_COLUMNS                                                                             \
     "serial, account_id, host_id, key_id, fingerprint, ca_fingerprint, issued_at, valid_after, "   \
-    "valid_before, counts, source, revoked_at, revoked_reason"
+    "valid_before, counts, source, revoked_at, revoked_reason, api_key_id"
 #define ISSUED_COLUMNS_OF_I                                                                        \
-    "i.serial, i.account_id, i.host_id, i.key_id, i.fingerprint, i.ca_fingerprint, i.issued_at, i.valid_after, i.valid_before, i.counts, i.source, i.revoked_at, i.revoked_reason"
+    "i.serial, i.account_id, i.host_id, i.key_id, i.fingerprint, i.ca_fingerprint, i.issued_at, i.valid_after, i.valid_before, i.counts, i.source, i.revoked_at, i.revoked_reason, i.api_key_id"
 #define API_KEY_COLUMNS "id, " API_KEY_FIELDS
 #define API_KEY_FIELDS                                                                             \
     "account_id, name, hash, hint, subnets, created_at, expires_at, last_used_at, revoked_at"
@@ -111,7 +111,7 @@
     X(host_list, "SELECT " HOST_COLUMNS " FROM host WHERE name > ?1 ORDER BY name LIMIT ?2")       \
                                                                                                    \
     X(issued_add, "INSERT INTO issued (" ISSUED_COLUMNS                                            \
-                  ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")             \
+                  ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")        \
     X(issued_get, "SELECT " ISSUED_COLUMNS " FROM issued WHERE serial = ?1")                       \
     X(issued_facts, "SELECT " ISSUED_COLUMNS " FROM issued WHERE serial IN"                        \
                     " (SELECT serial FROM issued_by_account"                                       \
@@ -127,11 +127,17 @@
     X(data_version, "PRAGMA data_version")                                                         \
     X(issued_list,                                                                                 \
       "SELECT " ISSUED_COLUMNS " FROM issued WHERE serial < ?2 AND (?3 OR valid_before > ?5)"      \
-      " AND (?4 OR revoked_at = 0) ORDER BY serial DESC LIMIT ?6")                                 \
+      " AND (?4 OR revoked_at = 0) AND (?8 = 0 OR api_key_id = ?8) ORDER BY serial DESC LIMIT ?6") \
+    X(issued_list_host,                                                                            \
+      "SELECT " ISSUED_COLUMNS " FROM issued INDEXED BY issued_by_host WHERE host_id = ?7"         \
+      " AND host_id <> 0 AND (?1 = 0 OR account_id = ?1) AND serial < ?2"                          \
+      " AND (?3 OR valid_before > ?5) AND (?4 OR revoked_at = 0)"                                  \
+      " AND (?8 = 0 OR api_key_id = ?8) ORDER BY serial DESC LIMIT ?6")                            \
     X(issued_list_account,                                                                         \
       "SELECT " ISSUED_COLUMNS_OF_I " FROM issued_by_account AS a CROSS JOIN issued AS i"          \
       " ON i.serial = a.serial WHERE a.account_id = ?1 AND a.serial < ?2"                          \
       " AND (?3 OR a.valid_before > ?5) AND (?4 OR i.revoked_at = 0)"                              \
+      " AND (?8 = 0 OR i.api_key_id = ?8)"                                                         \
       " ORDER BY a.serial DESC LIMIT ?6")                                                          \
     X(issued_revoke,                                                                               \
       "UPDATE issued SET revoked_at = ?2, revoked_reason = ?3 WHERE serial = ?1 AND "              \

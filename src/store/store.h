@@ -107,7 +107,10 @@ err_t store_issued_facts(struct store *store, entity_id account_id, const char *
 err_t store_issued_oldest(struct store *store, entity_id account_id, int64_t since,
                           int64_t *issued_at);
 struct issued_filter {
-    entity_id account_id; /* 0: of all accounts */
+    entity_id account_id; /* 0: of whichever */
+    entity_id host_id;    /* 0: of whichever */
+    entity_id api_key_id; /* 0: of whichever; only its account's rows are looked at when that is set
+                             as well */
     int64_t now;
     bool include_expired;
     bool include_revoked;

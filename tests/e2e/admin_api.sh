@@ -340,6 +340,12 @@ gets "wider subnets cannot be had by asking" 200 - POST /api/v1/ssh-keys/sign "$
 field .sshKey.publicKey >"$work/robot_key-cert.pub"
 check "… the certificate" ssh-keygen -L -f "$work/robot_key-cert.pub"
 says "… is as narrow as before" 'source-address 127.0.0.1/32'
+bound_serials() { # those of the certificates, as the feed's keys
+    api GET '/api/v1/ssh-keys' "$bound"
+    jq -c '[.sshKeys[].serialNumber] | sort' "$work/last"
+}
+gets "another certificate, signed with another key of the account" 200 - POST /api/v1/ssh-keys/sign "$robot" "$robot_line"
+robot_serial=$(field .sshKey.serialNumber)
 gets "a service account manages nothing" 403 not_permitted POST $keys "$robot" '{"name":"more"}'
 gets "… and administers nothing" 403 not_permitted GET /api/v1/accounts "$robot"
 over() { [ "$(date +%s)" -ge "$(date -d "$brief_end" +%s)" ]; }
@@ -351,7 +357,12 @@ audited "… all of them" '.detail == "the API key has expired"'
 gets "a key is not revoked under another account's name" 404 not_found DELETE "/api/v1/service-accounts/other/api-keys/$here_id" "$admin"
 gets "a member revokes no API key" 403 not_permitted DELETE "$keys/$here_id" "$carol"
 gets "a manager does" 200 - DELETE "$keys/$here_id" "$bob"
+has "… and learns that its certificate ended with it" '.revoked and .certificatesRevoked == 1'
 gets "… which ends its sessions" 401 not_logged_in GET /api/v1/auth/whoami "$robot"
+bound_serials | jq -e --arg serial "$robot_serial" 'length == 2 and all(. != $serial)' >"$work/condition"
+report $? "… and the certificate signed with it, and no other"
+gets "revoking it again" 200 - DELETE "$keys/$here_id" "$bob"
+has "… does nothing more" '.revoked and .certificatesRevoked == 0'
 exchange_gets "a revoked API key is refused" 401 invalid_api_key "$here_key"
 has "… with the same words" ".message == \"$message\""
 
@@ -412,7 +423,7 @@ gets "an account reads no feed" 401 not_logged_in GET /api/v1/feed "$admin"
 # ---- the feed --------------------------------------------------------------------------------
 
 gets "without a revision the feed gives a snapshot" 200 - GET /api/v1/feed "$host"
-has "… that holds everything" '.snapshot and ([.changes[].kind] | unique) == ["account","ca","cluster","host"]'
+has "… that holds everything" '.snapshot and ([.changes[].kind] | unique) == ["account","ca","cluster","host","revocation"]'
 has "… such as what carol reaches" \
     '.changes[] | select(.kind == "account" and .key == "carol") | .state == {"enabled":true,"clusters":["daint"]}'
 revision=$(field .revision)
@@ -554,6 +565,7 @@ revision=$(field .revision)
 poll removed "$revision" "$host"
 check "a poll waits" wait_for 10 waiting 1
 gets "the host is removed" 200 - DELETE /api/v1/hosts/daint-ln1 "$admin"
+has "… with its two certificates" '.certificatesRevoked == 2'
 poll_says "its poll is refused and learns nothing" removed '.code == "not_logged_in"'
 gets "its token has ended" 401 not_logged_in POST /api/v1/host/certificates "$host" "{\"hostKeys\":[\"$host_line\"]}"
 
@@ -562,6 +574,10 @@ gets "its token has ended" 401 not_logged_in POST /api/v1/host/certificates "$ho
 gets "a jump host" 201 - POST /api/v1/hosts "$admin" '{"name":"ela","role":"jump","address":"ela.example"}'
 gets "… enrols" 200 - POST /api/v1/host/enrol '' "{\"token\":\"$(field .enrolmentToken)\",\"hostKeys\":[\"$host_line\"]}"
 gate=$(field .hostToken)
+gets "the feed" 200 - GET /api/v1/feed "$gate"
+ssh-keygen -Lf "$work/host_key-cert.pub" | awk '$1 == "Serial:" {print $2}' >"$work/host_serial"
+has "… tells that the removed host's certificate is revoked" \
+    '.changes[] | select(.kind == "revocation" and .key == "'"$(cat "$work/host_serial")"'") | .state.reason == "host removed"'
 gets "a new token for it" 200 - POST /api/v1/hosts/ela/enrolment "$admin"
 gets "… enrols it with four keys" 200 - POST /api/v1/host/enrol '' \
     "{\"token\":\"$(field .enrolmentToken)\",\"hostKeys\":$(jq -c '.[:4]' <<<"$lines")}"

@@ -501,35 +501,64 @@ static void test_facts_of_keys(void **state) {
     assert_ok(store_commit(store));
 }
 
+static void add_to_host(struct store *store, uint64_t serial, entity_id host_id, int64_t at) {
+    struct issued issued = new_issued(serial, 0, at);
+    issued.host_id = host_id;
+    assert_ok(store_issued_add(store, &issued));
+}
+
+static void add_with_key(struct store *store, uint64_t serial, entity_id account_id,
+                         entity_id api_key_id, int64_t at) {
+    struct issued issued = new_issued(serial, account_id, at);
+    issued.api_key_id = api_key_id;
+    assert_ok(store_issued_add(store, &issued));
+}
+
 static void test_issued_list(void **state) {
+    static const uint64_t revoked[] = {4, 6, 9, 12};
     struct store *store = begun(state);
     entity_id alice = add_account(store, "alice"), bob = add_account(store, "bob");
     add_issued(store, 1, alice, NOW - 2 * DAY); /* expired */
     add_issued(store, 2, bob, NOW);
     add_issued(store, 3, alice, NOW);
-    add_issued(store, 4, alice, NOW);           /* revoked */
-    add_issued(store, 5, 0, NOW);               /* a host's */
+    add_issued(store, 4, alice, NOW); /* revoked */
+    add_to_host(store, 5, 7, NOW);
     add_issued(store, 6, alice, NOW - 2 * DAY); /* expired and revoked */
     add_issued(store, 7, alice, NOW);
-    assert_ok(store_issued_revoke(store, 4, NOW, "lost"));
-    assert_ok(store_issued_revoke(store, 6, NOW, "lost"));
+    add_to_host(store, 8, 7, NOW - 2 * DAY); /* expired */
+    add_to_host(store, 9, 7, NOW);           /* revoked */
+    add_with_key(store, 10, alice, 3, NOW);
+    add_with_key(store, 11, alice, 3, NOW - 2 * DAY); /* expired */
+    add_with_key(store, 12, alice, 3, NOW);           /* revoked */
+    for (size_t i = 0; i < COUNT_OF(revoked); i++) {
+        assert_ok(store_issued_revoke(store, revoked[i], NOW, "lost"));
+    }
     const struct {
         struct issued_filter filter;
         const char *expected;
     } cases[] = {
-        {{alice, NOW, false, false, 0, 0}, ""},
-        {{alice, NOW, false, false, 0, 9}, "7 3"},
-        {{alice, NOW, true, false, 0, 9}, "7 3 1"},
-        {{alice, NOW, false, true, 0, 9}, "7 4 3"},
-        {{alice, NOW, true, true, 0, 9}, "7 6 4 3 1"},
-        {{alice, NOW, true, true, 0, 2}, "7 6"},
-        {{alice, NOW, true, true, 6, 2}, "4 3"},
-        {{alice, NOW, true, true, 1, 2}, ""},
-        {{alice, NOW, true, true, UINT64_MAX, SIZE_MAX}, "7 6 4 3 1"},
-        {{bob, NOW + DAY, false, false, 0, 9}, ""},
-        {{0, NOW, false, false, 0, 9}, "7 5 3 2"},
-        {{0, NOW, true, true, 5, 2}, "4 3"},
-        {{99, NOW, true, true, 0, 9}, ""},
+        {{alice, 0, 0, NOW, false, false, 0, 0}, ""},
+        {{alice, 0, 0, NOW, false, false, 0, 9}, "10 7 3"},
+        {{alice, 0, 0, NOW, true, false, 0, 9}, "11 10 7 3 1"},
+        {{alice, 0, 0, NOW, false, true, 0, 9}, "12 10 7 4 3"},
+        {{alice, 0, 0, NOW, true, true, 0, 9}, "12 11 10 7 6 4 3 1"},
+        {{alice, 0, 0, NOW, true, true, 0, 2}, "12 11"},
+        {{alice, 0, 0, NOW, true, true, 6, 2}, "4 3"},
+        {{alice, 0, 0, NOW, true, true, 1, 2}, ""},
+        {{alice, 0, 0, NOW, true, true, UINT64_MAX, SIZE_MAX}, "12 11 10 7 6 4 3 1"},
+        {{bob, 0, 0, NOW + DAY, false, false, 0, 9}, ""},
+        {{0, 0, 0, NOW, false, false, 0, 9}, "10 7 5 3 2"},
+        {{0, 0, 0, NOW, true, true, 5, 2}, "4 3"},
+        {{99, 0, 0, NOW, true, true, 0, 9}, ""},
+        {{0, 7, 0, NOW, false, false, 0, 9}, "5"},
+        {{0, 7, 0, NOW, true, true, 0, 9}, "9 8 5"},
+        {{0, 7, 0, NOW, true, true, 9, 1}, "8"},
+        {{0, 6, 0, NOW, true, true, 0, 9}, ""},
+        {{alice, 7, 0, NOW, true, true, 0, 9}, ""},
+        {{alice, 0, 3, NOW, false, false, 0, 9}, "10"},
+        {{alice, 0, 3, NOW, true, true, 0, 9}, "12 11 10"},
+        {{0, 0, 3, NOW, true, true, 12, 1}, "11"},
+        {{bob, 0, 3, NOW, true, true, 0, 9}, ""},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct listing listing = {0};
@@ -538,10 +567,10 @@ static void test_issued_list(void **state) {
     }
     struct listing listing = {0};
     assert_ok(store_revoked_list(store, NOW - 2 * DAY, each_issued, &listing));
-    assert_string_equal(listing.text, "4 6");
+    assert_string_equal(listing.text, "4 6 9 12");
     listing = (struct listing){0};
     assert_ok(store_revoked_list(store, NOW, each_issued, &listing));
-    assert_string_equal(listing.text, "4");
+    assert_string_equal(listing.text, "4 9 12");
     assert_ok(store_commit(store));
 }
 

@@ -269,7 +269,11 @@ static err_t each_serial(void *context, const struct issued *issued) {
 
 static void expect_certificates(struct store *store, entity_id account, const char *serials) {
     struct listing listing = {0}, paged = {0};
-    struct issued_filter filter = {account, NOW, true, true, 0, 99};
+    struct issued_filter filter = {.account_id = account,
+                                   .now = NOW,
+                                   .include_expired = true,
+                                   .include_revoked = true,
+                                   .max = 99};
     uint32_t count;
     bool valid;
     assert_ok(store_issued_list(store, &filter, each_serial, &listing));
@@ -368,6 +372,20 @@ static void test_issued_before_the_index(void **state) {
     expect_certificates(store, 1, "7");
     add_issued(store, 8, 1, NOW);
     expect_certificates(store, 1, "8 7");
+    /* An API key's are found in the tail and in the index. */
+    struct issued with_key = new_issued(9, 1, NOW);
+    struct issued_filter filter = {.account_id = 1, .api_key_id = 3, .now = NOW, .max = 9};
+    with_key.api_key_id = 3;
+    assert_ok(store_issued_add(store, &with_key));
+    ((struct sqlite_store *)store)->issued.tail_max = 1;
+    for (int indexed = 0; indexed < 2; indexed++) {
+        struct listing listing = {0};
+        assert_ok(store_issued_list(store, &filter, each_serial, &listing));
+        assert_string_equal(listing.text, "9");
+        assert_ok(store_commit(store));
+        assert_ok(store_begin(store));
+    }
+    assert_int_equal(((struct sqlite_store *)store)->issued.tail_count, 0);
     store_close(store);
 }
 

@@ -127,6 +127,7 @@ static err_t workers_new(struct relay *relay, const struct relay_wiring *wiring)
     for (unsigned i = 0; i < wiring->workers; i++) {
         TRY(relay_worker_new(relay, i, wiring, &relay->workers[i]));
         relay->worker_count++;
+        relay->listening++;
     }
     return OK;
 }
@@ -221,6 +222,12 @@ err_t relay_apply(struct relay *relay, const struct change_answer *answer, int64
     return err;
 }
 
+void relay_close_listeners(struct relay *relay) {
+    while (relay->listener_count > 0) {
+        (void)close(relay->listeners[--relay->listener_count]);
+    }
+}
+
 void relay_drain(struct relay *relay) {
     atomic_store(&relay->draining, true);
     atomic_store(&relay->shared->draining, 1);
@@ -248,9 +255,7 @@ void relay_free(struct relay *relay) {
         relay_worker_free(relay->workers[i]);
     }
     free(relay->workers);
-    for (size_t i = 0; i < relay->listener_count; i++) {
-        (void)close(relay->listeners[i]);
-    }
+    relay_close_listeners(relay);
     relay_setup_release(relay->setup);
     quota_free(relay->quota);
     view_free(relay->view);

@@ -80,10 +80,14 @@ struct relay {
     _Atomic bool draining;
     int listeners[GATE_LISTEN_MAX];
     size_t listener_count;
-    unsigned started; /* how many threads run */
+    _Atomic unsigned listening; /* workers that have not looked away from the listeners yet */
+    unsigned started;           /* how many threads run */
     unsigned worker_count;
     struct relay_worker **workers;
 };
+
+/* When no worker looks at them any more. */
+void relay_close_listeners(struct relay *relay);
 
 /* The setup of today, referenced. */
 struct relay_setup *relay_setup_now(struct relay *relay);
@@ -381,8 +385,8 @@ err_t greeting_clusters(struct relay *relay, const char *user, struct buf *text)
 void record_opened(const struct relay_session *session);
 void record_closed(const struct relay_session *session);
 /* The key is the one that was tried, or NULL. `why` is one word, `detail` may be NULL. */
-void record_login_refused(const struct relay_session *session, const char *user, const struct key *key,
-                          const struct cert *cert, const char *why);
+void record_login_refused(const struct relay_session *session, const char *user,
+                          const struct key *key, const struct cert *cert, const char *why);
 void record_arrival_refused(const struct inet_address *from, const char *why);
 void record_channel_opened(const struct forward *forward);
 void record_channel_refused(const struct relay_session *session, span_t host, uint16_t port,

@@ -31,6 +31,7 @@ struct relay_process {
 
     struct relay *relay; /* from START on */
     size_t workers;
+    bool needs_feed, heard;
     bool accepting, draining, ended;
     int64_t accept_ms; /* then it accepts without having heard the feed */
 };
@@ -146,7 +147,7 @@ static err_t take_feed(struct relay_process *process, struct control_frame *fram
 }
 
 /* The walls go up before anything of the network's is read. */
-static err_t begin(struct relay_process *process) {
+static err_t begin(struct relay_process *process, span_t body) {
     struct relay_wiring *wiring = &process->wiring;
     if (process->workers == 0 || process->names_count != process->workers ||
         wiring->listener_count == 0 || wiring->shared == NULL || process->setup == NULL) {
@@ -158,6 +159,7 @@ static err_t begin(struct relay_process *process) {
     wiring->names = process->names;
     TRY(relay_lock_in());
     TRY(relay_new(wiring, TAKE(process->setup), &process->relay));
+    process->needs_feed = body.len > 0;
     process->accept_ms = clock_monotonic_ms() + (process->feed.fd >= 0 ? FEED_WAIT_MS : 0);
     return OK;
 }
@@ -178,7 +180,7 @@ static err_t on_frame_before(struct relay_process *process, struct control_frame
     case CONTROL_FEED:
         return take_feed(process, frame);
     case CONTROL_START:
-        return begin(process);
+        return begin(process, frame->body);
     default:
         return FAIL(ERR_PROTOCOL);
     }
@@ -240,6 +242,12 @@ static err_t on_control(struct relay_process *process) {
  */
 
 static err_t accept_clients(struct relay_process *process) {
+    if (process->needs_feed && !process->heard) {
+        log_event(LOG_LEVEL_ERROR, "feed_not_heard", "reason",
+                  "a gate that knows nobody does not take over; is postern-host sync running?",
+                  NULL);
+        return FAIL(ERR_TIMEOUT);
+    }
     TRY(relay_start(process->relay));
     process->accepting = true;
     return say(process, CONTROL_READY, "");
@@ -253,6 +261,7 @@ static err_t on_feed(struct relay_process *process) {
         return say(process, CONTROL_FEED_ENDED, "");
     }
     if (applied > 0) {
+        process->heard = true;
         process->accept_ms = 0;
     }
     return OK;

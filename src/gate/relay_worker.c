@@ -214,11 +214,20 @@ static enum accepting accept_from(struct relay_worker *worker, struct poller_sou
     return ACCEPT_MORE;
 }
 
+/* The last one to look away closes the sockets, so that clients are turned away at once by the
+ * kernel, unless another process listens at them as well. */
 static void stop_listening(struct relay_worker *worker) {
+    struct relay *relay = worker->relay;
+    if (worker->listener_count == 0) {
+        return;
+    }
     for (size_t i = 0; i < worker->listener_count; i++) {
         poller_remove(worker->poller, &worker->listeners[i]);
     }
     worker->listener_count = 0;
+    if (atomic_fetch_sub(&relay->listening, 1) == 1) {
+        relay_close_listeners(relay);
+    }
 }
 
 /* How long the loop may wait for the sake of who is at the door; -1: nobody is. */

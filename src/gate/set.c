@@ -298,7 +298,9 @@ static err_t wire_relay(struct master *master, const struct fd_list *keys,
     buf_clear(&master->setup_sent);
     TRY(set_send_setup(master, &sent));
     feed_link_connect(master);
-    return control_send(control, CONTROL_START, NULL, 0, none);
+    /* One that knows nobody must not take the place of one that does. */
+    span_t needs_feed = master->predecessor_fd >= 0 ? SPAN_LITERAL("feed") : none;
+    return control_send(control, CONTROL_START, NULL, 0, needs_feed);
 }
 
 err_t set_start(struct master *master, struct fault *fault) {
@@ -362,9 +364,8 @@ static void on_repair(void *context) {
 }
 
 static void repair_after(struct master *master, int delay_ms) {
-    if (master->repair == NULL) {
-        ignore_err(timer_start(master->loop, delay_ms, 0, on_repair, master, &master->repair));
-    }
+    timer_stop(TAKE(master->repair));
+    ignore_err(timer_start(master->loop, delay_ms, 0, on_repair, master, &master->repair));
 }
 
 void set_repair(struct master *master) {
@@ -415,16 +416,23 @@ static void on_relay_death(struct master *master, int status) {
     }
 }
 
+/* One that ends well has seen all its sockets closed, so the relay's death is likely to follow. */
+static void on_helper_death(struct master *master, const char *which, int status, pid_t *pid,
+                            int64_t began_ms) {
+    bool well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    *pid = 0;
+    if (!well) {
+        log_death(which, status);
+    }
+    repair_after(master, well ? PATIENCE_MS : patience(began_ms));
+}
+
 void set_on_death(struct master *master, pid_t pid, int status) {
     if (pid == master->relay) {
         on_relay_death(master, status);
     } else if (pid == master->keys) {
-        log_death("keys", status);
-        master->keys = 0;
-        repair_after(master, patience(master->keys_began_ms));
+        on_helper_death(master, "keys", status, &master->keys, master->keys_began_ms);
     } else if (pid == master->names) {
-        log_death("names", status);
-        master->names = 0;
-        repair_after(master, patience(master->names_began_ms));
+        on_helper_death(master, "names", status, &master->names, master->names_began_ms);
     }
 }

@@ -4,8 +4,8 @@
  * PROTOCOL section 1.5).
  *
  * A packet is  uint32 packet_length · byte padding_length · payload · padding · tag.  Everything is
- * done in place, in memory that the caller owns: nothing here allocates after cipher_new(), and an
- * idle direction costs no more than its key schedule.
+ * done in place, in memory that the caller owns: nothing here allocates after cipher_new() but once
+ * for each thread, and an idle direction costs no more than its key schedule.
  *
  * Padding is zero bytes: under these ciphers nobody sees it, and before there is a key there is
  * nothing to hide.

@@ -1,6 +1,6 @@
 /*
  * ML-KEM-768 (FIPS 203), from OpenSSL where that has it (3.5 and later) and else ours: constant
- * time in everything secret, no allocation. Randomness is a parameter.
+ * time in everything secret. Randomness is a parameter.
  */
 #ifndef POSTERN_TRANSPORT_MLKEM_H
 #define POSTERN_TRANSPORT_MLKEM_H

@@ -24,6 +24,13 @@ def process_tree(root):
     return tree
 
 
+def place(pids, processors):
+    """All threads of the processes go there."""
+    for pid in pids:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            os.sched_setaffinity(int(task), processors)
+
+
 class Server:
     """One of the two jump hosts, in a process tree of its own."""
 
@@ -47,6 +54,9 @@ class Server:
             except (OSError, ProcessLookupError):
                 pass
         return total
+
+    def place(self, processors):
+        place(process_tree(self.process.pid), processors)
 
     def pss_kb(self):
         total = 0
@@ -99,6 +109,9 @@ class Clients:
         return self
 
     def __exit__(self, *_):
+        self.end()
+
+    def end(self):
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
@@ -167,11 +180,11 @@ class World:
 
     def start_gate(self):
         port, config = free_port(), f"{self.work}/gate.yaml"
+        most = (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 600) // 2
         with open(config, "w") as f:
             f.write(f"listen: ['127.0.0.1:{port}']\nhost_keys: ['{self.work}/ela.key']\nstate: {self.work}/ela\n"
                     f"user: {'nobody' if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name}\nworkers: 2\n"
-                    f"limits: {{sessions: {3 * HELD}, sessions_per_account: {3 * HELD}, sessions_per_address: {3 * HELD}, "
-                    f"logins: {3 * HELD}}}\n")
+                    f"limits: {{sessions: {most}, sessions_per_account: {most}, sessions_per_address: {most}, logins: {most}}}\n")
         command = [f"{self.build}/src/gate/postern-gate", "serve", "-c", config]
         return Server("gate", "admin", port, self.centre.start(command, f"gate-{port}", preexec_fn=raise_descriptors))
 

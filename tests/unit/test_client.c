@@ -256,6 +256,28 @@ static void test_channels_that_were_not_asked_for(void **state) {
     }
 }
 
+/* A server that opens a channel towards us is told no, and it goes on. */
+static void test_server_opens_nothing(void **state) {
+    (void)state;
+    struct pair pair CLEANUP(pair_done);
+    struct transport_event event = {0};
+    bare_start(&pair);
+    bare_send(&pair, "bs", MSG_SERVICE_ACCEPT, "ssh-userauth");
+    bare_send(&pair, "bsS", MSG_USERAUTH_PK_OK, "ssh-ed25519",
+              key_blob(private_key_public(rig_alice_key)));
+    bare_send(&pair, "b", MSG_USERAUTH_SUCCESS);
+    assert_int_equal(client_step(&pair).type, CLIENT_AUTHENTICATED);
+    bare_send(&pair, "bsuuu", MSG_CHANNEL_OPEN, "forwarded-tcpip", 5U, 1U, 1U);
+    assert_int_equal(client_step(&pair).type, CLIENT_NEEDS_INPUT);
+    do {
+        struct transport_input input = rig_input(&pair.to_server);
+        assert_ok(transport_next(pair.bare, &input, pair.now_ms, &pair.to_client.bytes, &event));
+        rig_consumed(&pair.to_server, &input);
+        assert_int_equal(event.type, TRANSPORT_MESSAGE);
+    } while (event.data.data[0] < MSG_CHANNEL_OPEN);
+    assert_int_equal(event.data.data[0], MSG_CHANNEL_OPEN_FAILURE);
+}
+
 /* --- allowed --- */
 
 static void test_every_key_type(void **state) {
@@ -397,17 +419,73 @@ static void test_global_requests(void **state) {
     assert_true(span_equal_str(event.data, "revoked"));
 }
 
+static void test_room_comes_back_after_exchange(void **state) {
+    (void)state;
+    struct pair pair CLEANUP(pair_done);
+    channel_id id;
+    pair_new(&pair, rig_alice_key, NULL);
+    authenticate(&pair);
+    assert_ok(
+        client_open_direct(pair.client, "node1", 22, 500, pair.now_ms, &pair.to_server.bytes, &id));
+    channel_id there = at_server(&pair, SERVER_OPEN_DIRECT).channel;
+    assert_ok(server_open_accept(pair.server, there, 1000, pair.now_ms, &pair.to_client.bytes));
+    (void)at_client(&pair, CLIENT_OPENED);
+    assert_ok(transport_rekey(client_transport(pair.client), pair.now_ms, &pair.to_server.bytes));
+    assert_int_equal(client_channel_room(pair.client, id), 0);
+    struct server_event at_other = server_step(&pair);
+    struct client_event event = client_step(&pair);
+    for (int i = 0; i < STEPS_MAX && event.type == CLIENT_NEEDS_INPUT; i++) {
+        if (at_other.type == SERVER_NEEDS_INPUT) {
+            at_other = server_step(&pair);
+        }
+        event = client_step(&pair);
+    }
+    assert_int_equal(event.type, CLIENT_CHANNEL_WINDOW);
+    assert_int_equal(client_channel_room(pair.client, id), 1000);
+    assert_int_equal(at_server(&pair, SERVER_CHANNEL_WINDOW).channel, there);
+}
+
+static void test_algorithm_for(void **state) {
+    (void)state;
+    static const struct {
+        enum key_type type;
+        bool certificate;
+        const char *sig_algs, *name;
+    } cases[] = {
+        {KEY_RSA, false, NULL, "rsa-sha2-512"},
+        {KEY_RSA, false, "ssh-rsa,rsa-sha2-256", "rsa-sha2-256"},
+        {KEY_RSA, true, "rsa-sha2-256,rsa-sha2-512", "rsa-sha2-512-cert-v01@openssh.com"},
+        {KEY_RSA, false, "ssh-rsa", NULL},
+        {KEY_RSA, false, "", NULL},
+        {KEY_ED25519, true, "ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com"},
+        {KEY_UNKNOWN, false, NULL, NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const struct userauth_algorithm *found =
+            userauth_algorithm_for(cases[i].type, cases[i].certificate, cases[i].sig_algs);
+        if (cases[i].name == NULL) {
+            assert_null(found);
+        } else {
+            assert_non_null(found);
+            assert_string_equal(found->name, cases[i].name);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_untrusted_host_key),
         cmocka_unit_test(test_server_out_of_order),
         cmocka_unit_test(test_channels_that_were_not_asked_for),
+        cmocka_unit_test(test_server_opens_nothing),
         cmocka_unit_test(test_every_key_type),
         cmocka_unit_test(test_certificate),
         cmocka_unit_test(test_direct),
         cmocka_unit_test(test_session),
         cmocka_unit_test(test_global_requests),
+        cmocka_unit_test(test_room_comes_back_after_exchange),
+        cmocka_unit_test(test_algorithm_for),
     };
     return cmocka_run_group_tests_name("client", tests, rig_make_keys, rig_free_keys);
 }

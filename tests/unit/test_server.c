@@ -311,6 +311,30 @@ static void test_forged_proofs(void **state) {
     }
 }
 
+/* Nor is a key offered that is not of its algorithm. */
+static void test_spoiled_offers(void **state) {
+    (void)state;
+    static spoil *const spoils[] = {
+        name_another_algorithm,
+        name_certificate,
+        name_security_key,
+        name_nothing_known,
+        cut_blob,
+        empty_blob,
+        empty_user,
+        user_of_two_lines,
+    };
+    for (size_t i = 0; i < COUNT_OF(spoils); i++) {
+        struct rig rig CLEANUP(rig_done);
+        rig_start(&rig);
+        rig_get_service(&rig);
+        struct rig_proof proof = rig_proof_of("alice", rig_alice_key);
+        spoils[i](&rig, &proof);
+        rig_offer(&rig, &proof);
+        rig_refused(&rig);
+    }
+}
+
 static void test_every_flip_of_a_signature(void **state) {
     (void)state;
     struct rig rig CLEANUP(rig_done);
@@ -455,8 +479,31 @@ static void test_answers_that_do_not_fit(void **state) {
     assert_breaks(server_auth_pk_ok, &rig);
     rig_fail(&rig);
     assert_breaks(server_auth_accept, &rig);
+}
+
+/* What an earlier request allowed is forgotten. */
+static void test_answers_to_earlier_requests(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    struct rig_proof proof = rig_proof_of("alice", rig_alice_key);
+    rig_start(&rig);
+    rig.server_config.auth_tries_max = 10;
+    rig_get_service(&rig);
+    rig_prove(&rig, &proof);
+    (void)rig_event(&rig, SERVER_AUTH_PROVED);
+    rig_fail(&rig);
+    send_request_none(&rig);
+    (void)rig_event(&rig, SERVER_AUTH_METHOD);
+    assert_breaks(server_auth_accept, &rig);
+    rig_fail(&rig);
     rig_offer(&rig, &proof);
     (void)rig_event(&rig, SERVER_AUTH_OFFERED);
+    assert_breaks(server_auth_accept, &rig);
+    rig_fail(&rig);
+    proof.algorithm = "ssh-ed448";
+    rig_offer(&rig, &proof);
+    (void)rig_event(&rig, SERVER_AUTH_METHOD);
+    assert_breaks(server_auth_pk_ok, &rig);
     assert_breaks(server_auth_accept, &rig);
 }
 
@@ -824,11 +871,13 @@ int main(void) {
         cmocka_unit_test(test_other_services),
         cmocka_unit_test(test_service_again),
         cmocka_unit_test(test_forged_proofs),
+        cmocka_unit_test(test_spoiled_offers),
         cmocka_unit_test(test_every_flip_of_a_signature),
         cmocka_unit_test(test_replayed_proof),
         cmocka_unit_test(test_rsa_algorithms),
         cmocka_unit_test(test_offered_is_not_proved),
         cmocka_unit_test(test_answers_that_do_not_fit),
+        cmocka_unit_test(test_answers_to_earlier_requests),
         cmocka_unit_test(test_offer_of_one_user_is_none_of_another),
         cmocka_unit_test(test_requests_sent_at_once),
         cmocka_unit_test(test_tries),

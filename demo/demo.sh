@@ -2,10 +2,10 @@
 # Plays the whole chain on this machine with real OpenSSH: prove who you are, sign your key, pass the jump host, reach the
 # node, lose access on revocation. ./run demo starts it.
 #
-# usage: demo.sh [--once] [--site cscs]
+# usage: demo.sh [--once] [--site cscs] [--jump gate|sshd]
 set -uo pipefail
 root=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
-once="" site=""
+once="" site="" jump=gate
 arguments=("$@")
 while [ $# -gt 0 ]; do
     case $1 in
@@ -14,8 +14,12 @@ while [ $# -gt 0 ]; do
         site=${2:-}
         shift
         ;;
+    --jump)
+        jump=${2:-}
+        shift
+        ;;
     *)
-        echo "usage: ./run demo [--once] [--site cscs]" >&2
+        echo "usage: ./run demo [--once] [--site cscs] [--jump gate|sshd]" >&2
         exit 2
         ;;
     esac
@@ -24,6 +28,10 @@ done
 story=$root/demo/story-${site:-tour}.sh
 if [ ! -f "$story" ]; then
     echo "demo: there is no story for the site \"$site\"; there are: cscs" >&2
+    exit 2
+fi
+if [ "$jump" != gate ] && [ "$jump" != sshd ]; then
+    echo "demo: --jump takes gate or sshd, not \"$jump\"" >&2
     exit 2
 fi
 if [ "$(id -u)" != 0 ]; then

@@ -12,14 +12,14 @@ for cluster in daint santis clariden; do
     port=$(free_port)
     printf -v "${cluster}_port" %s "$port"
     must "cluster $cluster, reached by s1234" as_admin "
-        postern admin cluster create $cluster --address $cluster.alps.example.org --port $port >/dev/null &&
+        postern admin cluster create $cluster >/dev/null &&
         postern admin project add-cluster s1234 $cluster >/dev/null"
-    must "host $cluster-ln001" world_host "$cluster-ln001" login "$cluster" "$cluster.alps.example.org" "$port"
+    must "host $cluster-ln001" world_host "$cluster-ln001" login "$cluster" "$port"
     must "sshd of $cluster-ln001" world_sshd "$cluster-ln001" login "$port"
 done
 ela_port=$(free_port)
-must "host ela" world_host ela jump '' ela.example.org "$ela_port"
-must "sshd of ela" world_sshd ela jump "$ela_port"
+must "host ela" world_host ela jump '' "$ela_port"
+must "the jump host" world_jump ela "$ela_port"
 invitation=$(as_admin "postern --json admin account create cscsusername" | jq -r .invitation)
 must "account cscsusername, a member of s1234, with a second factor" as_admin \
     "postern admin project add-member s1234 cscsusername >/dev/null"
@@ -27,14 +27,14 @@ as_you "cat >.ssh/config" <<CONFIG
 Host ela
     HostName 127.0.0.1
     Port $ela_port
-    HostKeyAlias ela.example.org
+    HostKeyAlias ela
     RequestTTY no
     User cscsusername
     IdentityFile $world/laptop/.ssh/cscs-key
     IdentitiesOnly yes
 $(for cluster in daint santis clariden; do
     port=${cluster}_port
-    printf 'Host %s\n    HostName %s.alps.example.org\n    Port %s\n    ProxyJump ela\n    User cscsusername\n' \
+    printf 'Host %s\n    HostName %s-ln001\n    Port %s\n    ProxyJump ela\n    User cscsusername\n' \
         "$cluster" "$cluster" "${!port}"
     printf '    IdentityFile %s/laptop/.ssh/cscs-key\n    IdentitiesOnly yes\n' "$world"
 done)

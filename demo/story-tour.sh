@@ -6,12 +6,13 @@ world_unix_account alice 20001
 must "the authority, and its first administrator signed in" world_authority demo
 jump_port=$(free_port) login_port=$(free_port) node_port=$(free_port)
 must "cluster daint, and project physics that reaches it" as_admin "
-    postern admin cluster create daint --address daint.example.org --port $login_port >/dev/null &&
+    postern admin cluster create daint >/dev/null &&
     postern admin project create physics >/dev/null && postern admin project add-cluster physics daint >/dev/null"
-must "host jump" world_host jump jump '' jump.example.org "$jump_port"
-must "host daint-ln001" world_host daint-ln001 login daint daint.example.org "$login_port"
-must "host nid006554" world_host nid006554 compute daint nid006554 "$node_port"
-for host in "jump jump $jump_port" "daint-ln001 login $login_port" "nid006554 compute $node_port"; do
+must "host jump" world_host jump jump '' "$jump_port"
+must "host daint-ln001" world_host daint-ln001 login daint "$login_port"
+must "host nid006554" world_host nid006554 compute daint "$node_port"
+must "the jump host" world_jump jump "$jump_port"
+for host in "daint-ln001 login $login_port" "nid006554 compute $node_port"; do
     # shellcheck disable=SC2086
     must "sshd of ${host%% *}" world_sshd $host
 done
@@ -22,10 +23,10 @@ as_you "cat >.ssh/config" <<CONFIG
 Host jump
     HostName 127.0.0.1
     Port $jump_port
-    HostKeyAlias jump.example.org
+    HostKeyAlias jump
     RequestTTY no
 Host daint
-    HostName daint.example.org
+    HostName daint-ln001
     Port $login_port
     ProxyJump jump
 Host nid*
@@ -64,11 +65,22 @@ step works "^six bytes of physics$" "ssh nid006554 cat results/data"
 step works "VALID|valid" "postern list"
 
 chapter "Lose access on revocation"
+if [ "$jump" = gate ]; then
+    session_port=$(free_port)
+    start session setpriv --reuid="$you_uid" --regid="$you_gid" --clear-groups env -i HOME="$world/laptop" PATH=/usr/bin:/bin \
+        ssh -F "$world/laptop/.ssh/config" -N -L "127.0.0.1:$session_port:daint-ln001:$login_port" jump
+    session=$!
+    must "a session through the jump host is open" await_port "$session_port"
+fi
 serial=$(as_you "postern --json list" | jq -r '.sshKeys[0].serialNumber')
 step works "" "postern revoke $serial"
+if [ "$jump" = gate ]; then
+    must "the open session is cut" await_end "$session"
+    step works "revoked" "# what that session's ssh said" "cat $world/session.log"
+fi
 must "every host has the revocation" await_revocation "$world/laptop/.ssh/id_ed25519-cert.pub"
 step refused "[Pp]ermission denied" "ssh jump"
 step refused "[Pp]ermission denied" "ssh daint hostname"
-step refused "[Pp]ermission denied" "ssh -o ProxyJump=none -o HostName=127.0.0.1 -o HostKeyAlias=daint.example.org daint hostname"
-step refused "[Pp]ermission denied" "ssh -o ProxyJump=none -o HostName=127.0.0.1 -o HostKeyAlias=nid006554 nid006554 hostname"
+step refused "[Pp]ermission denied" "ssh -o ProxyJump=none daint hostname"
+step refused "[Pp]ermission denied" "ssh -o ProxyJump=none nid006554 hostname"
 

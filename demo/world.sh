@@ -16,7 +16,7 @@ world_begin() {
         mkdir -m 755 /run/sshd
         sshd_run_made=1
     fi
-    install -m 755 "$root"/build/release/src/{authority/posternd,cli/postern} "$world/bin/"
+    install -m 755 "$root"/build/release/src/{authority/posternd,cli/postern,gate/postern-gate} "$world/bin/"
     # The checkout may lie where the laptop's owner cannot look.
     install -m 755 "$root/tests/e2e/tty.py" "$world/bin/"
     find "$root/build/release/src/host" -maxdepth 1 -type f -perm -u+x -exec install -m 755 -t "$world/bin" {} +
@@ -71,6 +71,15 @@ while True:
 PY
 }
 
+# Waits until a process that was started here has ended by itself.
+await_end() { # PID
+    local deadline=$((SECONDS + 10))
+    while kill -0 "$1" 2>/dev/null; do
+        [ $SECONDS -lt $deadline ] || return 1
+        sleep 0.01
+    done
+}
+
 start() { # NAME COMMAND…
     local name=$1
     shift
@@ -102,7 +111,7 @@ as_admin() {
 # Waits until every host's KRL lists the serial of a certificate.
 await_revocation() { # CERTIFICATE
     local krl deadline=$((SECONDS + 5))
-    for krl in "$world"/hosts/*/state/krl; do
+    for krl in "$world"/hosts/*/state/revoked.krl; do
         while ssh-keygen -Q -f "$krl" "$1" >/dev/null 2>&1; do
             [ $SECONDS -lt $deadline ] || return 1
             sleep 0.01
@@ -152,19 +161,33 @@ accept_invitation() { # HOME INVITATION
         -- postern login --invitation $2"
 }
 
-# One host of the centre: enrolled with a one-time token, synced by the feed, its sshd set up by postern-host.
-world_host() { # NAME ROLE CLUSTER ADDRESS PORT
-    local name=$1 role=$2 cluster=$3 address=$4 port=$5 dir=$world/hosts/$1 token
+# One host of the centre: enrolled with a one-time token, synced by the feed, its sshd set up by postern-host. It is told by its
+# very address, since a gate leads to no loopback address that a mere name resolves to.
+world_host() { # NAME ROLE CLUSTER PORT
+    local name=$1 role=$2 cluster=$3 port=$4 dir=$world/hosts/$1 token
     mkdir -p "$dir/ssh"
-    grep -qF " $address" /etc/hosts || echo "127.0.0.1 $address" >>/etc/hosts
+    echo "127.0.0.1 $name" >>/etc/hosts
     ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$dir/ssh/ssh_host_ed25519_key" || return 1
     token=$(as_admin "postern --json admin host add $name --role $role ${cluster:+--cluster $cluster} \
-        --address $address --port $port" | jq -r .enrolmentToken) || return 1
+        --address 127.0.0.1 --port $port" | jq -r .enrolmentToken) || return 1
     printf '%s\n' "state: $dir/state" "host_keys: [$dir/ssh/ssh_host_ed25519_key.pub]" >"$dir/host.yaml"
     "$world/bin/postern-host" enrol --config "$dir/host.yaml" --url "$authority_url" --token "$token" \
         --fingerprint "$tls_fingerprint" >"$world/last" 2>&1 &&
         "$world/bin/postern-host" sync --config "$dir/host.yaml" --once >>"$world/last" 2>&1 || { cat "$world/last"; return 1; }
     start "sync-$name" "$world/bin/postern-host" sync --config "$dir/host.yaml"
+}
+
+# Starts the jump host: postern-gate, or with --jump sshd a plain sshd.
+world_jump() { # NAME PORT
+    local name=$1 port=$2 dir=$world/hosts/$1
+    if [ "$jump" = sshd ]; then
+        world_sshd "$name" jump "$port"
+        return
+    fi
+    printf '%s\n' "listen: ['127.0.0.1:$port']" "host_keys: [$dir/ssh/ssh_host_ed25519_key]" "state: $dir/state" \
+        "user: nobody" "metrics_listen: '127.0.0.1:$(free_port)'" >"$dir/gate.yaml"
+    start "gate-$name" "$world/bin/postern-gate" serve -c "$dir/gate.yaml"
+    await_port "$port" || { cat "$world/gate-$name.log"; return 1; }
 }
 
 # Starts a host's sshd, with the lines that postern-host prints and nothing of the machine's own configuration.

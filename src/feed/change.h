@@ -13,7 +13,7 @@
  * {"account":"alice","publicKey":"…","expireTime":"…Z", "ipSubnets":["10.0.0.0/8"]}   (the last two
  * may lack)
  *
- * A snapshot holds everything that is there; who applies it drops what it lacks.
+ * A snapshot holds everything that is there; who applies it drops what it lacks, but no revocation.
  *
  * An older reader meets newer writers: changes of an unknown kind and members of an unknown name
  * are skipped. A writer whose new member restricts lists its name in the state's "critical" array;

@@ -54,8 +54,9 @@ typedef unsigned replica_kinds;
 
 /*
  * Applies an answer: its changes, its revision, and `now` as the time of the last contact. What a
- * snapshot lacks is dropped. ERR_ORDER for changes whose answer is older than the replica (a
- * snapshot may be: an authority restored from a backup is still the authority).
+ * snapshot lacks is dropped, but for revocations: those stay until they are pruned, because an
+ * authority that was restored from a backup has forgotten some. ERR_ORDER for changes whose answer
+ * is older than the replica (a snapshot may be).
  */
 err_t replica_apply(struct replica *replica, const struct change_answer *answer, int64_t now,
                     replica_kinds *touched);

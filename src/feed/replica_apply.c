@@ -105,8 +105,10 @@ static const struct {
                    "DELETE FROM ca WHERE fingerprint = ?", "DELETE FROM ca"},
     [CHANGE_ACCOUNT] = {"INSERT OR REPLACE INTO account VALUES (?, ?, ?)",
                         "DELETE FROM account WHERE name = ?", "DELETE FROM account"},
+    /* A snapshot adds to these and takes none away: nobody unrevokes a certificate, and an
+     * authority that was restored from a backup has forgotten some. */
     [CHANGE_REVOCATION] = {"INSERT OR REPLACE INTO revocation VALUES (?, ?)",
-                           "DELETE FROM revocation WHERE serial = ?", "DELETE FROM revocation"},
+                           "DELETE FROM revocation WHERE serial = ?", NULL},
     [CHANGE_CLUSTER] = {"INSERT OR REPLACE INTO cluster VALUES (?, ?, ?)",
                         "DELETE FROM cluster WHERE name = ?", "DELETE FROM cluster"},
     [CHANGE_HOST] = {"INSERT OR REPLACE INTO host VALUES (?, ?, ?, ?, ?)",
@@ -235,7 +237,8 @@ err_t replica_apply(struct replica *replica, const struct change_answer *answer,
     }
     if (answer->snapshot) {
         for (size_t kind = CHANGE_CA; kind < CHANGE_KINDS_COUNT; kind++) {
-            TRY(replica_db_exec(replica, table_sql[kind].clear));
+            TRY(table_sql[kind].clear == NULL ? OK
+                                              : replica_db_exec(replica, table_sql[kind].clear));
             kinds |= 1U << kind;
         }
         TRY(put_meta_number(replica, "pruned_at", 0));

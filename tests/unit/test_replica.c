@@ -281,13 +281,19 @@ static void test_changes_and_snapshots(void **state) {
     assert_true(info.revision == 12 && info.synced_at == NOW + 50);
 
     /* A snapshot drops what it lacks, also one of an authority that was set back; it keeps what the
-     * host says of itself. */
+     * host says of itself, and every revocation. */
+    assert_ok(replica_info(replica, &info));
+    size_t revocations = info.revocations;
+    assert_true(revocations > 0);
     apply(replica, "{\"revision\":\"3\",\"snapshot\":true,\"changes\":[{\"revision\":\"3\","
                    "\"kind\":\"account\",\"key\":\"erin\",\"state\":{\"enabled\":true,"
                    "\"clusters\":[]}}]}");
     assert_ok(replica_info(replica, &info));
-    assert_true(info.revision == 3 && info.accounts == 1 && info.revocations == 0 &&
+    assert_true(info.revision == 3 && info.accounts == 1 && info.revocations == revocations &&
                 info.keys == 0 && info.clusters == 0 && info.hosts == 0);
+    bool revoked = false;
+    assert_ok(replica_is_revoked(replica, 66, &revoked));
+    assert_true(revoked);
     struct replica_self self;
     assert_ok(replica_self_get(replica, &self));
     assert_string_equal(self.name, "daint-ln1");

@@ -63,6 +63,12 @@ void login_guard_free(struct login_guard *guard);
  * the threads start, inside a transaction). feed.c. */
 err_t feed_publish_cas(struct authority *authority, int64_t now);
 
+/* feed_revision.c. Before the threads start, inside a transaction: goes on at a revision that no
+ * host has heard of when the store is older than what hosts were told. */
+err_t feed_revision_start(struct authority *authority);
+/* Store thread, between the commit that published it and the first answer that tells it. */
+void feed_revision_note(const struct authority *authority, uint64_t revision);
+
 /* The route tables, by file; each ends with a row whose path is NULL. */
 extern const struct route sign_routes[];            /* sign.c */
 extern const struct route list_routes[];            /* list.c */

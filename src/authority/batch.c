@@ -12,6 +12,21 @@ void batch_before(void *context) {
     authority->batch_err = authority->late ? FAIL(ERR_BUSY) : store_begin(authority->store);
 }
 
+bool batch_published(const struct authority *authority) {
+    const struct call *call = authority->batch_calls;
+    while (call != NULL && !call->published) {
+        call = call->batch_next;
+    }
+    return call != NULL;
+}
+
+/* What the batch, when it is committed, will have let hosts know; 0: nothing new. */
+static err_t get_published(struct authority *authority, uint64_t *revision) {
+    uint64_t oldest;
+    return batch_published(authority) ? store_event_revision(authority->store, revision, &oldest)
+                                      : OK;
+}
+
 /* The calls of the lost batch; each is as good as never run. */
 static void lose_batch(struct authority *authority, err_t err) {
     log_error("batch_lost", err, NULL);
@@ -34,9 +49,16 @@ void batch_after(void *context) {
     for (const struct call *call = authority->batch_calls; call != NULL; call = call->batch_next) {
         count++;
     }
+    uint64_t revision = 0;
     err_t err = authority->batch_err;
     if (!failed(err)) {
+        err = get_published(authority, &revision);
+    }
+    if (!failed(err)) {
         err = store_commit(authority->store);
+    }
+    if (!failed(err) && revision > 0) {
+        feed_revision_note(authority, revision);
     }
     metrics_count_batch(authority->metrics, count, !failed(err));
     if (failed(err)) {

@@ -7,7 +7,12 @@
 #ifndef POSTERN_AUTHORITY_BATCH_H
 #define POSTERN_AUTHORITY_BATCH_H
 
+#include <stdbool.h>
+
 struct authority;
+
+/* Whether the batch at work, which may yet be rolled back, has published something. */
+bool batch_published(const struct authority *authority);
 
 void batch_before(void *authority);
 void batch_after(void *authority);

@@ -10,6 +10,7 @@
  */
 #include <stdio.h>
 
+#include "authority/batch.h"
 #include "authority/feed_state.h"
 #include "authority/publish.h"
 #include "authority/rate.h"
@@ -112,15 +113,6 @@ static err_t build(struct feed *feed, struct kept_answer *answer) {
         buf_done(&answer->text);
     }
     return err;
-}
-
-/* Whether this very transaction, which may yet be rolled back, has published something. */
-static bool batch_published(const struct authority *authority) {
-    const struct call *call = authority->batch_calls;
-    while (call != NULL && !call->published) {
-        call = call->batch_next;
-    }
-    return call != NULL;
 }
 
 /*

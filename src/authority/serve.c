@@ -17,7 +17,6 @@
 #include "authority/batch.h"
 #include "authority/bearer.h"
 #include "authority/metrics.h"
-#include "net/notify.h"
 #include "authority/plumbing.h"
 #include "authority/rate.h"
 #include "authority/routes.h"
@@ -27,6 +26,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "base/sanitised.h"
+#include "net/notify.h"
 
 enum {
     BATCH_CALLS_MAX = 512,
@@ -240,14 +240,24 @@ static err_t open_store(struct service *service, struct fault *fault) {
     return OK;
 }
 
-static err_t publish_cas(struct authority *authority) {
+static err_t begin_feed(struct authority *authority, uint64_t *revision) {
+    uint64_t oldest;
+    TRY(feed_revision_start(authority));
+    TRY(feed_publish_cas(authority, clock_now_s()));
+    return store_event_revision(authority->store, revision, &oldest);
+}
+
+static err_t prepare_feed(struct authority *authority) {
+    uint64_t revision;
     TRY(store_begin(authority->store));
-    err_t err = feed_publish_cas(authority, clock_now_s());
+    err_t err = begin_feed(authority, &revision);
     if (failed(err)) {
         store_rollback(authority->store);
         return err;
     }
-    return store_commit(authority->store);
+    TRY(store_commit(authority->store));
+    feed_revision_note(authority, revision);
+    return OK;
 }
 
 static err_t make_parts(struct authority *authority) {
@@ -302,7 +312,7 @@ static err_t start(struct service *service, struct fault *fault) {
                                                 .agent_socket = config->signer_agent};
     TRY(signer_client_start(authority->loop, &signer, &authority->signer, fault));
     TRY(make_parts(authority));
-    TRY(publish_cas(authority));
+    TRY(prepare_feed(authority));
     TRY(watch_signals(service));
     TRY(start_threads(authority));
     TRY(listen_at(authority, fault));

@@ -701,6 +701,12 @@ static err_t op_event_prune(struct store *store, uint64_t up_to) {
     return OK;
 }
 
+static err_t op_event_skip(struct store *store, uint64_t revision) {
+    TRY(op_event_prune(store, UINT64_MAX));
+    self_of(store)->counters.revision = revision;
+    return OK;
+}
+
 static err_t op_audit_append(struct store *store, struct audit *audit) {
     struct memory_store *self = self_of(store);
     struct audit copy = *audit;

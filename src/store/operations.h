@@ -111,6 +111,7 @@
 
 /* Writers whose arguments store.c checks first. */
 #define CHECKED_LIST(X)                                                                            \
+    X(event_skip, (struct store * store, uint64_t revision), (store, revision))                    \
     X(issued_add, (struct store * store, const struct issued *issued), (store, issued))            \
     X(issued_revoke, (struct store * store, uint64_t serial, int64_t at, const char *reason),      \
       (store, serial, at, reason))                                                                 \

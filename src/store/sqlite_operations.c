@@ -342,6 +342,12 @@ static err_t op_event_prune(struct store *store, uint64_t up_to) {
     return statement_run(store, STATEMENT_event_prune, ARGUMENTS(U64(up_to)), NULL);
 }
 
+/* The sequence follows a row that says its revision by itself, also when that row is gone. */
+static err_t op_event_skip(struct store *store, uint64_t revision) {
+    TRY(statement_run(store, STATEMENT_event_skip, ARGUMENTS(U64(revision)), NULL));
+    return op_event_prune(store, revision);
+}
+
 static err_t op_audit_append(struct store *store, struct audit *audit) {
     return statement_add(store, STATEMENT_audit_append, &audit_shape, audit, &audit->sequence);
 }

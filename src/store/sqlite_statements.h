@@ -174,6 +174,7 @@
     X(event_list,                                                                                  \
       "SELECT " EVENT_COLUMNS " FROM event WHERE revision > ?1 ORDER BY revision LIMIT ?2")        \
     X(event_prune, "DELETE FROM event WHERE revision <= ?1")                                       \
+    X(event_skip, "INSERT INTO event (revision, kind, key, state, at) VALUES (?1, '', '', '', 0)") \
                                                                                                    \
     X(audit_append,                                                                                \
       "INSERT INTO audit (" AUDIT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")    \

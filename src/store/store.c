@@ -128,6 +128,16 @@ err_t store_issued_revoke(struct store *store, uint64_t serial, int64_t at, cons
     return note(store, store->operations->issued_revoke(store, serial, at, reason));
 }
 
+err_t store_event_skip(struct store *store, uint64_t revision) {
+    uint64_t newest, oldest;
+    TRY(store_event_revision(store, &newest, &oldest));
+    TRY(ready_to_write(store));
+    if (revision <= newest || revision > INT64_MAX) {
+        return FAIL(ERR_RANGE);
+    }
+    return note(store, store->operations->event_skip(store, revision));
+}
+
 err_t store_event_append(struct store *store, const char *kind, const char *key, const char *state,
                          int64_t at, uint64_t *revision) {
     TRY(ready_to_write(store));

@@ -163,6 +163,9 @@ err_t store_event_list(struct store *store, uint64_t since, size_t max,
                        err_t (*each)(void *context, const struct event *event), void *context);
 /* Forgets events up to and including a revision; who is behind that gets a snapshot. */
 err_t store_event_prune(struct store *store, uint64_t up_to);
+/* Forgets all events, and goes on as if the last one had had this revision. ERR_RANGE when it is
+ * not after the newest. */
+err_t store_event_skip(struct store *store, uint64_t revision);
 
 /* Append-only: the schema itself refuses updates and deletions. sequence is set. */
 err_t store_audit_append(struct store *store, struct audit *audit);

@@ -769,6 +769,29 @@ static void test_event(void **state) {
     assert_ok(store_commit(store));
 }
 
+static void test_event_skip(void **state) {
+    struct store *store = begun(state);
+    assert_fails(store_event_skip(store, 0), ERR_RANGE);
+    assert_fails(store_event_skip(store, (uint64_t)INT64_MAX + 1), ERR_RANGE);
+    assert_ok(store_event_skip(store, 7)); /* before the first */
+    expect_revisions(store, 7, 8);
+    assert_int_equal(append_event(store, "a"), 8);
+    assert_fails(store_event_skip(store, 8), ERR_RANGE);
+    assert_ok(store_mark(store));
+    assert_ok(store_event_skip(store, 100));
+    assert_ok(store_undo(store));
+    expect_revisions(store, 8, 8);
+    assert_ok(store_event_skip(store, (uint64_t)1 << 40));
+    assert_ok(store_commit(store));
+    assert_ok(store_begin(store));
+    struct listing listing = {0};
+    expect_revisions(store, (uint64_t)1 << 40, ((uint64_t)1 << 40) + 1);
+    assert_ok(store_event_list(store, 0, 9, each_event, &listing));
+    assert_int_equal(listing.count, 0);
+    assert_int_equal(append_event(store, "b"), ((uint64_t)1 << 40) + 1);
+    assert_ok(store_commit(store));
+}
+
 static err_t each_audit(void *context, const struct audit *audit) {
     return collect_number(context, audit->sequence);
 }
@@ -955,27 +978,17 @@ static const struct {
     const char *name;
     void (*run)(void **state);
 } tests[] = {
-    TEST(test_account),
-    TEST(test_account_list),
-    TEST(test_login),
-    TEST(test_project),
-    TEST(test_member),
-    TEST(test_reach),
-    TEST(test_cluster),
-    TEST(test_host),
-    TEST(test_issued),
-    TEST(test_facts),
-    TEST(test_facts_of_undone),
-    TEST(test_facts_of_keys),
-    TEST(test_issued_list),
-    TEST(test_api_key),
-    TEST(test_session),
-    TEST(test_registered_key),
-    TEST(test_event),
-    TEST(test_audit),
-    TEST(test_meta),
-    TEST(test_rollback),
-    TEST(test_marks),
+    TEST(test_account),         TEST(test_account_list),
+    TEST(test_login),           TEST(test_project),
+    TEST(test_member),          TEST(test_reach),
+    TEST(test_cluster),         TEST(test_host),
+    TEST(test_issued),          TEST(test_facts),
+    TEST(test_facts_of_undone), TEST(test_facts_of_keys),
+    TEST(test_issued_list),     TEST(test_api_key),
+    TEST(test_session),         TEST(test_registered_key),
+    TEST(test_event),           TEST(test_event_skip),
+    TEST(test_audit),           TEST(test_meta),
+    TEST(test_rollback),        TEST(test_marks),
     TEST(test_nested_listing),
 };
 

@@ -23,6 +23,7 @@ struct status {
     bool krl_missing;
     int64_t reload_due; /* since when; 0: sshd has read everything */
     bool reload_by_hand;
+    bool feed_served;
 };
 
 /* As a whole, as sshd reads it: of a damaged one it refuses everybody too. */
@@ -56,6 +57,7 @@ static err_t gather(const struct config *config, struct status *out, struct faul
     out->krl_missing = !krl_is_readable(krl);
     out->reload_due = reload_due_ms(config->state_dir) / 1000;
     out->reload_by_hand = config->reload_word_count == 0;
+    out->feed_served = publisher_is_served(config->state_dir);
     certificates_due(config, &out->renew_at, &out->ends_at);
     out->certificates_bad = out->ends_at <= out->now;
     return OK;
@@ -90,6 +92,11 @@ static void print_text(const struct status *status) {
     }
 }
 
+static void print_feed(const struct status *status) {
+    (void)printf("feed socket       %s\n",
+                 status->feed_served ? "is served" : "nobody serves it: is sync running?");
+}
+
 /* A reload takes a moment; one that is due for longer has failed. */
 static bool reload_failed(const struct status *status) {
     return status->reload_due != 0 && !status->reload_by_hand &&
@@ -122,7 +129,7 @@ static int print_json(const struct status *status) {
     char revision[24];
     (void)snprintf(revision, sizeof revision, "%llu", (unsigned long long)status->info.revision);
     json_t *root = json_pack(
-        "{s:s, s:s, s:o, s:I, s:b, s:b, s:I, s:I, s:I, s:b, s:o, s:o, s:b, s:o, s:b}", "host",
+        "{s:s, s:s, s:o, s:I, s:b, s:b, s:I, s:I, s:I, s:b, s:o, s:o, s:b, s:o, s:b, s:b}", "host",
         status->self.name, "revision", revision, "syncTime", json_time(status->info.synced_at),
         "ageSeconds",
         (json_int_t)(status->info.synced_at == 0 ? -1 : status->now - status->info.synced_at),
@@ -131,7 +138,8 @@ static int print_json(const struct status *status) {
         "registeredKeys", (json_int_t)status->info.keys, "krlReadable", !status->krl_missing,
         "certificateExpireTime", json_time(status->ends_at), "certificateRenewTime",
         json_time(status->renew_at), "certificatesValid", !status->certificates_bad,
-        "reloadDueTime", json_time(status->reload_due), "reloadByHand", status->reload_by_hand);
+        "reloadDueTime", json_time(status->reload_due), "reloadByHand", status->reload_by_hand,
+        "feedServed", status->feed_served);
     int failure = root == NULL ? -1 : json_dumpf(root, stdout, JSON_INDENT(2));
     json_decref(root);
     return failure != 0 || puts("") < 0 ? HOST_EXIT_INTERNAL : HOST_EXIT_OK;
@@ -174,6 +182,7 @@ int command_status(int argc, char **argv) {
     } else {
         print_text(&status);
         print_reload(&status);
+        print_feed(&status);
     }
     bool bad =
         status.stale || status.certificates_bad || status.krl_missing || reload_failed(&status);

@@ -151,6 +151,8 @@ err_t publisher_start(const struct config *config, struct publisher **out, struc
 /* Cuts everybody off; the socket stays behind. Takes NULL. */
 void publisher_free(struct publisher *publisher);
 void publisher_freep(struct publisher **publisher);
+/* Whether somebody serves the socket of that state directory. */
+bool publisher_is_served(const char *state_dir);
 /* Neither waits for a subscriber; both take NULL and do nothing then. */
 void publisher_begin(struct publisher *publisher, const struct change_answer *answer, int64_t now);
 void publisher_end(struct publisher *publisher);

@@ -303,8 +303,11 @@ static void test_beginning_and_end(void **state) {
     serve(&served);
     struct reader reader CLEANUP(reader_done) = subscribe();
     assert_next(&reader, 10, true, SNAPSHOT_COUNT, NOW);
+    assert_true(publisher_is_served("state"));
     publisher_freep(&served.publisher);
     assert_end(&reader);
+    assert_false(publisher_is_served("state"));
+    assert_false(publisher_is_served("nowhere"));
     /* The socket is still there, served by nobody; so is one of a start that was cut short. */
     assert_int_equal(access("state/" PUBLISH_SOCKET, F_OK), 0);
     assert_int_equal(fixture_run("touch state/" PUBLISH_SOCKET ".new"), 0);

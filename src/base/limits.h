@@ -49,10 +49,9 @@ enum limits {
     LIMIT_AUTH_TRIES_COUNT = 6,             /* the default of a session */
     LIMIT_AUTH_REQUESTS_COUNT = 128,        /* of a session, offers that were taken included */
     LIMIT_CHANNELS_COUNT = 1024,            /* of one session, whatever is configured */
-    LIMIT_CHANNEL_TYPE_CHARS = 64,
-    LIMIT_SESSION_TEXT_BYTES = 16 * 1024, /* what `ssh ela` prints */
-    LIMIT_PROXY_HEADER_BYTES = 536,       /* of PROXY protocol v2, what follows the addresses
-                                             included: what one TCP segment surely carries */
+    LIMIT_SESSION_TEXT_BYTES = 16 * 1024,   /* what `ssh ela` prints */
+    LIMIT_PROXY_HEADER_BYTES = 536,         /* of PROXY protocol v2, what follows the addresses
+                                               included: what one TCP segment surely carries */
 
     /* names people choose */
     LIMIT_ACCOUNT_NAME_CHARS = 32, /* as useradd's */

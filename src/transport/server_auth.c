@@ -1,6 +1,6 @@
 /*
- * The server's side of RFC 4252. Every request is judged by itself: what an earlier one offered or
- * proved, for whatever user name, is forgotten when the next one comes.
+ * The server's side of RFC 4252. Every request is judged by itself: what it offered or proved, for
+ * whatever user name, is forgotten with the answer to it.
  */
 #include "server_internal.h"
 
@@ -123,7 +123,6 @@ err_t server_auth_on_request(struct server *server, struct server_turn *turn) {
     struct server_auth *auth = &server->auth;
     struct server_event *event = turn->event;
     struct userauth_request request;
-    server_auth_forget(auth);
     TRY(userauth_get_request(turn->message, &request));
     if (!span_equal_str(request.service, CONNECTION_SERVICE)) {
         server_disconnect(server, DISCONNECT_SERVICE_NOT_AVAILABLE, "no such service", turn->out);

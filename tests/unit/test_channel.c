@@ -651,6 +651,27 @@ static void test_host_keys_are_told(void **state) {
     assert_ok(wire_expect_end(body));
 }
 
+/* A key that is shown plain and with a certificate is one key. */
+static void test_host_keys_are_told_once(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    rig_start(&rig);
+    rig.host_keys[1] = rig.host_keys[0];
+    rig_get_service(&rig);
+    struct rig_proof proof = rig_proof_of("alice", rig_alice_key);
+    rig_prove(&rig, &proof);
+    (void)rig_event(&rig, SERVER_AUTH_PROVED);
+    assert_ok(server_auth_accept(rig.server, rig.now_ms, &rig.to_peer.bytes));
+    (void)rig_message(&rig, MSG_USERAUTH_SUCCESS);
+    span_t body = rig_message(&rig, MSG_GLOBAL_REQUEST);
+    span_t part;
+    bool want_reply;
+    assert_ok(wire_get_string(&body, &part));
+    assert_ok(wire_get_bool(&body, &want_reply));
+    assert_ok(wire_get_string(&body, &part));
+    assert_ok(wire_expect_end(body));
+}
+
 static void check_proof(struct rig *rig, span_t *body, const struct private_key *key) {
     struct buf data CLEANUP(buf_done) = BUF(8192);
     span_t signature;
@@ -785,6 +806,7 @@ int main(void) {
         cmocka_unit_test(test_no_more_sessions),
         cmocka_unit_test(test_global_requests_refused),
         cmocka_unit_test(test_host_keys_are_told),
+        cmocka_unit_test(test_host_keys_are_told_once),
         cmocka_unit_test(test_host_keys_prove),
         cmocka_unit_test(test_host_keys_prove_refuses),
         cmocka_unit_test(test_no_room_during_exchange),

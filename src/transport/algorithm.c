@@ -78,9 +78,8 @@ static bool list_has(span_t list, span_t name) {
 
 bool algorithm_list_has(span_t list, const char *name) { return list_has(list, span_str(name)); }
 
-/* RFC 4251 sections 5 and 6. */
-/* RFC 4251 section 5 knows no empty name; libssh 0.10 ends its lists of ciphers in a comma, so that
- * one matches nothing and harms nothing. */
+/* RFC 4251 sections 5 and 6, which know no empty names. But libssh 0.10 ends its lists of ciphers
+ * in a comma, and a name that nothing is called harms nobody. */
 static err_t get_list(span_t *from, span_t *out) {
     enum { NAME_CHARS_MAX = 64 };
     span_t list;

@@ -32,8 +32,8 @@ struct kexinit {
  * the first one alone. No packet follows it.
  */
 err_t algorithm_put_kexinit(const struct transport_config *config, bool is_first, struct buf *to);
-/* ERR_TOO_LONG beyond LIMIT_KEXINIT_BYTES; ERR_MALFORMED for a list that is none (an empty name, a
- * name of more than 64 characters, one that is not printable). Names may be there twice. */
+/* ERR_TOO_LONG beyond LIMIT_KEXINIT_BYTES; ERR_MALFORMED for names of more than 64 characters, and
+ * for those that are not printable. Names may be empty, or there twice. */
 err_t algorithm_get_kexinit(span_t message, struct kexinit *out);
 bool algorithm_list_has(span_t list, const char *name);
 

@@ -762,6 +762,28 @@ static void test_no_room_during_exchange(void **state) {
     rig_quiet(&rig);
 }
 
+/* A greeting waits for the exchange, and comes whole and in order. */
+static void test_session_end_during_exchange(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    struct server_event event = {0};
+    rig_authenticate(&rig);
+    channel_id id = rig_session(&rig);
+    assert_ok(transport_rekey(server_transport(rig.server), rig.now_ms, &rig.to_peer.bytes));
+    assert_ok(server_channel_end(rig.server, id, SPAN_LITERAL("you are alice\n"), 0, rig.now_ms,
+                                 &rig.to_peer.bytes));
+    for (int i = 0; i < 10 && !transport_is_open(server_transport(rig.server)); i++) {
+        rig_no_message(&rig);
+        assert_ok(rig_try_next(&rig, &event));
+        assert_int_equal(event.type, SERVER_NEEDS_INPUT); /* closed: no room to tell of */
+    }
+    assert_true(span_equal_str(data_to_peer(&rig), "you are alice\n"));
+    (void)rig_message(&rig, MSG_CHANNEL_EOF);
+    expect_exit_status(&rig, 0);
+    (void)rig_message(&rig, MSG_CHANNEL_CLOSE);
+    rig_no_message(&rig);
+}
+
 /* A peer that asks and asks while it lets no exchange end does not grow us. */
 static void test_what_an_exchange_holds_back_is_bounded(void **state) {
     (void)state;
@@ -810,6 +832,7 @@ int main(void) {
         cmocka_unit_test(test_host_keys_prove),
         cmocka_unit_test(test_host_keys_prove_refuses),
         cmocka_unit_test(test_no_room_during_exchange),
+        cmocka_unit_test(test_session_end_during_exchange),
         cmocka_unit_test(test_what_an_exchange_holds_back_is_bounded),
     };
     return cmocka_run_group_tests_name("channel", tests, rig_make_keys, rig_free_keys);

@@ -45,14 +45,24 @@ static bool check_key(const struct gate_config *config, const char *path) {
     return !failed(err);
 }
 
+static void show(const struct gate_config *config, const struct host_keys *keys,
+                 struct transport_host_key *out, struct cert **certs) {
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct key *key = private_key_public(keys->keys[i]);
+        struct fault fault;
+        /* One that is not to be shown is none, and check_key() has told of it. */
+        ignore_err(host_cert_load(config->host_keys[i], key, clock_now_s(), &certs[i], &fault));
+        out[i] = (struct transport_host_key){key, certs[i]};
+    }
+}
+
 /* Whether the algorithms are known, and whether the keys serve one of them. */
 static bool check_algorithms(const struct gate_config *config, const struct host_keys *keys) {
     struct transport_host_key shown[GATE_HOST_KEYS_MAX];
+    struct cert *certs[GATE_HOST_KEYS_MAX] = {NULL};
     struct fault fault = {.reason = ""};
     char where[320], field[128];
-    for (size_t i = 0; i < keys->count; i++) {
-        shown[i] = (struct transport_host_key){.key = private_key_public(keys->keys[i])};
-    }
+    show(config, keys, shown, certs);
     const struct transport_config transport = {
         .role = TRANSPORT_SERVER,
         .software = "Posterngate",
@@ -63,7 +73,11 @@ static bool check_algorithms(const struct gate_config *config, const struct host
         .host_keys = shown,
         .host_key_count = keys->count,
     };
-    if (!failed(transport_config_check(&transport, &fault))) {
+    err_t err = transport_config_check(&transport, &fault);
+    for (size_t i = 0; i < keys->count; i++) {
+        cert_free(certs[i]);
+    }
+    if (!failed(err)) {
         return true;
     }
     (void)snprintf(field, sizeof field, "ssh.%s", fault.field);

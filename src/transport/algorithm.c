@@ -170,8 +170,8 @@ static err_t check_list(const struct transport_config *config, const char *field
                         bool (*serves)(const struct transport_config *, span_t),
                         struct fault *fault) {
     span_t name;
-    if (list.len == 0) {
-        return fault_set(fault, ERR_UNSUPPORTED, field, "names nothing");
+    if (list.len == 0 || list.data[list.len - 1] == ',') {
+        return fault_set(fault, ERR_UNSUPPORTED, field, "ends without a name");
     }
     while (next_name(&list, &name)) {
         if (!serves(config, name)) {

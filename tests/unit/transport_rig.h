@@ -241,9 +241,8 @@ static size_t rig_piece(const struct rig_side *to, size_t len) {
     return is_cut ? to->cut - to->given : piece;
 }
 
-/* Hands over what one side has sent; false when that was nothing. */
-static bool rig_move(struct rig *rig, struct rig_side *from, struct rig_side *to) {
-    bool any = from->out.len > 0;
+/* Hands over what one side has sent. */
+static void rig_move(struct rig *rig, struct rig_side *from, struct rig_side *to) {
     struct buf bytes CLEANUP(buf_done) = from->out;
     buf_init(&from->out, RIG_BYTES_MAX);
     for (size_t at = 0, len; at < bytes.len; at += len) {
@@ -252,19 +251,15 @@ static bool rig_move(struct rig *rig, struct rig_side *from, struct rig_side *to
         to->given += len;
         rig_take(rig, to);
     }
-    if (!any) {
-        rig_take(rig, to);
-    }
-    return any;
+    rig_take(rig, to); /* time may have passed */
 }
 
 /* Until neither has anything more to say. */
 __attribute__((unused)) static void rig_run(struct rig *rig) {
-    bool more = true;
-    while (more) {
-        more = rig_move(rig, &rig->client, &rig->server);
-        more |= rig_move(rig, &rig->server, &rig->client);
-    }
+    do {
+        rig_move(rig, &rig->client, &rig->server);
+        rig_move(rig, &rig->server, &rig->client);
+    } while (rig->client.out.len > 0 || rig->server.out.len > 0);
 }
 
 /* A message of one byte and a number. */

@@ -1,0 +1,244 @@
+/* Counts of sessions and failures, and the windows of channels: the relay's arithmetic. */
+#include "gate/held.h"
+#include "gate/quota.h"
+#include "gate/window.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "check.h"
+
+static const uint8_t secret[QUOTA_SECRET_BYTES] = {1, 2, 3};
+static const struct quota_limits limits = {
+    .sessions_per_account = 3, .sessions_per_address = 2, .failures = 4};
+
+static struct inet_address address(const char *text) {
+    struct inet_address parsed;
+    assert_ok(inet_address_parse(span_str(text), &parsed));
+    return parsed;
+}
+
+static void test_sessions_of_an_address(void **state) {
+    (void)state;
+    struct quota *quota = NULL;
+    struct inet_address one = address("192.0.2.1"), other = address("192.0.2.2");
+    assert_ok(quota_new(secret, &quota));
+    assert_int_equal(quota_enter(quota, &limits, &one, 0), QUOTA_ALLOWED);
+    assert_int_equal(quota_enter(quota, &limits, &one, 0), QUOTA_ALLOWED);
+    assert_int_equal(quota_enter(quota, &limits, &one, 0), QUOTA_SESSIONS);
+    assert_int_equal(quota_enter(quota, &limits, &other, 0), QUOTA_ALLOWED);
+    quota_leave(quota, &one);
+    assert_int_equal(quota_enter(quota, &limits, &one, 0), QUOTA_ALLOWED);
+    assert_int_equal(quota_enter(quota, &limits, &one, 0), QUOTA_SESSIONS);
+    quota_free(quota);
+}
+
+static void test_networks_of_ipv6(void **state) {
+    (void)state;
+    struct quota *quota = NULL;
+    struct inet_address here = address("2001:db8:0:1::1"), there = address("2001:db8:0:1:ffff::9");
+    struct inet_address elsewhere = address("2001:db8:0:2::1");
+    assert_ok(quota_new(secret, &quota));
+    assert_int_equal(quota_enter(quota, &limits, &here, 0), QUOTA_ALLOWED);
+    assert_int_equal(quota_enter(quota, &limits, &there, 0), QUOTA_ALLOWED);
+    assert_int_equal(quota_enter(quota, &limits, &here, 0), QUOTA_SESSIONS);
+    assert_int_equal(quota_enter(quota, &limits, &elsewhere, 0), QUOTA_ALLOWED);
+    quota_free(quota);
+}
+
+static void test_sessions_of_an_account(void **state) {
+    (void)state;
+    struct quota *quota = NULL;
+    struct quota_limits none = limits;
+    none.sessions_per_account = 0;
+    assert_ok(quota_new(secret, &quota));
+    assert_int_equal(quota_login(quota, &none, "alice"), QUOTA_SESSIONS);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(quota_login(quota, &limits, "alice"), QUOTA_ALLOWED);
+    }
+    assert_int_equal(quota_login(quota, &limits, "alice"), QUOTA_SESSIONS);
+    assert_int_equal(quota_login(quota, &limits, "bob"), QUOTA_ALLOWED);
+    quota_logout(quota, "alice");
+    assert_int_equal(quota_login(quota, &limits, "alice"), QUOTA_ALLOWED);
+    quota_free(quota);
+}
+
+static void test_failures_of_an_address(void **state) {
+    (void)state;
+    struct quota *quota = NULL;
+    struct inet_address from = address("192.0.2.1");
+    static const int64_t delays[] = {0, 0, 0, 0, 1000, 2000, 4000, 8000};
+    assert_ok(quota_new(secret, &quota));
+    for (size_t i = 0; i < COUNT_OF(delays); i++) {
+        assert_int_equal(quota_enter(quota, &limits, &from, 5), QUOTA_ALLOWED);
+        quota_leave(quota, &from);
+        assert_int_equal(quota_failed(quota, &limits, &from, NULL, 5), delays[i]);
+    }
+    assert_int_equal(quota_enter(quota, &limits, &from, 5), QUOTA_FAILURES);
+    assert_int_equal(quota_failed(quota, &limits, &from, NULL, 5), QUOTA_DELAY_MS_MAX);
+    int64_t over_ms = 5 + QUOTA_FAILURES_S * INT64_C(1000);
+    assert_int_equal(quota_enter(quota, &limits, &from, over_ms - 1), QUOTA_FAILURES);
+    assert_int_equal(quota_enter(quota, &limits, &from, over_ms), QUOTA_ALLOWED);
+    assert_int_equal(quota_failed(quota, &limits, &from, NULL, over_ms), 0);
+    quota_free(quota);
+}
+
+/* An account's failures delay failures, wherever they come from, and refuse nobody. */
+static void test_failures_of_an_account(void **state) {
+    (void)state;
+    struct quota *quota = NULL;
+    assert_ok(quota_new(secret, &quota));
+    int64_t last = 0;
+    for (int i = 0; i < 100; i++) {
+        char text[32];
+        (void)snprintf(text, sizeof text, "192.0.2.%d", i);
+        struct inet_address from = address(text);
+        last = quota_failed(quota, &limits, &from, "alice", 0);
+        assert_int_equal(quota_enter(quota, &limits, &from, 0), QUOTA_ALLOWED);
+    }
+    assert_int_equal(last, QUOTA_DELAY_MS_MAX);
+    assert_int_equal(quota_login(quota, &limits, "alice"), QUOTA_ALLOWED);
+    quota_free(quota);
+}
+
+/* A flood of other addresses takes no memory and washes no count away. */
+static void test_flood(void **state) {
+    (void)state;
+    struct quota *quota = NULL;
+    struct inet_address known = address("192.0.2.1"), from = {.family_bits = 32};
+    assert_ok(quota_new(secret, &quota));
+    for (int i = 0; i < 8; i++) {
+        (void)quota_failed(quota, &limits, &known, NULL, 0);
+    }
+    for (uint32_t i = 0; i < 4 * QUOTA_FAILURES_COUNT; i++) {
+        uint32_t number = 0x0b000000 + i;
+        memcpy(from.bytes, &number, sizeof number);
+        (void)quota_failed(quota, &limits, &from, NULL, 0);
+    }
+    assert_int_equal(quota_enter(quota, &limits, &known, 1), QUOTA_FAILURES);
+    quota_free(quota);
+}
+
+/* --- windows --- */
+
+static void test_budget(void **state) {
+    (void)state;
+    struct window_budget budget = {.bytes_max = 2 * WINDOW_FIRST_BYTES + WINDOW_MIN_BYTES};
+    struct window windows[3], more;
+    for (int i = 0; i < 3; i++) {
+        assert_true(window_open(&windows[i], &budget));
+    }
+    assert_int_equal(windows[1].size, WINDOW_FIRST_BYTES);
+    assert_int_equal(windows[2].size, WINDOW_MIN_BYTES);
+    assert_false(window_open(&more, &budget));
+    window_close(&windows[2], &budget);
+    budget.bytes_max--;
+    assert_false(window_open(&more, &budget)); /* a byte less than the least */
+    budget.bytes_max++;
+    assert_true(window_open(&more, &budget));
+}
+
+/* What the client may send, is held, or is owed to it, is always the size. */
+static uint32_t drain(struct window *window, struct window_budget *budget, uint32_t *room,
+                      uint32_t bytes, bool idle) {
+    assert_true(bytes <= *room);
+    *room -= bytes;
+    *room += window_drained(window, budget, bytes, idle);
+    assert_int_equal(*room + window->owed, window->size);
+    assert_true(budget->used <= budget->bytes_max);
+    return *room;
+}
+
+static void test_growth(void **state) {
+    (void)state;
+    struct window_budget budget = {.bytes_max = 64 * 1024 * 1024};
+    struct window window;
+    assert_true(window_open(&window, &budget));
+    uint32_t room = window.size;
+    /* Each byte costs no message. */
+    assert_int_equal(drain(&window, &budget, &room, 1, true), window.size - 1);
+    for (int i = 0; i < 1000; i++) {
+        (void)drain(&window, &budget, &room, room, true);
+    }
+    assert_int_equal(window.size, WINDOW_MAX_BYTES);
+    assert_int_equal(budget.used, WINDOW_MAX_BYTES);
+    window_close(&window, &budget);
+    assert_int_equal(budget.used, 0);
+}
+
+static void test_no_growth_when_slow(void **state) {
+    (void)state;
+    struct window_budget budget = {.bytes_max = 64 * 1024 * 1024};
+    struct window window;
+    assert_true(window_open(&window, &budget));
+    uint32_t room = window.size;
+    for (int i = 0; i < 1000; i++) {
+        (void)drain(&window, &budget, &room, room, false);
+    }
+    assert_int_equal(window.size, WINDOW_FIRST_BYTES);
+}
+
+/* What grew while there was room gives it back when others come. */
+static void test_shrinking(void **state) {
+    (void)state;
+    struct window_budget budget = {.bytes_max = 1024 * 1024};
+    struct window bulk, others[8];
+    assert_true(window_open(&bulk, &budget));
+    uint32_t room = bulk.size;
+    for (int i = 0; i < 100; i++) {
+        (void)drain(&bulk, &budget, &room, room, true);
+    }
+    assert_int_equal(bulk.size, 768 * 1024); /* a quarter is left */
+    assert_true(window_open(&others[0], &budget));
+    assert_true(window_open(&others[1], &budget));
+    assert_false(window_open(&others[2], &budget));
+    for (int i = 0; i < 100; i++) {
+        (void)drain(&bulk, &budget, &room, room, true);
+    }
+    assert_true(bulk.size >= WINDOW_FIRST_BYTES && bulk.size < 768 * 1024);
+    assert_true(window_open(&others[2], &budget));
+}
+
+/* --- held bytes --- */
+
+static void test_held(void **state) {
+    (void)state;
+    struct held held = {0};
+    size_t total = 0;
+    uint8_t bytes[1000];
+    uint8_t next_in = 0, next_out = 0;
+    for (int round = 0; round < 200; round++) {
+        size_t len = (size_t)(round * 37 % 1000);
+        for (size_t i = 0; i < len; i++) {
+            bytes[i] = next_in++;
+        }
+        assert_ok(held_add(&held, span_of(bytes, len), &total));
+        size_t take = held.len / 2;
+        for (size_t i = 0; i < take; i++) {
+            assert_int_equal(held_span(&held).data[i], next_out++);
+        }
+        held_drop(&held, take, &total);
+        assert_int_equal(total, held.size);
+        assert_true(total <= 4096);
+    }
+    held_drop(&held, held.len, &total);
+    assert_null(held.data);
+    assert_int_equal(total, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sessions_of_an_address),
+        cmocka_unit_test(test_networks_of_ipv6),
+        cmocka_unit_test(test_sessions_of_an_account),
+        cmocka_unit_test(test_failures_of_an_address),
+        cmocka_unit_test(test_failures_of_an_account),
+        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_no_growth_when_slow),
+        cmocka_unit_test(test_shrinking),
+        cmocka_unit_test(test_held),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -16,12 +16,19 @@ enum {
     PAYLOAD_BYTES_MAX = 2048,
     CHANNELS_MAX = 3,
     USERS_COUNT = 2,
-    KEYS_COUNT = 2,
+    IDENTITIES_COUNT = 3,
+    IDENTITY_CERT = 2,
     OPS_MAX = 256,
 };
 
 static const char *const users[USERS_COUNT] = {"alice", "bob"};
-static struct private_key *host_key, *user_keys[KEYS_COUNT];
+static struct private_key *host_key;
+
+/* What a user may show: two plain keys, and a certificate of the first. */
+static struct identity {
+    struct private_key *key;
+    struct cert *cert;
+} identities[IDENTITIES_COUNT];
 
 enum shadow_state { SHADOW_FREE, SHADOW_OPENING, SHADOW_OPEN };
 
@@ -34,7 +41,7 @@ struct world {
     bool server_ended, peer_ended;
     bool is_accepted;
     enum server_event_type due; /* an AUTH_* that waits for an answer, or none */
-    bool has_signed[USERS_COUNT][KEYS_COUNT];
+    bool has_signed[USERS_COUNT][IDENTITIES_COUNT];
     struct {
         enum shadow_state state;
         bool is_session, has_shell;
@@ -65,6 +72,11 @@ static uint32_t next_number(struct world *world) {
     return byte < COUNT_OF(telling) ? telling[byte] : (uint32_t)byte * byte;
 }
 
+static span_t blob_of(const struct identity *identity) {
+    return identity->cert != NULL ? buf_span(&identity->cert->blob)
+                                  : key_blob(private_key_public(identity->key));
+}
+
 /* --- the peer --- */
 
 static void send_payload(struct world *world, span_t payload) {
@@ -85,22 +97,21 @@ static void send_raw(struct world *world) {
 static void send_publickey(struct world *world) {
     uint8_t pick = next_byte(world);
     const char *user = users[pick & 1];
-    const struct private_key *key = user_keys[pick >> 1 & 1];
+    size_t which = (pick & 16) != 0 ? IDENTITY_CERT : pick >> 1 & 1;
+    const struct identity *identity = &identities[which];
     bool is_signed = (pick & 4) != 0;
-    const struct key *public_key = private_key_public(key);
-    const struct userauth_algorithm *algorithm =
-        userauth_algorithm_for(key_type(public_key), false, NULL);
+    const struct userauth_algorithm *algorithm = userauth_algorithm_for(
+        key_type(private_key_public(identity->key)), identity->cert != NULL, NULL);
     struct buf message CLEANUP(buf_done) = BUF(PAYLOAD_BYTES_MAX);
     struct buf data CLEANUP(buf_done) = BUF(PAYLOAD_BYTES_MAX);
     struct buf signature CLEANUP(buf_done) = BUF(PAYLOAD_BYTES_MAX);
-    must(userauth_put_publickey(&message, span_str(user), is_signed, algorithm,
-                                key_blob(public_key)));
+    must(userauth_put_publickey(&message, span_str(user), is_signed, algorithm, blob_of(identity)));
     if (is_signed) {
         must(userauth_put_signed_data(&data, transport_session_id(world->peer), span_str(user),
-                                      algorithm, key_blob(public_key)));
-        must(private_key_sign(key, buf_span(&data), RSA_SHA512, &signature));
+                                      algorithm, blob_of(identity)));
+        must(private_key_sign(identity->key, buf_span(&data), RSA_SHA512, &signature));
         must(wire_put_string(&message, buf_span(&signature)));
-        world->has_signed[pick & 1][pick >> 1 & 1] = true;
+        world->has_signed[pick & 1][which] = true;
     }
     if ((pick & 8) != 0) {
         size_t at = next_byte(world) % message.len;
@@ -166,12 +177,14 @@ static void send_global(struct world *world) {
 
 /* --- what the server tells --- */
 
+/* Somebody signed for just this name, and for just this key or certificate. */
 static bool is_proof(const struct world *world, const struct server_event *event) {
-    for (size_t i = 0; i < USERS_COUNT * KEYS_COUNT; i++) {
+    span_t blob = event->cert != NULL ? buf_span(&event->cert->blob) : key_blob(event->key);
+    for (size_t i = 0; i < USERS_COUNT * IDENTITIES_COUNT; i++) {
         size_t user = i % USERS_COUNT;
-        size_t key = i / USERS_COUNT;
-        if (world->has_signed[user][key] && span_equal_str(event->user, users[user]) &&
-            key_equal(event->key, private_key_public(user_keys[key]))) {
+        size_t which = i / USERS_COUNT;
+        if (world->has_signed[user][which] && span_equal_str(event->user, users[user]) &&
+            span_equal(blob, blob_of(&identities[which]))) {
             return true;
         }
     }
@@ -290,6 +303,7 @@ static void answer_auth(struct world *world) {
     } else if (yes && due == SERVER_AUTH_OFFERED) {
         must(server_auth_pk_ok(world->server, 0, &world->to_peer));
     } else {
+        must(server_auth_banner(world->server, "no", 0, &world->to_peer));
         world->server_ended = failed(server_auth_fail(world->server, 0, &world->to_peer));
     }
 }
@@ -399,11 +413,28 @@ static void log_in(struct world *world) {
     world->input = input;
 }
 
+static void make_cert(void) {
+    struct buf signature CLEANUP(buf_done) = BUF(PAYLOAD_BYTES_MAX);
+    struct cert *cert;
+    must(cert_new(&cert));
+    must(key_copy(private_key_public(identities[0].key), &cert->key));
+    cert->serial = 1;
+    cert->type = CERT_USER;
+    cert->valid_before = CERT_FOREVER;
+    must(cert_set_key_id(cert, "alice"));
+    must(cert_add_principal(cert, "alice"));
+    must(cert_prepare(cert, private_key_public(host_key)));
+    must(private_key_sign(host_key, cert_tbs(cert), RSA_SHA512, &signature));
+    must(cert_attach_signature(cert, buf_span(&signature)));
+    identities[IDENTITY_CERT] = (struct identity){identities[0].key, cert};
+}
+
 static void make_keys(void) {
     if (host_key == NULL) {
         must(private_key_generate(KEY_ED25519, 256, &host_key));
-        must(private_key_generate(KEY_ED25519, 256, &user_keys[0]));
-        must(private_key_generate(KEY_ECDSA_256, 256, &user_keys[1]));
+        must(private_key_generate(KEY_ED25519, 256, &identities[0].key));
+        must(private_key_generate(KEY_ECDSA_256, 256, &identities[1].key));
+        make_cert();
     }
 }
 

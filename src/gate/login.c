@@ -17,8 +17,8 @@ struct decision {
 
 /* --- judging --- */
 
-static struct decision judge_cert(const struct relay_session *session, const struct server_event *event,
-                                  const char *user) {
+static struct decision judge_cert(const struct relay_session *session,
+                                  const struct server_event *event, const char *user) {
     struct relay *relay = session->worker->relay;
     bool proved = event->type == SERVER_AUTH_PROVED;
     struct decision decision = {0};
@@ -49,8 +49,8 @@ static struct decision judge_cert(const struct relay_session *session, const str
     return decision;
 }
 
-static struct decision judge_key(const struct relay_session *session, const struct server_event *event,
-                                 const char *user) {
+static struct decision judge_key(const struct relay_session *session,
+                                 const struct server_event *event, const char *user) {
     struct relay *relay = session->worker->relay;
     struct decision decision = {0};
     (void)pthread_rwlock_rdlock(&relay->policy);
@@ -108,6 +108,7 @@ static err_t advise(struct relay_session *session, const char *advice) {
     char line[ADVICE_CHARS + 16];
     struct relay_worker *worker = session->worker;
     (void)snprintf(line, sizeof line, "posterngate: %s", advice);
+    session->told = true;
     return server_auth_banner(session->server, line, worker->now_ms, &worker->output);
 }
 
@@ -127,16 +128,16 @@ static err_t refuse_proved(struct relay_session *session, const struct server_ev
     return OK;
 }
 
-/* An agent offers one key after the other, so this is no failure yet, and one line is enough. */
+/* An agent offers one key after the other, so this is no failure yet, and one line is enough. Most
+ * clients offer the plain key after its certificate, where nobody needs to hear more. */
 static err_t refuse_offered(struct relay_session *session, const struct server_event *event,
                             const char *user, const struct decision *decision) {
     session->refusals++;
     (void)snprintf(session->tried, sizeof session->tried, "%s", user);
     if (event->cert != NULL) {
         record_login_refused(session, user, event->key, event->cert, decision->why);
-        TRY(advise(session, decision->advice));
-    } else if (!session->told_key) {
-        session->told_key = true;
+    }
+    if (event->cert != NULL || !session->told) {
         TRY(advise(session, decision->advice));
     }
     return fail(session);
@@ -212,8 +213,8 @@ static err_t turn_away(struct relay_session *session, const struct server_event 
     return OK;
 }
 
-static err_t let_in(struct relay_session *session, const struct server_event *event, const char *user,
-                    const struct decision *decision) {
+static err_t let_in(struct relay_session *session, const struct server_event *event,
+                    const char *user, const struct decision *decision) {
     struct relay_worker *worker = session->worker;
     struct relay *relay = worker->relay;
     TRY(identify(event, user, decision, &session->who));

@@ -225,7 +225,7 @@ struct relay_session {
     enum session_phase phase;
     bool waits;     /* for a signature or a delayed answer: its input stays where it is */
     bool input_due; /* there may be whole packets in `input` */
-    bool told_key;  /* the user has read that a key is not known */
+    bool told;      /* the user has read why something was refused */
     bool had_channel;
     bool counted; /* by the quota of its address */
 

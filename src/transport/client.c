@@ -39,11 +39,11 @@ enum { NOTHING_TO_RECHECK = UINT32_MAX };
 
 err_t client_new(const struct client_config *config, int64_t now_ms, struct buf *out,
                  struct client **client) {
+    INVARIANT(config->transport.role == TRANSPORT_CLIENT);
     struct client *made CLEANUP(client_freep) = calloc(1, sizeof *made);
     if (made == NULL) {
         return FAIL(ERR_MEMORY);
     }
-    INVARIANT(config->transport.role == TRANSPORT_CLIENT);
     TRY(transport_new(&config->transport, now_ms, out, &made->transport));
     made->config = config;
     made->recheck = NOTHING_TO_RECHECK;

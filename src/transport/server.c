@@ -44,11 +44,11 @@ enum { NOTHING_TO_RECHECK = UINT32_MAX };
 
 err_t server_new(const struct server_config *config, int64_t now_ms, struct buf *out,
                  struct server **server) {
+    INVARIANT(config->transport.role == TRANSPORT_SERVER);
     struct server *made CLEANUP(server_freep) = calloc(1, sizeof *made);
     if (made == NULL) {
         return FAIL(ERR_MEMORY);
     }
-    INVARIANT(config->transport.role == TRANSPORT_SERVER);
     TRY(transport_new(&config->transport, now_ms, out, &made->transport));
     made->config = config;
     made->recheck = NOTHING_TO_RECHECK;

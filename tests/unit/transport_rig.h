@@ -85,6 +85,7 @@ struct rig_side {
     struct buf in;  /* what it was given; in_taken bytes of it are consumed */
     size_t in_taken;
     size_t given;       /* how much it was given so far … */
+    size_t flip;        /* from one on: the byte that arrives with a bit flipped */
     size_t chunk, cut;  /* … and how: in pieces of so many bytes; stopping once at a place */
     bool answers_later; /* SIGN and HOST_KEY wait for rig_answer() */
     struct buf to_sign; /* the signature that waits */
@@ -247,6 +248,9 @@ static void rig_move(struct rig *rig, struct rig_side *from, struct rig_side *to
     buf_init(&from->out, RIG_BYTES_MAX);
     for (size_t at = 0, len; at < bytes.len; at += len) {
         len = rig_piece(to, bytes.len - at);
+        if (to->flip > to->given && to->flip <= to->given + len) {
+            bytes.data[at + to->flip - to->given - 1] ^= (uint8_t)(1U << to->flip % 8);
+        }
         rig_give(to, span_of(bytes.data + at, len));
         to->given += len;
         rig_take(rig, to);
@@ -286,6 +290,15 @@ __attribute__((unused)) static void rig_replace(struct rig_side *side, const cha
         assert_non_null(at);
         memcpy(at, to, len);
     }
+}
+
+/* A KEXINIT that a side has made and not yet sent says that a guess follows. */
+__attribute__((unused)) static void rig_guess(struct rig_side *side) {
+    struct buf *kexinit = &side->transport->exchange->kexinit;
+    uint8_t *at = memmem(side->out.data, side->out.len, kexinit->data, kexinit->len);
+    assert_non_null(at);
+    at[kexinit->len - 5] = 1;
+    kexinit->data[kexinit->len - 5] = 1;
 }
 
 /* As peers were before there was strict key exchange. */

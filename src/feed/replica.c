@@ -423,6 +423,23 @@ err_t replica_destination_list(struct replica *replica, const char *user,
     }
 }
 
+err_t replica_jump_list(struct replica *replica,
+                        err_t (*each)(void *context, const char *name, const char *address),
+                        void *context) {
+    sqlite3_stmt *statement CLEANUP(replica_db_finalizep) = NULL;
+    TRY(replica_db_prepare(replica, "SELECT name, address FROM host WHERE role = ? ORDER BY name",
+                           &statement));
+    TRY(replica_db_err(sqlite3_bind_int(statement, 1, HOST_JUMP)));
+    bool row = false;
+    for (;;) {
+        TRY(replica_db_step(statement, &row));
+        if (!row) {
+            return OK;
+        }
+        TRY(each(context, replica_db_text(statement, 0), replica_db_text(statement, 1)));
+    }
+}
+
 err_t replica_role(struct replica *replica, enum host_role *out) {
     sqlite3_stmt *statement CLEANUP(replica_db_finalizep) = NULL;
     TRY(replica_db_prepare(replica,

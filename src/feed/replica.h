@@ -156,6 +156,10 @@ err_t replica_ca_list(struct replica *replica, enum ca_use use,
 err_t replica_destination_list(struct replica *replica, const char *user,
                                err_t (*each)(void *context, const char *name, uint16_t port),
                                void *context);
+/* The jump hosts, by name; the address is "" where none is told. */
+err_t replica_jump_list(struct replica *replica,
+                        err_t (*each)(void *context, const char *name, const char *address),
+                        void *context);
 /* The role of this host; ERR_NOT_FOUND when the authority does not list it. */
 err_t replica_role(struct replica *replica, enum host_role *out);
 /* The names of the clusters that the account reaches, in the feed's order. */

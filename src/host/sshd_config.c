@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/inet.h"
 #include "host/host.h"
 #include "host/sync_host.h"
 
@@ -60,6 +61,21 @@ static err_t put_host_keys(const struct config *config, struct buf *out) {
     return OK;
 }
 
+/* From OpenSSH 9.8 on, sshd turns away an address from which many logins failed. */
+static err_t put_penalties(const struct sshd_config *from, struct buf *out) {
+    bool told = from->exempt != NULL && from->exempt[0] != '\0';
+    TRY(buf_add_str(out, "\n# Everybody comes by the jump hosts: what one person fails at must not "
+                         "shut out the others.\n# These are to be the addresses that their "
+                         "connections come from.\n"));
+    if (!told) {
+        return buf_add_str(out, "# (The authority knows no jump host by its address.)\n"
+                                "# PerSourcePenaltyExemptList ADDRESS,ADDRESS\n");
+    }
+    TRY(from->has_penalties ? OK : buf_add_str(out, "# (This sshd is too old for it.)\n"));
+    return buf_add_format(out, "%sPerSourcePenaltyExemptList %s\n", from->has_penalties ? "" : "# ",
+                          from->exempt);
+}
+
 /*
  * PermitOpen stands in a file that sync keeps, and that sshd reads as if it stood here. It is the
  * outer bound: the principals command further narrows it to what the account itself reaches
@@ -99,6 +115,7 @@ err_t sshd_config_print(const struct sshd_config *from, struct buf *out) {
     TRY(put_trust(from, out));
     TRY(put_methods(from, out));
     TRY(put_host_keys(from->config, out));
+    TRY(from->jump_host ? OK : put_penalties(from, out)); /* before the first Match */
     if (from->jump_host) {
         TRY(put_jump(from, out));
     }
@@ -108,6 +125,36 @@ err_t sshd_config_print(const struct sshd_config *from, struct buf *out) {
                              "    AuthorizedKeysFile .ssh/authorized_keys\n"));
     }
     return OK;
+}
+
+/* Whether this machine's sshd knows the keyword: it prints what it would do with it. */
+static bool sshd_has_penalties(void) {
+    static const char *const words[] = {"/usr/sbin/sshd",
+                                        "-G",
+                                        "-f",
+                                        "/dev/null",
+                                        "-o",
+                                        "PerSourcePenaltyExemptList=192.0.2.1",
+                                        NULL};
+    struct fault fault = {0};
+    return !failed(reload_run(words, LIMIT_RELOAD_S * 1000, &fault));
+}
+
+/* sshd takes addresses here and no names. */
+static err_t add_address(struct buf *out, const char *text) {
+    struct inet_address address;
+    char printed[INET_CHARS];
+    if (failed(inet_address_parse(span_str(text), &address))) {
+        return OK;
+    }
+    inet_address_print(&address, printed);
+    TRY(out->len > 0 ? buf_add_byte(out, ',') : OK);
+    return buf_add_str(out, printed);
+}
+
+static err_t add_jump_host(void *context, const char *name, const char *address) {
+    TRY(add_address(context, name));
+    return strcmp(name, address) == 0 ? OK : add_address(context, address);
 }
 
 static const char unprintable[] = " \t\r\n\"'\\%#*?[{~"; /* Include takes patterns */
@@ -138,6 +185,12 @@ static err_t print_for(const char *config_path, const char *state, struct sshd_c
         return fault_set(fault, ERR_MALFORMED, "state",
                          "sshd_config cannot hold a path with blanks, quotes or percent signs");
     }
+    struct buf list CLEANUP(buf_done) = BUF(CONFIG_TEXT_MAX);
+    char *exempt CLEANUP(freep) = NULL;
+    TRY(replica_jump_list(replica, add_jump_host, &list));
+    TRY(buf_to_str(&list, &exempt));
+    from->exempt = exempt;
+    from->has_penalties = sshd_has_penalties();
     TRY(sshd_config_print(from, &out));
     return fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0 ? OK
                                                                                   : FAIL(ERR_IO);

@@ -187,6 +187,8 @@ struct sshd_config {
     const char *command; /* absolute path of postern-host */
     bool jump_host;
     bool keep_root_keys; /* root's own authorized_keys stay valid, for emergencies */
+    bool has_penalties;  /* sshd knows PerSourcePenaltyExemptList */
+    const char *exempt;  /* its value, the addresses of the jump hosts; "" or NULL: none is told */
 };
 err_t sshd_config_print(const struct sshd_config *from, struct buf *out);
 

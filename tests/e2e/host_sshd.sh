@@ -100,6 +100,9 @@ check "sshd takes the configuration of a login host" run_sshd sshd "$work/state"
 check "sshd takes the configuration of a jump host" run_sshd jump "$work/jump" "$jump_port" --jump-host
 check "which a jump host has also when nobody says that it is one" sh -c "
     '$host' sshd-config --config host.yaml --state '$work/jump' | grep -q '^    ForceCommand '"
+check "a login host's exempts the jump host, or says how where sshd is too old" sh -c "
+    if [ -n '$penalties' ]; then /usr/sbin/sshd -T -f sshd.conf | grep -ix 'PerSourcePenaltyExemptList 127.0.0.1'
+    else grep -x '# PerSourcePenaltyExemptList 127.0.0.1' sshd.conf; fi"
 check "no way in but keys is left to another file" sh -c '/usr/sbin/sshd -T -f sshd.conf | sort |
     grep -E "^(gssapi|hostbased|kbdinteractive|password)authentication yes" && exit 1 ||
     grep -q "^GSSAPIAuthentication no" sshd.conf'

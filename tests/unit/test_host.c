@@ -401,6 +401,21 @@ static void test_sshd_config(void **state) {
         assert_non_null(strstr(text, lines[i]));
     }
     assert_null(strstr(text, "Match"));
+    assert_null(strstr(text, "\nPerSource")); /* no address of a jump host is told */
+    for (int knows = 0; knows < 2; knows++) {
+        char *again CLEANUP(freep) = NULL;
+        from.exempt = "192.0.2.10,2001:db8::10";
+        from.has_penalties = knows != 0;
+        from.keep_root_keys = true;
+        buf_clear(&out);
+        assert_ok(sshd_config_print(&from, &out));
+        assert_ok(buf_to_str(&out, &again));
+        const char *line = strstr(again, "\nPerSourcePenaltyExemptList 192.0.2.10,2001:db8::10\n");
+        assert_int_equal(line != NULL, knows);
+        assert_true(line == NULL || line < strstr(again, "\nMatch"));
+        assert_non_null(strstr(again, "PerSourcePenaltyExemptList 192.0.2.10,2001:db8::10\n"));
+    }
+    from.keep_root_keys = false;
     /* Without the file, a jump host opens nothing. */
     buf_clear(&out);
     from.jump_host = true;
@@ -410,6 +425,7 @@ static void test_sshd_config(void **state) {
     assert_ok(buf_to_str(&out, &text));
     assert_non_null(strstr(text, "    Include /var/lib/x/permit_open.conf\n    PermitOpen none\n"));
     assert_non_null(strstr(text, "    PermitTTY no\n"));
+    assert_null(strstr(text, "PerSource")); /* its clients come from everywhere */
     assert_non_null(strstr(text, "    SetEnv HOME=/nonexistent "));
     assert_non_null(strstr(text, " BASH_ENV=/dev/null ENV=/dev/null\n"));
 }

@@ -203,6 +203,10 @@ static err_t append_key(void *context, const struct replica_key *key) {
     return buf_add_format(context, "%s|%s\n", key->subnets, key->public_key);
 }
 
+static err_t append_host(void *context, const char *name, const char *address) {
+    return buf_add_format(context, "%s at %s\n", name, address);
+}
+
 static void test_listings(void **state) {
     (void)state;
     struct place place;
@@ -230,6 +234,9 @@ static void test_listings(void **state) {
     enum host_role role = HOST_LOGIN;
     assert_ok(replica_role(replica, &role));
     assert_int_equal(role, HOST_JUMP);
+    buf_clear(&text);
+    assert_ok(replica_jump_list(replica, append_host, &text));
+    assert_true(span_equal_str(buf_span(&text), "ela at 192.0.2.9\n"));
     buf_clear(&text);
     assert_ok(replica_cluster_list(replica, "alice", append_text, &text));
     assert_true(span_equal_str(buf_span(&text), "daint\nsantis\n"));

@@ -247,6 +247,10 @@ __attribute__((unused)) static void rig_get_service(struct rig *rig) {
     assert_true(span_equal_str(name, "ssh-userauth"));
 }
 
+__attribute__((unused)) static void rig_ask_none(struct rig *rig) {
+    rig_send(rig, "bsss", MSG_USERAUTH_REQUEST, "alice", "ssh-connection", "none");
+}
+
 /* --- "publickey" by hand, with every part to be chosen --- */
 
 struct rig_proof {
@@ -371,6 +375,38 @@ __attribute__((unused)) static channel_id rig_session(struct rig *rig) {
     channel_id channel = rig_event(rig, SERVER_OPEN_SESSION).channel;
     rig_accept(rig, channel);
     return channel;
+}
+
+__attribute__((unused)) static void rig_send_data(struct rig *rig, uint32_t channel, size_t len) {
+    uint8_t *bytes CLEANUP(freep) = calloc(1, len + 1);
+    assert_non_null(bytes);
+    rig_send(rig, "buS", MSG_CHANNEL_DATA, channel, span_of(bytes, len));
+}
+
+/* A message whose body is one channel number, or two numbers. */
+__attribute__((unused)) static uint32_t rig_channel_of(span_t body) {
+    uint32_t channel;
+    assert_ok(wire_get_u32(&body, &channel));
+    return channel;
+}
+
+__attribute__((unused)) static void rig_send_to_peer(struct rig *rig, channel_id channel,
+                                                     size_t len) {
+    uint8_t *to;
+    assert_ok(server_channel_data_begin(rig->server, channel, len, &rig->to_peer.bytes, &to));
+    memset(to, 'x', len);
+    assert_ok(server_channel_data_end(rig->server, channel, len, rig->now_ms, &rig->to_peer.bytes));
+}
+
+__attribute__((unused)) static span_t rig_data_to_peer(struct rig *rig) {
+    span_t body = rig_message(rig, MSG_CHANNEL_DATA);
+    span_t data;
+    uint32_t peer;
+    assert_ok(wire_get_u32(&body, &peer));
+    assert_int_equal(peer, 100);
+    assert_ok(wire_get_string(&body, &data));
+    assert_ok(wire_expect_end(body));
+    return data;
 }
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * `postern-host sync`: follows the authority's feed. One connection, one answer at a time; between
  * answers it does what time asks for (renewal, pruning). A stop by signal at any moment loses
- * nothing: see sync_apply.c. A second thread tells the answers on: see sync_publish.c.
+ * nothing: see sync_apply.c. A second thread tells the answers on: see publisher.c.
  */
 #include <getopt.h>
 #include <stdio.h>

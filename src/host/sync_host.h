@@ -136,7 +136,7 @@ err_t sync_apply(const char *state_dir, struct replica *replica, const struct ch
 /* Brings the files in line with the replica, after a start or an interruption. */
 err_t sync_repair(const char *state_dir, struct replica *replica, int64_t now);
 
-/* --- sync_publish.c: STATE/feed.sock, whose frames feed/publish.h describes --- */
+/* --- publisher.c: STATE/feed.sock, whose frames feed/publish.h describes --- */
 
 /*
  * A thread of its own serves those who connect. Each gets a snapshot of the replica and then every

@@ -154,6 +154,15 @@ static void test_subnets(void **state) {
     assert_ok(inet_address_parse(span_str("10.255.0.1"), &inside));
     assert_ok(inet_address_parse(span_str("::ffff:10.9.9.9"), &mapped));
     assert_ok(inet_address_parse(span_str("11.0.0.1"), &outside));
+    struct inet_address read = {0};
+    assert_fails(inet_address_from_bytes(SPAN_LITERAL("\x0a\xff\0"), &read), ERR_MALFORMED);
+    assert_fails(inet_address_from_bytes(span_of(NULL, 0), &read), ERR_MALFORMED);
+    assert_int_equal(read.family_bits, 0);
+    assert_ok(inet_address_from_bytes(SPAN_LITERAL("\x0a\xff\0\1"), &read));
+    assert_memory_equal(&read, &inside, sizeof read);
+    assert_ok(inet_address_from_bytes(SPAN_LITERAL("\0\0\0\0\0\0\0\0\0\0\xff\xff\x0a\x09\x09\x09"),
+                                      &read));
+    assert_memory_equal(&read, &mapped, sizeof read);
     assert_ok(inet_subnet_parse(span_str("10.0.0.0/8"), &subnet));
     assert_true(inet_subnet_contains(&subnet, &inside));
     assert_true(inet_subnet_contains(&subnet, &mapped));

@@ -351,5 +351,5 @@ int main(void) {
         cmocka_unit_test(test_too_slow),
         cmocka_unit_test(test_beginning_and_end),
     };
-    return cmocka_run_group_tests_name("sync_publish", tests, feed_setup, fixture_teardown);
+    return cmocka_run_group_tests_name("publisher", tests, feed_setup, fixture_teardown);
 }

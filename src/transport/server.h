@@ -63,7 +63,8 @@ enum server_event_type {
 
 struct server_event {
     enum server_event_type type;
-    /* Spans are inside the input, or the server's, and valid until the next call. */
+    /* Spans are inside the input, or the server's, and valid until the next call. CHANNEL_DATA's is
+     * always inside the input and stays as it is: the data of several messages can be gathered. */
     span_t data;     /* SIGN, CHANNEL_DATA; DISCONNECTED: the peer's text */
     uint32_t reason; /* DISCONNECTED */
     const struct transport_host_key *host_key; /* SIGN */

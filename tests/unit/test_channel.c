@@ -346,6 +346,27 @@ static void test_take_gives_window(void **state) {
     assert_int_equal(server_channel_window(rig.server, id), RIG_WINDOW);
 }
 
+/* Reading on leaves what was read alone. */
+static void test_data_stays_in_the_input(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    span_t read[3];
+    rig_authenticate(&rig);
+    channel_id id = rig_direct(&rig);
+    rig_send(&rig, "bus", MSG_CHANNEL_DATA, (uint32_t)id, "one");
+    rig_send(&rig, "bus", MSG_CHANNEL_DATA, (uint32_t)id, "two");
+    rig_send(&rig, "bus", MSG_CHANNEL_DATA, (uint32_t)id, "three");
+    for (size_t i = 0; i < COUNT_OF(read); i++) {
+        read[i] = rig_event(&rig, SERVER_CHANNEL_DATA).data;
+    }
+    rig_quiet(&rig);
+    assert_true(span_equal_str(read[0], "one"));
+    assert_true(span_equal_str(read[1], "two"));
+    assert_true(span_equal_str(read[2], "three"));
+    const uint8_t *input = rig.to_server.bytes.data;
+    assert_true(read[0].data > input && read[2].data < input + rig.to_server.bytes.len);
+}
+
 static void test_half_close(void **state) {
     (void)state;
     struct rig rig CLEANUP(rig_done);
@@ -426,6 +447,7 @@ int main(void) {
         cmocka_unit_test(test_room),
         cmocka_unit_test(test_large_and_tiny_packets),
         cmocka_unit_test(test_take_gives_window),
+        cmocka_unit_test(test_data_stays_in_the_input),
         cmocka_unit_test(test_half_close),
         cmocka_unit_test(test_close_by_peer_is_answered),
         cmocka_unit_test(test_messages_after_our_close),

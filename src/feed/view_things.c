@@ -80,7 +80,7 @@ static err_t make_account(const struct change *change, struct view_link **out) {
     account->name_len = (uint8_t)name_len;
     memcpy(account->text, change->key, name_len + 1);
     memcpy(account->text + name_len + 1, reach.data, reach.len);
-    *out = &account->by_name;
+    *out = (struct view_link *)account;
     return OK;
 }
 
@@ -91,7 +91,7 @@ static err_t make_revocation(const struct change *change, struct view_link **out
     }
     *revocation = (struct view_revocation){.serial = change->revocation.serial,
                                            .expires_at = change->revocation.expires_at};
-    *out = &revocation->by_serial;
+    *out = (struct view_link *)revocation;
     return OK;
 }
 
@@ -112,7 +112,7 @@ static err_t make_place(const struct change *change, struct view_link **out) {
     place->cluster = put_text(&at, cluster);
     place->address = put_text(&at, address);
     place->by_address.hash = hash_host(address);
-    *out = &place->by_name;
+    *out = (struct view_link *)place;
     return OK;
 }
 
@@ -141,7 +141,7 @@ static err_t make_key(const struct change *change, struct view_link **out) {
     key->id = put_text(&text, change->key);
     key->account = put_text(&text, change->key_of.account);
     key->by_blob.hash = view_hash(blob);
-    *out = &key->by_id;
+    *out = (struct view_link *)key;
     return OK;
 }
 
@@ -157,7 +157,7 @@ static err_t make_ca(const struct change *change, struct view_link **out) {
     }
     ca->use = change->ca.use;
     key_fingerprint(ca->key, ca->fingerprint);
-    *out = &ca->by_fingerprint;
+    *out = (struct view_link *)ca;
     return OK;
 }
 

@@ -44,8 +44,9 @@ static void on_successor(void *context, bool readable, bool writable) {
     (void)snprintf(state, sizeof state, "MAINPID=%s", pid);
     log_event(LOG_LEVEL_INFO, "handed_over", "pid", pid, NULL);
     notify_send(state);
+    fd_closep(&master->metrics); /* they are the other's, also when names is started again */
     if (master->names != 0) {
-        (void)kill(master->names, SIGUSR1); /* the metrics are the other's */
+        (void)kill(master->names, SIGUSR1);
     }
     master_drain(master, 0);
 }

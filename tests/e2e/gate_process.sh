@@ -156,6 +156,28 @@ check "until there is a good one" reload reloaded
 check "then one comes in again" go daint true
 check "all in one relay" [ "$relay" = "$(child relay)" ]
 
+# --- host keys ---
+
+ssh-keygen -q -t rsa -b 3072 -N '' -f ssh/ela_rsa && ssh-keygen -q -t ecdsa -N '' -f ssh/ela_ecdsa
+sed -i "s|^host_keys:.*|host_keys: [$work/ssh/ela_key, $work/ssh/ela_rsa, $work/ssh/ela_ecdsa, $work/ssh/junk]|" gate.yaml
+echo junk >ssh/junk && chmod 600 ssh/junk
+check "a reload with a key that is none is refused" reload reload_refused
+check "and the gate goes on" go daint true
+sed -i "s|, $work/ssh/junk||" gate.yaml
+check "new host keys are taken by a reload" reload reloaded
+for algorithm in ssh-ed25519 rsa-sha2-256 rsa-sha2-512 ecdsa-sha2-nistp256; do
+    check "the gate proves its key by $algorithm" ssh -F ssh_config -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+        -o HostKeyAlgorithms=$algorithm -T ela
+done
+echo "ela.example $(cut -d' ' -f1,2 ssh/ela_key.pub)" >known_plain
+ssh -F ssh_config -o UserKnownHostsFile=known_plain -o UpdateHostKeys=yes -o HostKeyAlgorithms=ssh-ed25519,rsa-sha2-512,ecdsa-sha2-nistp256 -T ela >/dev/null 2>&1
+for type in rsa ecdsa; do
+    check "and proves the $type one to a client that collects them" grep -qF "$(cut -d' ' -f2 ssh/ela_$type.pub)" known_plain
+done
+check "the session has lived on" lives alice
+cp good.yaml gate.yaml
+check "and back" reload reloaded
+
 # --- deaths ---
 
 other_child() { local now && now=$(child "$1") && [ -n "$now" ] && [ "$now" != "$2" ]; }
@@ -301,6 +323,13 @@ check "sockets are taken from systemd" wait_for 10 go daint true
 check "one that is not configured is closed, and that is said" logged inherited_socket_not_configured gate4
 refused "for good" any '' bash -c 'exec 3<>/dev/tcp/10.99.0.9/2222'
 check "SIGINT ends it at once, well" gate_stop
+
+# --- with the rights that the service gives ---
+
+start gate6 setpriv --no-new-privs --bounding-set -all,+net_bind_service,+setuid,+setgid "$work/bin/postern-gate" serve -c gate.yaml
+gate_pid=$last_pid
+check "root with three capabilities runs it" wait_for 10 go daint true
+gate_stop
 
 # --- without root ---
 

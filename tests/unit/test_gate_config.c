@@ -277,6 +277,7 @@ static void judges_the_user(void **state) {
     struct gate_config config CLEANUP(gate_config_done) = {.listen_count = 0};
     struct told told = {.count = 0};
     int fd CLEANUP(fd_closep) = mkstemp(path);
+    assert_true(fd >= 0);
     assert_ok(file_replace(path, SPAN_LITERAL("host_keys: a\nuser: root\n"), 0600, 0));
     err_t err = gate_config_load(path, on_complaint, &told, &config);
     (void)unlink(path);

@@ -683,6 +683,229 @@ static void test_keys_away(void **state) {
     rig_done(&rig);
 }
 
+/* --- a balancer in front --- */
+
+static const uint8_t proxy_header[] = {
+    0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a, 0x21, 0x11,
+    0,    12,   198,  51,   100,  7,    127,  0,    0,    1,    0xc0, 0x00, 0,    22,
+};
+
+static void test_proxy(void **state) {
+    (void)state;
+    struct rig rig;
+    struct peer peer CLEANUP(peer_done), bare CLEANUP(peer_done);
+    struct buf got CLEANUP(buf_done) = BUF(16384);
+    channel_id channel;
+    char byte;
+    rig_init(&rig);
+    rig.config.proxy_subnets.count = 1;
+    assert_ok(inet_subnet_parse(SPAN_LITERAL("127.0.0.0/8"), &rig.config.proxy_subnets.subnets[0]));
+    rig_start(&rig);
+    struct cert *cert CLEANUP(cert_freep) = rig_cert("alice", 42, 600, forwarding);
+    peer_open(&rig, &bare, "alice", cert); /* which begins with the version at once */
+    peer_write(&bare);
+    rig_wait(bare.fd, POLLIN);
+    assert_true(read(bare.fd, &byte, 1) <= 0);
+    RIG_AWAIT(&rig, connections_refused_total, 1);
+    peer_open(&rig, &peer, "alice", cert);
+    for (size_t i = 0; i < sizeof proxy_header; i++) {
+        assert_int_equal(write(peer.fd, &proxy_header[i], 1), 1);
+    }
+    (void)peer_await(&peer, CLIENT_AUTHENTICATED);
+    assert_ok(client_open_session(peer.client, 16384, clock_monotonic_ms(), &peer.out, &channel));
+    (void)peer_await(&peer, CLIENT_OPENED);
+    assert_ok(client_channel_request(peer.client, channel, "shell", SPAN_LITERAL(""),
+                                     clock_monotonic_ms(), &peer.out));
+    (void)peer_await(&peer, CLIENT_CHANNEL_REPLY);
+    take_all(&peer, channel, &got);
+    assert_ok(buf_add_byte(&got, '\0'));
+    assert_non_null(strstr((const char *)got.data, "from 198.51.100.7.\n"));
+    rig_done(&rig);
+}
+
+/* A host whose queue is full drops what comes, and so answers nothing. */
+static void test_connect_timeout(void **state) {
+    (void)state;
+    struct rig rig;
+    struct peer peer CLEANUP(peer_done);
+    uint16_t port;
+    int fill[3];
+    rig_init(&rig);
+    rig.config.connect_s = 2;
+    rig_start(&rig);
+    struct cert *cert CLEANUP(cert_freep) = rig_cert("alice", 1, 600, forwarding);
+    int listener = rig_listen(&port, 0);
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    for (size_t i = 0; i < COUNT_OF(fill); i++) {
+        fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(fill[i], (struct sockaddr *)&at, sizeof at);
+    }
+    rig_tell_host(&rig, "t", "127.0.0.1", port);
+    peer_login(&rig, &peer, cert);
+    expect_not_opened(&peer, "t", port, OPEN_CONNECT_FAILED, "did not answer within 2s");
+    for (size_t i = 0; i < COUNT_OF(fill); i++) {
+        (void)close(fill[i]);
+    }
+    (void)close(listener);
+    rig_done(&rig);
+}
+
+/* --- a storm: sessions and targets that break at any moment --- */
+
+enum { STORM_PEERS = 12, STORM_TARGETS = 64, STORM_CHANNELS = 150, STORM_MS = 30 * 1000 };
+
+struct storm {
+    struct rig rig;
+    struct cert *cert;
+    struct peer peers[STORM_PEERS];
+    channel_id channels[STORM_PEERS];
+    bool open[STORM_PEERS]; /* the channel is known to be open */
+    int targets[STORM_TARGETS];
+    int listener;
+    uint16_t port, dead_port;
+    uint32_t dice;
+};
+
+static uint32_t roll(struct storm *storm, uint32_t sides) {
+    storm->dice = storm->dice * 1664525 + 1013904223;
+    return (storm->dice >> 8) % sides;
+}
+
+static void reset(int fd) {
+    struct linger now = {.l_onoff = 1};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    (void)close(fd);
+}
+
+static void storm_end(struct storm *storm, size_t i) {
+    if (storm->peers[i].client != NULL) {
+        if (roll(storm, 2) == 0) {
+            reset(storm->peers[i].fd);
+            storm->peers[i].fd = -1;
+        }
+        peer_done(&storm->peers[i]);
+        storm->peers[i] = (struct peer){.fd = -1};
+        storm->open[i] = false;
+    }
+}
+
+static void storm_listen(struct storm *storm, size_t i) {
+    for (int count = 0; count < 20; count++) {
+        struct client_event event = peer_next(&storm->peers[i], count == 0 ? 1 : 0);
+        if (event.type == CLIENT_AUTHENTICATED) {
+            bool dead = roll(storm, 50) == 0;
+            storm->channels[i] = peer_ask(&storm->peers[i], dead ? "dead" : "t",
+                                          dead ? storm->dead_port : storm->port, 300000);
+        } else if (event.type == CLIENT_OPENED) {
+            storm->open[i] = true;
+        } else if (event.type == CLIENT_CHANNEL_CLOSED || event.type == CLIENT_DISCONNECTED ||
+                   event.type == CLIENT_OPEN_FAILED) {
+            storm_end(storm, i);
+            return;
+        } else if (event.type == CLIENT_NEEDS_INPUT) {
+            return;
+        }
+    }
+}
+
+static void storm_speak(struct storm *storm, size_t i) {
+    static const uint8_t bytes[30000];
+    struct peer *peer = &storm->peers[i];
+    size_t room = client_channel_room(peer->client, storm->channels[i]);
+    size_t len = roll(storm, sizeof bytes);
+    len = len < room ? len : room;
+    if (len > 0 && peer->out.len < 1024 * 1024) {
+        peer_send(peer, storm->channels[i], span_of(bytes, len));
+    }
+    if (roll(storm, 20) == 0) {
+        assert_ok(
+            client_channel_eof(peer->client, storm->channels[i], clock_monotonic_ms(), &peer->out));
+        storm->open[i] = false;
+    }
+}
+
+static void storm_target(struct storm *storm, size_t i) {
+    static uint8_t bytes[65536];
+    int *target = &storm->targets[i];
+    if (*target < 0) {
+        struct pollfd wait = {.fd = storm->listener, .events = POLLIN};
+        if (poll(&wait, 1, 0) == 1) {
+            *target = accept(storm->listener, NULL, NULL);
+            rig_no_block(*target);
+        }
+        return;
+    }
+    if (roll(storm, 2) == 0 && read(*target, bytes, sizeof bytes) < 0 && errno != EAGAIN) {
+        (void)close(*target);
+        *target = -1;
+        return;
+    }
+    if (roll(storm, 2) == 0) {
+        ssize_t put = send(*target, bytes, roll(storm, sizeof bytes), MSG_NOSIGNAL);
+        (void)put;
+    }
+    if (roll(storm, 30) == 0) {
+        if (roll(storm, 2) == 0) {
+            reset(*target);
+        } else {
+            (void)close(*target);
+        }
+        *target = -1;
+    }
+}
+
+static void storm_step(struct storm *storm) {
+    size_t i = roll(storm, STORM_PEERS);
+    if (storm->peers[i].client == NULL) {
+        peer_open(&storm->rig, &storm->peers[i], "alice", storm->cert);
+        return;
+    }
+    if (roll(storm, 4) != 0) {
+        storm_listen(storm, i); /* some read late */
+    }
+    if (storm->open[i]) {
+        storm_speak(storm, i);
+    }
+    if (roll(storm, 100) == 0) {
+        storm_end(storm, i);
+    }
+    storm_target(storm, roll(storm, STORM_TARGETS));
+}
+
+static void test_storm(void **state) {
+    (void)state;
+    static struct storm storm;
+    storm = (struct storm){.dice = 1};
+    rig_init(&storm.rig);
+    storm.rig.config.rekey_bytes = 1024 * 1024;
+    rig_start(&storm.rig);
+    struct cert *cert CLEANUP(cert_freep) = rig_cert("alice", 1, 600, forwarding);
+    storm.cert = cert;
+    (void)close(rig_listen(&storm.dead_port, 1));
+    storm.listener = rig_listen(&storm.port, 128);
+    rig_tell_host(&storm.rig, "t", "127.0.0.1", storm.port);
+    rig_tell_host(&storm.rig, "dead", "127.0.0.1", storm.dead_port);
+    memset(storm.targets, -1, sizeof storm.targets);
+    int64_t until_ms = clock_monotonic_ms() + STORM_MS;
+    while (RIG_COUNT(&storm.rig, channels_total) < STORM_CHANNELS &&
+           clock_monotonic_ms() < until_ms) {
+        storm_step(&storm);
+    }
+    for (size_t i = 0; i < STORM_PEERS; i++) {
+        storm_end(&storm, i);
+    }
+    RIG_AWAIT(&storm.rig, sessions, 0);
+    RIG_AWAIT(&storm.rig, channels, 0);
+    RIG_AWAIT(&storm.rig, held_bytes, 0);
+    assert_true(RIG_COUNT(&storm.rig, channels_total) > 0);
+    for (size_t i = 0; i < STORM_TARGETS; i++) {
+        (void)close(storm.targets[i]);
+    }
+    (void)close(storm.listener);
+    rig_done(&storm.rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused_logins),
@@ -707,6 +930,9 @@ int main(void) {
         cmocka_unit_test(test_greeting),
         cmocka_unit_test(test_drain_and_stop),
         cmocka_unit_test(test_keys_away),
+        cmocka_unit_test(test_proxy),
+        cmocka_unit_test(test_connect_timeout),
+        cmocka_unit_test(test_storm),
     };
     return cmocka_run_group_tests(tests, rig_make_keys, rig_free_keys);
 }

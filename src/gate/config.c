@@ -204,13 +204,14 @@ static void set_usual(struct gate_config *config) {
         .rekey_bytes = LIMIT_REKEY_BYTES,
         .rekey_s = LIMIT_REKEY_MS / 1000,
     };
-    config->listen[config->listen_count++] = copy_of("0.0.0.0:22");
-    config->listen[config->listen_count++] = copy_of("[::]:22");
+    config->listen[0] = copy_of("0.0.0.0:22");
+    config->listen[1] = copy_of("[::]:22");
+    config->listen_count = 2;
     config->state_dir = copy_of("/var/lib/postern-host");
     config->user = copy_of("postern-gate");
 }
 
-/* ---- what the machine must have, which the relay cannot look at ---------------------------- */
+/* ---- what the machine must have, which the relay cannot look at ------------------------------ */
 
 struct machine_check {
     settings_complain *complain;
@@ -242,23 +243,31 @@ static void check_user(struct machine_check *check) {
     }
 }
 
+static const char *const usual_keys[] = {
+    "/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_rsa_key"};
+
+static bool has_usual_key(void) {
+    bool found = false;
+    for (size_t i = 0; i < COUNT_OF(usual_keys); i++) {
+        found |= access(usual_keys[i], F_OK) == 0;
+    }
+    return found;
+}
+
 static void add_usual_keys(struct gate_config *config) {
-    static const char *const usual[] = {"/etc/ssh/ssh_host_ed25519_key",
-                                        "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_rsa_key"};
-    for (size_t i = 0; i < COUNT_OF(usual); i++) {
-        if (access(usual[i], F_OK) == 0) {
-            config->host_keys[config->host_key_count++] = copy_of(usual[i]);
+    for (size_t i = 0; i < COUNT_OF(usual_keys); i++) {
+        if (access(usual_keys[i], F_OK) == 0) {
+            config->host_keys[config->host_key_count++] = copy_of(usual_keys[i]);
         }
     }
 }
 
-static err_t check_machine(struct gate_config *config, settings_complain *complain, void *context) {
+static err_t check_machine(const struct gate_config *config, settings_complain *complain,
+                           void *context) {
     struct machine_check check = {complain, context, config, true};
     check_user(&check);
-    if (!settings_is_set(&config->settings, "host_keys")) {
-        add_usual_keys(config);
-    }
-    if (config->host_key_count == 0) {
+    bool chosen = settings_is_set(&config->settings, "host_keys");
+    if (chosen ? config->host_key_count == 0 : !has_usual_key()) {
         tell(&check, "host_keys", "there is none; make one: ssh-keygen -A");
     }
     return check.good ? OK : FAIL(ERR_MALFORMED);
@@ -272,6 +281,9 @@ err_t gate_config_load(const char *path, settings_complain *complain, void *cont
     TRY(check_machine(&config, complain, context));
     *out = config;
     config = (struct gate_config){.listen_count = 0};
+    if (out->host_key_count == 0) {
+        add_usual_keys(out);
+    }
     return OK;
 }
 

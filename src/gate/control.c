@@ -213,6 +213,7 @@ static void attach(struct msghdr *message, union ancillary *ancillary, const int
     message->msg_control = ancillary->bytes;
     message->msg_controllen = CMSG_SPACE(count * sizeof fds[0]);
     struct cmsghdr *item = CMSG_FIRSTHDR(message);
+    INVARIANT(item != NULL);
     item->cmsg_level = SOL_SOCKET;
     item->cmsg_type = SCM_RIGHTS;
     item->cmsg_len = CMSG_LEN(count * sizeof fds[0]);

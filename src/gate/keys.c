@@ -19,8 +19,7 @@
 #include "ssh/agent.h"
 #include "ssh/wire.h"
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static err_t check_mode(const char *path, struct fault *fault) {
     struct stat status;
@@ -85,8 +84,7 @@ void host_keys_done(struct host_keys *keys) {
     }
 }
 
-/* ---- what is signed ---------------------------------------------------------------------------
- */
+/* ---- what is signed -------------------------------------------------------------------------- */
 
 static bool is_hash_length(size_t len) { return len == 32 || len == 48 || len == 64; }
 
@@ -127,8 +125,7 @@ err_t keys_answer(const struct host_keys *keys, span_t message, struct buf *answ
     return agent_put_sign_response(answers, buf_span(&signature));
 }
 
-/* ---- report -----------------------------------------------------------------------------------
- */
+/* ---- report ---------------------------------------------------------------------------------- */
 
 err_t keys_put_report(const struct host_keys *keys, struct buf *out) {
     TRY(wire_put_u32(out, (uint32_t)keys->count));
@@ -168,8 +165,7 @@ err_t keys_get_report(span_t report, struct key *keys[GATE_HOST_KEYS_MAX], size_
     return OK;
 }
 
-/* ---- the process ------------------------------------------------------------------------------
- */
+/* ---- the process ----------------------------------------------------------------------------- */
 
 struct keys_connection {
     size_t len;

@@ -34,8 +34,7 @@ static void on_complaint(void *context, const struct settings_complaint *complai
               complaint->field, "reason", complaint->reason, NULL);
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 void master_end(struct master *master, int status) {
     master->exit_status = status;
@@ -111,8 +110,7 @@ static void on_term(void *context) {
     master_drain(master, master->config.drain_s);
 }
 
-/* ---- configuration ----------------------------------------------------------------------------
- */
+/* ---- configuration --------------------------------------------------------------------------- */
 
 static err_t load_config(const char *path, struct gate_config *config, struct buf *text) {
     TRY(gate_config_load(path, on_complaint, NULL, config));
@@ -213,8 +211,7 @@ static void on_certificates(void *context) {
     }
 }
 
-/* ---- the relay and the others -------------------------------------------------------------------
- */
+/* ---- the relay and the others ---------------------------------------------------------------- */
 
 static void log_started(const struct master *master) {
     char workers[16], relay[16];
@@ -272,8 +269,7 @@ static void on_child(void *context) {
 
 static void on_hand_over(void *context) { hand_over_begin(context); }
 
-/* ---- start --------------------------------------------------------------------------------------
- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 static err_t watch_signals(struct master *master) {
     (void)signal(SIGPIPE, SIG_IGN);

@@ -16,8 +16,7 @@
 #include "net/sandbox.h"
 #include "ssh/wire.h"
 
-/* ---- the wire ---------------------------------------------------------------------------------
- */
+/* ---- the wire -------------------------------------------------------------------------------- */
 
 static err_t take_name(span_t name, char out[LIMIT_HOST_NAME_CHARS + 1]) {
     if (name.len > 0 && name.data[name.len - 1] == '.') {
@@ -66,8 +65,7 @@ err_t names_put_answer(struct buf *out, uint32_t id, const struct names_answer *
     return wire_put_string(out, buf_span(&body));
 }
 
-/* ---- questions under way ----------------------------------------------------------------------
- */
+/* ---- questions under way --------------------------------------------------------------------- */
 
 enum { INPUT_BYTES = 16 * 1024, OUTPUT_BYTES_MAX = 1024 * 1024 };
 
@@ -217,16 +215,18 @@ static err_t begin_lookup(struct service *service, const char *name, struct look
 static err_t wait_for(struct connection *connection, const struct names_request *request) {
     struct service *service = connection->service;
     struct lookup *lookup = find_lookup(service, request->name);
-    struct waiter *waiter CLEANUP(freep) =
-        service->waiting < NAMES_WAITING_MAX ? calloc(1, sizeof *waiter) : NULL;
-    if (waiter == NULL) {
+    if (service->waiting >= NAMES_WAITING_MAX) {
         return FAIL(ERR_BUSY);
     }
     if (lookup == NULL) {
         TRY(begin_lookup(service, request->name, &lookup));
     }
+    struct waiter *waiter = calloc(1, sizeof *waiter);
+    if (waiter == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
     *waiter = (struct waiter){connection, request->id, lookup->waiters};
-    lookup->waiters = TAKE(waiter);
+    lookup->waiters = waiter;
     service->waiting++;
     return OK;
 }
@@ -270,8 +270,7 @@ static void on_connection(void *context, bool readable, bool writable) {
     connection->len = stream.len;
 }
 
-/* ---- the process ------------------------------------------------------------------------------
- */
+/* ---- the process ----------------------------------------------------------------------------- */
 
 static err_t connect_workers(struct service *service) {
     service->connections = calloc(service->count, sizeof service->connections[0]);

@@ -13,8 +13,7 @@
 #include "base/file.h"
 #include "base/text.h"
 
-/* ---- start ------------------------------------------------------------------------------------
- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 static void set_number(const char *name, uint64_t value) {
     char text[24];
@@ -76,8 +75,7 @@ err_t process_spawn(const struct process_start *start, pid_t *out) {
     return OK;
 }
 
-/* ---- rights -----------------------------------------------------------------------------------
- */
+/* ---- rights ---------------------------------------------------------------------------------- */
 
 err_t process_become(const char *uid_text, const char *gid_text) {
     uint64_t uid, gid;
@@ -106,8 +104,7 @@ err_t process_count(const char *text, size_t max, size_t *out) {
     return OK;
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------
- */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 /* Besides sessions: listeners, sockets to the other processes, event loops. */
 enum { DESCRIPTORS_BESIDES = 512, DESCRIPTORS_ENOUGH = 4 * 1024 * 1024 };
@@ -136,8 +133,7 @@ err_t process_raise_descriptors(uint32_t sessions_max, struct fault *fault) {
     return setrlimit(RLIMIT_NOFILE, &files) == 0 ? OK : err_from_errno(errno);
 }
 
-/* ---- shared numbers ---------------------------------------------------------------------------
- */
+/* ---- shared numbers -------------------------------------------------------------------------- */
 
 err_t process_share(int *out) {
     int fd CLEANUP(fd_closep) = memfd_create("postern-gate", MFD_CLOEXEC | MFD_ALLOW_SEALING);

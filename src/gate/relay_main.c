@@ -36,8 +36,7 @@ struct relay_process {
     int64_t accept_ms; /* then it accepts without having heard the feed */
 };
 
-/* ---- setup ------------------------------------------------------------------------------------
- */
+/* ---- setup ----------------------------------------------------------------------------------- */
 
 static void on_complaint(void *context, const struct settings_complaint *complaint) {
     struct fault *fault = context;
@@ -116,8 +115,7 @@ static err_t take_setup(struct relay_process *process, span_t body) {
     return process->accepting ? say(process, CONTROL_READY, "") : OK;
 }
 
-/* ---- frames -----------------------------------------------------------------------------------
- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 /* The frame's descriptors become those at `place`, which had none. */
 static err_t take_fds(struct control_frame *frame, size_t max, int *place, size_t *count) {
@@ -238,8 +236,7 @@ static err_t on_control(struct relay_process *process) {
     return err.code == ERR_TRUNCATED ? OK : err;
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------
- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static err_t accept_clients(struct relay_process *process) {
     if (process->needs_feed && !process->heard) {

@@ -25,8 +25,7 @@ enum {
 
 static const char self[] = "/proc/self/exe";
 
-/* ---- descriptors ------------------------------------------------------------------------------
- */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 struct fd_list {
     int fds[GATE_WORKERS_MAX + 2];
@@ -57,8 +56,7 @@ static err_t make_sockets(size_t workers, struct fd_list *relay, struct fd_list 
     return OK;
 }
 
-/* ---- keys -------------------------------------------------------------------------------------
- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static err_t read_report(int fd, struct buf *out) {
     int64_t deadline_ms = clock_monotonic_ms() + REPORT_MS;
@@ -157,14 +155,14 @@ static err_t start_keys(struct master *master, struct fd_list *relay_ends, struc
     forget_keys(master);
     master->keys = pid;
     master->keys_began_ms = clock_monotonic_ms();
-    memcpy(master->host_keys, keys, count * sizeof keys[0]);
     memcpy(master->key_marks, marks, sizeof marks);
-    master->host_key_count = count;
+    for (size_t i = 0; i < count; i++) {
+        master->host_keys[master->host_key_count++] = keys[i];
+    }
     return OK;
 }
 
-/* ---- names ------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static err_t start_names(struct master *master, struct fd_list *relay_ends) {
     struct fd_list own_ends CLEANUP(fd_list_done) = {.count = 0};
@@ -182,8 +180,7 @@ static err_t start_names(struct master *master, struct fd_list *relay_ends) {
     return OK;
 }
 
-/* ---- setup ------------------------------------------------------------------------------------
- */
+/* ---- setup ----------------------------------------------------------------------------------- */
 
 /* A certificate that is not to be shown is said so, and the key stands alone. */
 static struct cert *load_cert(const struct master *master, size_t index) {
@@ -227,8 +224,7 @@ err_t set_send_setup(struct master *master, bool *sent) {
     return OK;
 }
 
-/* ---- the relay --------------------------------------------------------------------------------
- */
+/* ---- the relay ------------------------------------------------------------------------------- */
 
 static void kill_relay(struct master *master, const char *why) {
     if (master->relay != 0) {
@@ -332,8 +328,7 @@ void set_done(struct master *master) {
     buf_done(&master->setup_sent);
 }
 
-/* ---- again ------------------------------------------------------------------------------------
- */
+/* ---- again ----------------------------------------------------------------------------------- */
 
 static void send_sockets(struct master *master, enum control_type type,
                          const struct fd_list *sockets) {

@@ -347,12 +347,13 @@ err_t forward_run(struct relay_session *session) {
 
 /* --- what the client says --- */
 
-/* Both sides have closed; the number is the server's again. */
-static void part(struct forward *forward) {
+/* Both sides have closed, and the number is the server's again: nothing may be said on it, not even
+ * that the target takes what was gathered just before. */
+static err_t part(struct forward *forward) {
     struct relay_session *session = forward->session;
-    if (forward->state != FORWARD_OPEN || forward->held.len == 0) {
+    if (forward->state != FORWARD_OPEN) {
         forward_drop(forward, "client_closed");
-        return;
+        return OK;
     }
     session->channels[forward->id] = NULL;
     session->channel_count--;
@@ -360,15 +361,24 @@ static void part(struct forward *forward) {
     forward->client_ended = true;
     forward->deadline_ms = session->worker->now_ms + PARTED_MS;
     TAILQ_INSERT_TAIL(&session->parted, forward, of_parted);
-    forward_activate(forward);
+    TRY(forward_flush(session->worker));
+    if (forward->held.len == 0) {
+        forward_drop(forward, "client_closed");
+    } else {
+        forward_activate(forward);
+    }
+    return OK;
 }
 
 err_t forward_event(struct relay_session *session, const struct server_event *event) {
+    struct forward *forward = session->channels[event->channel];
+    INVARIANT(forward != NULL);
+    if (event->type == SERVER_CHANNEL_CLOSED) {
+        return part(forward);
+    }
     if (event->type != SERVER_CHANNEL_DATA) {
         TRY(forward_flush(session->worker));
     }
-    struct forward *forward = session->channels[event->channel];
-    INVARIANT(forward != NULL);
     switch (event->type) {
     case SERVER_CHANNEL_DATA:
         return forward->state == FORWARD_OPEN ? add_data(forward, event->data) : OK;
@@ -380,9 +390,6 @@ err_t forward_event(struct relay_session *session, const struct server_event *ev
     case SERVER_CHANNEL_EOF:
         forward->client_ended = true;
         return forward->state == FORWARD_OPEN ? finish_if_drained(forward) : OK;
-    case SERVER_CHANNEL_CLOSED:
-        part(forward);
-        return OK;
     default:
         return FAIL(ERR_PROTOCOL);
     }

@@ -13,6 +13,7 @@ enum {
     /* A block from here on is a mapping of its own, and goes back to the kernel when it is freed:
      * what a slow reader made a session hold must not stay with an idle one. */
     OWN_MAPPING_BYTES = 64 * 1024,
+    PRUNE_S = 3600, /* how often revocations that ended are forgotten */
 };
 
 /* --- setup --- */
@@ -211,6 +212,10 @@ err_t relay_apply(struct relay *relay, const struct change_answer *answer, int64
     err_t err = view_apply(relay->view, answer, synced_at, &revoked);
     uint64_t revision = view_revision(relay->view);
     int64_t heard = view_synced_at(relay->view);
+    if (heard - relay->pruned_at >= PRUNE_S) {
+        relay->pruned_at = heard;
+        (void)view_prune(relay->view, heard);
+    }
     (void)pthread_rwlock_unlock(&relay->policy);
     atomic_store(&relay->shared->feed_revision, revision);
     atomic_store(&relay->shared->feed_synced_at, heard);

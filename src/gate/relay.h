@@ -35,7 +35,7 @@
 #include "net/socket.h"
 
 enum {
-    RELAY_READ_BYTES = 128 * 1024,   /* from a client at once */
+    RELAY_READ_BYTES = 256 * 1024,   /* from a client at once */
     RELAY_TURN_BYTES = 256 * 1024,   /* to a client in one turn */
     RELAY_UNSENT_BYTES = 512 * 1024, /* beyond that a client is not read from either */
     RELAY_GATHER_COUNT = 64,
@@ -75,6 +75,7 @@ struct relay {
     struct relay_setup *setup;
     _Atomic size_t sessions;
     _Atomic size_t logins;          /* sessions that are not authenticated yet */
+    int64_t pruned_at;              /* the feed thread's: when the view was last pruned */
     _Atomic uint64_t judgements;    /* how often all sessions were to be judged */
     _Atomic(const char *) farewell; /* set: every session ends with this text */
     _Atomic bool draining;

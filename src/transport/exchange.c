@@ -95,10 +95,8 @@ err_t exchange_agree(struct exchange *exchange, span_t message, const char *peer
     span_t list = peers.lists[LIST_KEX];
     exchange->drops_next = peers.first_packet_follows && !exchange->agreed.guess_is_right;
     exchange->peer_is_strict =
-        exchange->is_first &&
         algorithm_list_has(list, client ? ALGORITHM_STRICT_SERVER : ALGORITHM_STRICT_CLIENT);
-    exchange->peer_takes_ext_info =
-        exchange->is_first && !client && algorithm_list_has(list, ALGORITHM_EXT_INFO_CLIENT);
+    exchange->peer_takes_ext_info = !client && algorithm_list_has(list, ALGORITHM_EXT_INFO_CLIENT);
     exchange->has_agreed = true;
     buf_done(&exchange->kexinit);
     return OK;

@@ -22,8 +22,8 @@ struct exchange {
     struct buf transcript; /* what is hashed, as far as it is known */
     struct agreement agreed;
     bool drops_next;               /* a packet that was sent on a wrong guess */
-    bool peer_is_strict;           /* from the first KEXINIT */
-    bool peer_takes_ext_info;      /* from the first KEXINIT */
+    bool peer_is_strict;           /* so it says; only the first exchange counts */
+    bool peer_takes_ext_info;      /* likewise */
     struct kex_client *kex;        /* client: until the reply */
     struct buf share;              /* Q_C of a client, Q_S of a server */
     uint8_t hash[EVP_MAX_MD_SIZE]; /* H */

@@ -42,8 +42,9 @@ struct transport_config {
     struct randomness random;
     uint64_t rekey_bytes; /* of one direction; 0: LIMIT_REKEY_BYTES */
     int64_t rekey_ms;     /* 0: LIMIT_REKEY_MS */
-    /* The server's. In the order they are preferred; those whose algorithms host_key_algorithms
-     * does not name are not offered. */
+    /* The server's. Of two that serve the same algorithm the first is shown; those whose algorithms
+     * host_key_algorithms does not name are not offered. The client's order decides between
+     * algorithms. */
     const struct transport_host_key *host_keys;
     size_t host_key_count;
 };
@@ -111,6 +112,10 @@ err_t transport_send_begin(struct transport *transport, size_t len_max, struct b
 err_t transport_send_end(struct transport *transport, size_t len, int64_t now_ms, struct buf *out);
 /* No exchange is going on and the first one is done. */
 bool transport_is_open(const struct transport *transport);
+
+/* Of a peer that nobody knows yet a server takes less: packets of LIMIT_STRANGER_PACKET_BYTES and
+ * LIMIT_STRANGER_EXCHANGES_COUNT exchanges. A new transport is not bounded so. */
+void transport_set_stranger(struct transport *transport, bool is_stranger);
 
 /* Starts an exchange now, unless one is going on. */
 err_t transport_rekey(struct transport *transport, int64_t now_ms, struct buf *out);

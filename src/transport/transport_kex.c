@@ -36,6 +36,9 @@ static err_t send_init(struct transport *transport, struct buf *out) {
 }
 
 err_t transport_kex_on_kexinit(struct transport *transport, struct transport_turn *turn) {
+    if (transport->is_stranger && transport->exchanges >= LIMIT_STRANGER_EXCHANGES_COUNT) {
+        return FAIL(ERR_PROTOCOL);
+    }
     if (transport->exchange == NULL) {
         TRY(transport_kex_start(transport, turn->out));
     }
@@ -136,7 +139,9 @@ static err_t answer(struct transport *transport, span_t signature, struct buf *o
     TRY(exchange_put_reply(exchange, signature, &message));
     TRY(transport_send_now(transport, buf_span(&message), out));
     TRY(send_newkeys(transport, out));
-    return exchange->peer_takes_ext_info ? transport_ext_info_send(transport, out) : OK;
+    return exchange->is_first && exchange->peer_takes_ext_info
+               ? transport_ext_info_send(transport, out)
+               : OK;
 }
 
 err_t transport_signed(struct transport *transport, span_t signature, struct buf *out) {

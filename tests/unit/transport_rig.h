@@ -319,4 +319,11 @@ __attribute__((unused)) static void assert_open(const struct rig *rig, size_t ex
                            transport_session_id(rig->client.transport)));
 }
 
+__attribute__((unused)) static void rig_open(struct rig *rig) {
+    rig_init(rig);
+    rig_start(rig);
+    rig_run(rig);
+    assert_open(rig, 1);
+}
+
 #endif

@@ -159,6 +159,34 @@ static err_t parse_rsa(const char *exponent, size_t bits, uint8_t last) {
     return OK;
 }
 
+/* Under the neutral element as key, one signature is good for every message, by the equation of RFC
+ * 8032 alone. The other points here are those of order 2 and 4. */
+static void test_points_of_small_order(void **state) {
+    (void)state;
+    static const uint8_t points[][32] = {
+        {1},
+        {0},
+        {0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+    };
+    static const uint8_t neutral_and_zero[64] = {1};
+    for (size_t i = 0; i < COUNT_OF(points); i++) {
+        struct buf blob CLEANUP(buf_done) = BUF(256);
+        struct buf signature CLEANUP(buf_done) = BUF(256);
+        struct key *key CLEANUP(key_freep) = NULL;
+        assert_ok(wire_put_text(&blob, "ssh-ed25519"));
+        assert_ok(wire_put_string(&blob, span_of(points[i], sizeof points[i])));
+        assert_ok(wire_put_text(&signature, "ssh-ed25519"));
+        assert_ok(wire_put_string(&signature, span_of(neutral_and_zero, 64)));
+        assert_ok(key_parse(buf_span(&blob), &key));
+        for (char message = 'a'; message < 'q'; message++) {
+            assert_fails(key_verify(key, span_of(&message, 1), buf_span(&signature), NULL),
+                         ERR_SIGNATURE);
+        }
+    }
+}
+
 static void test_rsa_numbers(void **state) {
     (void)state;
     assert_ok(parse_rsa("\3", LIMIT_RSA_BITS_MIN, 1));
@@ -346,15 +374,11 @@ static void test_wycheproof(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_line_refuses),
-        cmocka_unit_test(test_line_limits),
-        cmocka_unit_test(test_points),
-        cmocka_unit_test(test_rsa_numbers),
-        cmocka_unit_test(test_unknown_type_is_carried),
-        cmocka_unit_test(test_keygen_agrees),
-        cmocka_unit_test(test_security_keys_agree),
-        cmocka_unit_test(test_surroundings),
-        cmocka_unit_test(test_wycheproof),
+        cmocka_unit_test(test_line_refuses),  cmocka_unit_test(test_line_limits),
+        cmocka_unit_test(test_points),        cmocka_unit_test(test_points_of_small_order),
+        cmocka_unit_test(test_rsa_numbers),   cmocka_unit_test(test_unknown_type_is_carried),
+        cmocka_unit_test(test_keygen_agrees), cmocka_unit_test(test_security_keys_agree),
+        cmocka_unit_test(test_surroundings),  cmocka_unit_test(test_wycheproof),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -2,6 +2,8 @@
 
 #include "base/err.h"
 
+enum { GIVE_BYTES = 512 * 1024 };
+
 static uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 bool window_open(struct window *window, struct window_budget *budget) {
@@ -51,8 +53,8 @@ uint32_t window_drained(struct window *window, struct window_budget *budget, uin
         window->drained = 0;
         budget->used += more;
     }
-    /* Small windows are given back in larger parts: each message costs both sides a packet. */
-    if (window->owed < smaller(window->size / 2, WINDOW_FIRST_BYTES)) {
+    /* Given back in large parts: each message costs both sides a packet and a waking. */
+    if (window->owed < smaller(window->size / 2, GIVE_BYTES)) {
         return 0;
     }
     uint32_t give = window->owed;

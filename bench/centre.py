@@ -20,8 +20,12 @@ class Api:
         context = ssl.create_default_context(cafile=ca)
         self.connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=30)
         self.token = None
+        self.last = 0
 
     def call(self, method, path, body=None):
+        if time.monotonic() - self.last > 30:  # the authority may have closed it; it opens by itself
+            self.connection.close()
+        self.last = time.monotonic()
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if self.token:
             headers["Authorization"] = "Bearer " + self.token

@@ -127,6 +127,11 @@ def raise_descriptors():
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def sessions_max():
+    """That a gate will serve, which wants descriptors for a channel of each and 512 besides."""
+    return (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 512) // 2
+
+
 class World:
     def __init__(self, build, work):
         self.build, self.work = build, work
@@ -180,7 +185,7 @@ class World:
 
     def start_gate(self):
         port, config = free_port(), f"{self.work}/gate.yaml"
-        most = (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 600) // 2
+        most = sessions_max()
         with open(config, "w") as f:
             f.write(f"listen: ['127.0.0.1:{port}']\nhost_keys: ['{self.work}/ela.key']\nstate: {self.work}/ela\n"
                     f"user: {'nobody' if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name}\nworkers: 2\n"

@@ -15,7 +15,11 @@ static void check_key(const struct key *key, span_t bytes) {
     INVARIANT(key_equal(key, from_blob) && key_type(key) == key_type(from_blob));
     INVARIANT(key_bits(key) == key_bits(from_blob));
     must(key_print_line(key, "a comment", &line));
-    must(key_parse_line(buf_span(&line), &from_line, &comment));
+    err_t err = key_parse_line(buf_span(&line), &from_line, &comment);
+    if (key_type(key) == KEY_UNKNOWN && (err.code == ERR_KEY_PRIVATE || err.code == ERR_KEY_PPK)) {
+        return; /* a type of any name, with any bytes, may look like one */
+    }
+    must(err);
     INVARIANT(key_equal(key, from_line) && span_equal_str(comment, "a comment"));
 
     char one[FINGERPRINT_CHARS];

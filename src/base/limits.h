@@ -38,11 +38,15 @@ enum limits {
     LIMIT_SIGNER_ANSWER_S = 10, /* until the oldest request is answered */
 
     /* the SSH transport */
-    LIMIT_PACKET_BYTES = 256 * 1024 + 64, /* a whole packet that we read; 35,000 is what RFC 4253
-                                             asks for, and OpenSSH's limit is 256 KiB */
-    LIMIT_PACKET_DATA_BYTES = 32 * 1024,  /* what we take as the data of one packet, and send */
-    LIMIT_VERSION_LINE_BYTES = 255,       /* RFC 4253 section 4.2, CR LF included */
-    LIMIT_VERSION_LINES_COUNT = 32,       /* lines that a server may send before its version */
+    LIMIT_PACKET_BYTES = 256 * 1024 + 64,    /* a whole packet that we read; 35,000 is what RFC 4253
+                                                asks for, and OpenSSH's limit is 256 KiB */
+    LIMIT_PACKET_DATA_BYTES = 32 * 1024,     /* what we take as the data of one packet, and send */
+    LIMIT_STRANGER_PACKET_BYTES = 48 * 1024, /* a packet before authentication: a certificate and a
+                                                signature fit */
+    LIMIT_STRANGER_EXCHANGES_COUNT = 8,      /* exchanges before authentication: each costs us a
+                                                signature, and the peer next to nothing */
+    LIMIT_VERSION_LINE_BYTES = 255,          /* RFC 4253 section 4.2, CR LF included */
+    LIMIT_VERSION_LINES_COUNT = 32,          /* lines that a server may send before its version */
     LIMIT_KEXINIT_BYTES = 16 * 1024,
     LIMIT_EXT_INFO_BYTES = 8 * 1024,
     LIMIT_TRANSPORT_HELD_BYTES = 64 * 1024, /* held back during an exchange */

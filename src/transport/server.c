@@ -50,6 +50,7 @@ err_t server_new(const struct server_config *config, int64_t now_ms, struct buf 
         return FAIL(ERR_MEMORY);
     }
     TRY(transport_new(&config->transport, now_ms, out, &made->transport));
+    transport_set_stranger(made->transport, true);
     made->config = config;
     made->recheck = NOTHING_TO_RECHECK;
     uint32_t max = config->channels_max;

@@ -187,6 +187,7 @@ err_t server_auth_accept(struct server *server, int64_t now_ms, struct buf *out)
     static const uint8_t message[] = {MSG_USERAUTH_SUCCESS};
     TRY(transport_send(server->transport, span_of(message, sizeof message), now_ms, out));
     server_auth_forget(&server->auth);
+    transport_set_stranger(server->transport, false);
     server->state = SERVER_AUTHENTICATED;
     return server_global_send_host_keys(server, now_ms, out);
 }

@@ -114,6 +114,13 @@ static transport_handler *const handlers[TRANSPORT_STATES_COUNT][UINT8_MAX + 1] 
 
 /* --- input --- */
 
+static size_t packet_bytes_max(const struct transport *transport) {
+    if (transport->exchanges == 0) {
+        return FIRST_PACKET_BYTES_MAX;
+    }
+    return transport->is_stranger ? LIMIT_STRANGER_PACKET_BYTES : LIMIT_PACKET_BYTES;
+}
+
 /* Decrypts the next packet; *taken is false when it is not all there. */
 static err_t open_packet(struct transport *transport, struct transport_input *input,
                          span_t *payload, bool *taken) {
@@ -125,7 +132,7 @@ static err_t open_packet(struct transport *transport, struct transport_input *in
             return OK;
         }
         TRY(cipher_packet_len(in->cipher, in->sequence, input->data, &len));
-        if (transport->exchanges == 0 && len > FIRST_PACKET_BYTES_MAX) {
+        if (len > packet_bytes_max(transport)) {
             return FAIL(ERR_TOO_LONG);
         }
         transport->packet_len = len;
@@ -237,6 +244,10 @@ err_t transport_rekey(struct transport *transport, int64_t now_ms, struct buf *o
     return transport_is_open(transport)
                ? transport_fail(transport, transport_kex_start(transport, out), out)
                : OK;
+}
+
+void transport_set_stranger(struct transport *transport, bool is_stranger) {
+    transport->is_stranger = is_stranger;
 }
 
 span_t transport_session_id(const struct transport *transport) {

@@ -31,6 +31,7 @@ struct transport {
     const struct transport_config *config; /* borrowed */
     enum transport_state state;
     bool is_strict;
+    bool is_stranger;
     bool is_authenticated; /* client: as far as EXT_INFO goes */
     uint8_t lines;         /* that came before the server's version */
     struct transport_direction in, out;

@@ -1,5 +1,6 @@
 /* Which message the server takes when, whose requests are whose, and how often one may ask. */
 #include "server_rig.h"
+#include "transport/message.h"
 
 /* --- messages in the wrong state --- */
 
@@ -349,6 +350,62 @@ static void test_disconnect_of_either_side(void **state) {
     rig_ended(&other, DISCONNECT_BY_APPLICATION);
 }
 
+/* --- what a stranger may cost --- */
+
+/* An IGNORE of so many bytes in all. */
+static void send_long(struct rig *rig, size_t len) {
+    struct buf message CLEANUP(buf_done) = BUF(RIG_BYTES_MAX);
+    uint8_t *data;
+    assert_ok(wire_put_u8(&message, MSG_IGNORE));
+    assert_ok(wire_put_u32(&message, (uint32_t)(len - 5)));
+    assert_ok(buf_extend(&message, len - 5, &data));
+    memset(data, 'x', len - 5);
+    rig_send_span(rig, buf_span(&message));
+}
+
+static void test_long_packets_of_strangers(void **state) {
+    (void)state;
+    /* Of AES-GCM: the length field, whole blocks with a byte and the padding, the tag. */
+    enum { LONGEST = (LIMIT_STRANGER_PACKET_BYTES - 4 - 16) / 16 * 16 - 1 - 4 };
+    struct rig rig CLEANUP(rig_done);
+    struct rig known CLEANUP(rig_done);
+    struct server_event event;
+    rig_start(&rig);
+    send_long(&rig, LONGEST);
+    rig_quiet(&rig);
+    send_long(&rig, LONGEST + 1);
+    assert_fails(rig_try_next(&rig, &event), ERR_TOO_LONG);
+    rig_ended(&rig, DISCONNECT_MAC_ERROR);
+    rig_authenticate(&known);
+    send_long(&known, 4 * (size_t)LONGEST);
+    rig_quiet(&known);
+}
+
+static void exchange_again(struct rig *rig) {
+    assert_ok(transport_rekey(rig->peer, rig->now_ms, &rig->to_server.bytes));
+    rig_settle(rig);
+    assert_true(transport_is_open(rig->peer));
+}
+
+/* Each makes the server sign, which is dear; the peer may use the same share again and again. */
+static void test_exchanges_of_strangers(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    struct rig known CLEANUP(rig_done);
+    struct server_event event;
+    rig_start(&rig);
+    for (int i = 1; i < LIMIT_STRANGER_EXCHANGES_COUNT; i++) {
+        exchange_again(&rig);
+    }
+    assert_ok(transport_rekey(rig.peer, rig.now_ms, &rig.to_server.bytes));
+    assert_fails(rig_try_next(&rig, &event), ERR_PROTOCOL);
+    assert_fails(rig_try_next(&rig, &event), ERR_CLOSED);
+    rig_authenticate(&known);
+    for (int i = 0; i < 2 * LIMIT_STRANGER_EXCHANGES_COUNT; i++) {
+        exchange_again(&known);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_message_in_every_state),
@@ -363,6 +420,8 @@ int main(void) {
         cmocka_unit_test(test_longest_name),
         cmocka_unit_test(test_banner),
         cmocka_unit_test(test_disconnect_of_either_side),
+        cmocka_unit_test(test_long_packets_of_strangers),
+        cmocka_unit_test(test_exchanges_of_strangers),
     };
     return cmocka_run_group_tests_name("server", tests, rig_make_keys, rig_free_keys);
 }

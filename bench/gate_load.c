@@ -9,6 +9,7 @@
  *
  *   logins N C        N logins, C at a time: a channel is opened and closed, and all ends
  *   open N C          N more sessions with a channel to the target each, which are kept
+ *   enter N C         the same without a channel
  *   move WHAT B N C   through the first N: WHAT is S, D or E of gate_target.c, B bytes
  *   ping              a keep-alive to every session, all at once
  *   ended I           waits for the end of the I-th session
@@ -74,6 +75,8 @@ static void begin_one(struct clients *clients, const struct task *task, size_t i
         session_begin(session, &clients->load, (size_t)clients->number++, GOAL_LOGIN);
     } else if (strcmp(task->verb, "open") == 0) {
         session_begin(session, &clients->load, (size_t)clients->number++, GOAL_OPEN);
+    } else if (strcmp(task->verb, "enter") == 0) {
+        session_begin(session, &clients->load, (size_t)clients->number++, GOAL_ENTER);
     } else if (strcmp(task->verb, "ended") == 0) {
         session_expect_end(session);
     } else if (!session_lives(session)) {
@@ -205,7 +208,8 @@ static void obey(struct clients *clients, const char *line) {
     if (sscanf(line, "logins %zu %zu", &task.total, &task.at_once) == 2) {
         first = clients->count;
         last = first + task.at_once;
-    } else if (sscanf(line, "open %zu %zu", &task.total, &task.at_once) == 2) {
+    } else if (sscanf(line, "open %zu %zu", &task.total, &task.at_once) == 2 ||
+               sscanf(line, "enter %zu %zu", &task.total, &task.at_once) == 2) {
         first = clients->count;
         last = first + task.total;
         clients->count = last <= SESSIONS_MAX ? last : first;
@@ -223,8 +227,8 @@ static void obey(struct clients *clients, const char *line) {
     } else {
         die(line, FAIL(ERR_UNSUPPORTED));
     }
-    bool opens = task.verb[0] == 'l' || task.verb[0] == 'o';
-    if (last > (opens ? (size_t)SESSIONS_MAX : clients->count)) {
+    bool begins = strcmp(task.verb, "ended") != 0 && strchr("loe", task.verb[0]) != NULL;
+    if (last > (begins ? (size_t)SESSIONS_MAX : clients->count)) {
         die(line, FAIL(ERR_RANGE));
     }
     run(clients, &task, first);

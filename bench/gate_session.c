@@ -116,6 +116,10 @@ static err_t on_event(struct session *session, const struct client_event *event,
     case CLIENT_HOST_KEY:
         return client_trust(session->client, true, now_ms, &load->out);
     case CLIENT_AUTHENTICATED:
+        session->reached = session->goal == GOAL_ENTER;
+        if (session->reached) {
+            return OK;
+        }
         return client_open_direct(session->client, load->target_host, load->target_port,
                                   WINDOW_BYTES, now_ms, &load->out, &session->channel);
     case CLIENT_OPENED:

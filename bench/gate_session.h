@@ -27,6 +27,7 @@ enum goal {
     GOAL_NONE,
     GOAL_LOGIN,  /* log in, open the channel and close it */
     GOAL_OPEN,   /* log in and open the channel */
+    GOAL_ENTER,  /* log in */
     GOAL_MOVE,   /* send and get bytes */
     GOAL_ANSWER, /* get the answer to a keep-alive */
     GOAL_END,    /* be cut off */
@@ -50,7 +51,7 @@ struct session {
 
 int64_t session_now_us(void); /* monotonic */
 
-/* Connects; the goal is GOAL_LOGIN or GOAL_OPEN. `number` chooses certificate and address. */
+/* Connects; the goal is GOAL_LOGIN, _OPEN or _ENTER. `number` chooses certificate and address. */
 void session_begin(struct session *session, struct load *load, size_t number, enum goal goal);
 /* 'S', 'D' or 'E' of gate_target.c, on a session that is open. */
 void session_move(struct session *session, char what, uint64_t bytes);

@@ -6,6 +6,7 @@ from centre import Centre, free_port, listens, wait_until
 
 TARGET_ADDRESS = "127.0.0.11"
 HELD = 10000
+DESCRIPTORS_BESIDES = 512
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -128,8 +129,8 @@ def raise_descriptors():
 
 
 def sessions_max():
-    """That a gate will serve, which wants descriptors for a channel of each and 512 besides."""
-    return (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 512) // 2
+    """That a gate will serve, which wants descriptors for a channel of each and some besides (src/gate/process.c)."""
+    return (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - DESCRIPTORS_BESIDES) // 2
 
 
 class World:

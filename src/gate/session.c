@@ -3,7 +3,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { PROXY_READ_BYTES = 4096 };
+enum {
+    PROXY_READ_BYTES = 4096,
+    LOGIN_READ_BYTES = 16 * 1024, /* of strangers, of whom there may be many: little is held */
+};
 
 /* --- beginning --- */
 
@@ -284,7 +287,8 @@ static enum socket_result read_more(struct relay_session *session, size_t most, 
 static err_t take_input(struct relay_session *session) {
     struct relay_worker *worker = session->worker;
     size_t len;
-    enum socket_result result = read_more(session, RELAY_READ_BYTES, &len);
+    size_t most = session->phase == SESSION_OPEN ? RELAY_READ_BYTES : LOGIN_READ_BYTES;
+    enum socket_result result = read_more(session, most, &len);
     if (!session->had_channel) {
         socket_quickack(session->source.fd);
     }
@@ -361,7 +365,8 @@ static void linger(struct relay_session *session) {
 }
 
 static bool may_read(const struct relay_session *session) {
-    return !session->waits && session->output.len <= RELAY_UNSENT_BYTES &&
+    size_t unsent_max = session->phase == SESSION_OPEN ? RELAY_UNSENT_BYTES : 0;
+    return !session->waits && session->output.len <= unsent_max &&
            (session->source.readable || session->input_due);
 }
 

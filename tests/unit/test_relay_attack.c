@@ -36,9 +36,112 @@ static void test_data_and_close_at_once(void **state) {
     rig_done(&rig);
 }
 
+/* --- before authentication --- */
+
+/* A transport that has its keys, and nothing more. */
+struct stranger {
+    struct transport_config config;
+    struct transport *transport;
+    struct buf in, out;
+    int fd;
+};
+
+static void stranger_flush(struct stranger *stranger) {
+    for (size_t at = 0; at < stranger->out.len;) {
+        rig_wait(stranger->fd, POLLOUT);
+        ssize_t put = send(stranger->fd, stranger->out.data + at, stranger->out.len - at, 0);
+        assert_true(put > 0);
+        at += (size_t)put;
+    }
+    buf_clear(&stranger->out);
+}
+
+static void stranger_fill(struct stranger *stranger) {
+    uint8_t *room;
+    rig_wait(stranger->fd, POLLIN);
+    assert_ok(buf_extend(&stranger->in, 4096, &room));
+    ssize_t got = read(stranger->fd, room, 4096);
+    assert_true(got > 0);
+    stranger->in.len -= 4096 - (size_t)got;
+}
+
+static void stranger_taken(struct stranger *stranger, const struct transport_input *input) {
+    if (stranger->in.len > 0) {
+        memmove(stranger->in.data, input->data, input->len);
+        stranger->in.len = input->len;
+    }
+}
+
+static void stranger_open(struct rig *rig, struct stranger *stranger) {
+    struct peer peer;
+    peer_connect(rig, &peer);
+    *stranger = (struct stranger){
+        .config = {.role = TRANSPORT_CLIENT, .software = "test", .random = randomness_of_kernel},
+        .in = BUF(RIG_BYTES_MAX),
+        .out = BUF(RIG_BYTES_MAX),
+        .fd = peer.fd,
+    };
+    assert_ok(transport_new(&stranger->config, 0, &stranger->out, &stranger->transport));
+    while (!transport_is_open(stranger->transport)) {
+        struct transport_event event = {0};
+        struct transport_input input = {stranger->in.data, stranger->in.len};
+        assert_ok(transport_next(stranger->transport, &input, 0, &stranger->out, &event));
+        stranger_taken(stranger, &input);
+        if (event.type == TRANSPORT_HOST_KEY) {
+            assert_ok(transport_trust(stranger->transport, true, &stranger->out));
+        }
+        stranger_flush(stranger);
+        if (event.type == TRANSPORT_NEEDS_INPUT) {
+            stranger_fill(stranger);
+        }
+    }
+}
+
+static void stranger_done(struct stranger *stranger) {
+    transport_freep(&stranger->transport);
+    buf_done(&stranger->in);
+    buf_done(&stranger->out);
+    (void)close(stranger->fd);
+}
+
+/* Asks for answers and reads none, until nothing is taken any more for a second. */
+static void flood(struct stranger *stranger) {
+    enum { PING = 192, BYTES = 1000 };
+    struct pollfd wait = {.fd = stranger->fd, .events = POLLOUT};
+    struct buf ping CLEANUP(buf_done) = BUF(2 * BYTES);
+    static const uint8_t zeros[BYTES];
+    assert_ok(wire_put_u8(&ping, PING));
+    assert_ok(wire_put_string(&ping, span_of(zeros, sizeof zeros)));
+    while (poll(&wait, 1, 1500) == 1 && stranger->out.len < RIG_BYTES_MAX / 2) {
+        for (int i = 0; i < 100; i++) {
+            assert_ok(transport_send(stranger->transport, buf_span(&ping), 0, &stranger->out));
+        }
+        ssize_t put = send(stranger->fd, stranger->out.data, stranger->out.len, 0);
+        assert_true(put > 0);
+        memmove(stranger->out.data, stranger->out.data + put, stranger->out.len - (size_t)put);
+        stranger->out.len -= (size_t)put;
+    }
+}
+
+/* Who has not said who he is makes the relay hold next to nothing. */
+static void test_little_is_held_for_strangers(void **state) {
+    (void)state;
+    struct rig rig;
+    struct stranger stranger CLEANUP(stranger_done);
+    rig_init(&rig);
+    rig_start(&rig);
+    stranger_open(&rig, &stranger);
+    flood(&stranger);
+    (void)poll(NULL, 0, 1500); /* the number is told once a second */
+    uint64_t held = RIG_COUNT(&rig, held_bytes);
+    assert_in_range(held, 1, 128 * 1024);
+    rig_done(&rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_data_and_close_at_once),
+        cmocka_unit_test(test_little_is_held_for_strangers),
     };
     return cmocka_run_group_tests(tests, rig_make_keys, rig_free_keys);
 }

@@ -259,6 +259,10 @@ static err_t read_target(struct forward *forward, bool *again) {
     enum socket_result result = socket_read(forward->source.fd, data, most, &count);
     TRY(server_channel_data_end(session->server, forward->id, count, worker->now_ms,
                                 &worker->output));
+    if (forward->quick > 0) {
+        forward->quick--;
+        socket_quickack(forward->source.fd);
+    }
     forward->bytes_out += count;
     forward->source.readable = result == SOCKET_DONE && (count == most || forward->source.ended);
     *again = forward->source.readable;

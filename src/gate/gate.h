@@ -48,7 +48,8 @@ struct gate_config {
     uint32_t login_failures_max; /* of one address, or one account, in ten minutes; then each
                                     further login is delayed, and refused past twice that */
     uint32_t channels_max;       /* of one session */
-    uint32_t session_bytes_max;  /* memory that the data of one session may take */
+    uint32_t session_bytes_max;  /* what clients may have sent that targets have not taken, of one
+                                    session; up to 1 MiB more waits for a slow client itself */
     int64_t login_s;             /* to authenticate */
     int64_t idle_s;              /* no channel and no data; 0: no limit */
     int64_t session_s;           /* in total; 0: no limit */

@@ -226,6 +226,7 @@ static err_t let_in(struct relay_session *session, const struct server_event *ev
     session->phase = SESSION_OPEN;
     atomic_fetch_sub(&relay->logins, 1);
     session->active_ms = worker->now_ms;
+    session->quick = RELAY_QUICK_COUNT;
     COUNT(worker, logins_total, 1);
     COUNT(worker, sessions_authenticated, 1);
     record_opened(session);

@@ -59,7 +59,7 @@ static err_t opened(struct forward *forward) {
     free(TAKE(forward->opening));
     forward->state = FORWARD_OPEN;
     forward->counted = true;
-    session->had_channel = true;
+    forward->quick = session->quick = RELAY_QUICK_COUNT;
     COUNT(worker, channels, 1);
     COUNT(worker, channels_total, 1);
     record_channel_opened(forward);
@@ -260,7 +260,6 @@ err_t open_greeting(struct relay_session *session, const struct server_event *ev
         struct forward *forward;
         TRY(forward_new(session, event->channel, &forward));
         forward->state = FORWARD_GREETING;
-        session->had_channel = true;
         return server_open_accept(session->server, event->channel, GREETING_WINDOW_BYTES,
                                   worker->now_ms, &worker->output);
     }

@@ -42,6 +42,7 @@ enum {
     RELAY_SWEEP_MS = 1000,
     RELAY_LINGER_MS = 2000, /* for the last words to reach the client, or the target */
     RELAY_PACKET_BYTES = LIMIT_PACKET_DATA_BYTES,
+    RELAY_QUICK_COUNT = 32, /* reads of a new session or channel that are acknowledged at once */
 };
 
 /* What a poller_source is embedded in; it is the first member of each. */
@@ -227,8 +228,8 @@ struct relay_session {
     bool waits;     /* for a signature or a delayed answer: its input stays where it is */
     bool input_due; /* there may be whole packets in `input` */
     bool told;      /* the user has read why something was refused */
-    bool had_channel;
-    bool counted; /* by the quota of its address */
+    uint16_t quick; /* so many more reads are acknowledged at once */
+    bool counted;   /* by the quota of its address */
 
     struct relay_setup *setup;
     struct server *server;
@@ -324,6 +325,7 @@ struct forward {
     int64_t began_ms;
     int64_t deadline_ms; /* of PARTED */
     bool counted;        /* it was open once */
+    uint16_t quick;      /* as the session's */
     struct inet_address address;
     struct opening *opening;
     uint16_t port;

@@ -66,6 +66,7 @@ err_t session_begin(struct relay_worker *worker, int fd, const struct inet_addre
     session->budget.bytes_max = config->session_bytes_max;
     session->began_ms = session->heard_ms = session->active_ms = worker->now_ms;
     session->deadline_ms = worker->now_ms + config->login_s * 1000;
+    session->quick = RELAY_QUICK_COUNT;
     session->source.writable = true; /* a new socket always is, so nothing waits for the kernel */
     TAILQ_INIT(&session->active);
     TAILQ_INIT(&session->parted);
@@ -289,7 +290,8 @@ static err_t take_input(struct relay_session *session) {
     size_t len;
     size_t most = session->phase == SESSION_OPEN ? RELAY_READ_BYTES : LOGIN_READ_BYTES;
     enum socket_result result = read_more(session, most, &len);
-    if (!session->had_channel) {
+    if (session->quick > 0) {
+        session->quick--;
         socket_quickack(session->source.fd);
     }
     session->input_due = false;

@@ -140,8 +140,10 @@ static void check(struct world *world, struct side *side, const struct transport
 static void take(struct world *world, struct side *side) {
     struct transport_event event = {.type = TRANSPORT_NEWKEYS};
     while (!side->ended && event.type != TRANSPORT_NEEDS_INPUT) {
-        struct transport_input input = {side->in.data + side->in_taken,
-                                        side->in.len - side->in_taken};
+        struct transport_input input = {side->in.data, side->in.len - side->in_taken};
+        if (input.len > 0) {
+            input.data += side->in_taken;
+        }
         err_t err = transport_next(side->transport, &input, world->now_ms, &side->out, &event);
         INVARIANT(input.len <= side->in.len - side->in_taken);
         side->in_taken = side->in.len - input.len;

@@ -134,6 +134,7 @@ refused "host add without a role: exit 2" 2 'role is missing' "$postern" admin h
 check_json "host enrol" '.enrolmentToken | startswith("pge_")' "$postern" --json admin host enrol ela
 check_json "host list" '.hosts[0].name == "ela"' "$postern" --json admin host list
 check "host remove" "$postern" admin host remove ela
+says "it had no certificate yet" 'Certificates revoked with it: 0$'
 check "service-account create" "$postern" admin service-account create robot --project physics
 check "service-account list" "$postern" admin service-account list --project physics
 api_key=$("$postern" admin service-account key create robot --name ci --expires 90d --ip-subnet 127.0.0.0/8 2>/dev/null)
@@ -223,6 +224,7 @@ refused "a wrong API key: exit 3" 3 '' env POSTERN_API_KEY=pgk_wrong "$postern" 
 check "the key works again" "$postern" whoami
 unset POSTERN_API_KEY
 check "key revoke" "$postern" admin service-account key revoke robot 1
+says "what was signed with it ends as well" 'Certificates revoked with it: 1$'
 refused "a revoked API key, its token cached: exit 3" 3 '' env POSTERN_API_KEY="$api_key" "$postern" whoami
 
 # ---- list, revoke ----

@@ -93,6 +93,19 @@ for process in relay keys names; do
         check "$process is locked in, every thread of it" locked_in $process
     fi
 done
+# What a relay in wrong hands would try.
+walls=$BUILD/tests/e2e/gate_walls
+if grep -qE '__(asan|tsan)_init' "$walls"; then
+    skip "the walls hold" "sanitisers make system calls of their own"
+else
+    check "behind the walls a relay can work" "$walls" work
+    for attempt in open write unix udp raw netlink listen kill code fork; do
+        check "but not: $attempt" "$walls" $attempt
+    done
+    for attempt in exec ptrace; do
+        refused "and it dies of: $attempt" 159 '' "$walls" $attempt
+    done
+fi
 # The standard ones are what the service manager gave.
 no_files() {
     local fd

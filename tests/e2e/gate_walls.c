@@ -1,0 +1,82 @@
+/*
+ * Tries, behind the relay's walls, what a relay in wrong hands would try: gate_walls ATTEMPT. Ends
+ * with 0 when it was refused; an attempt that is deadly is ended by SIGSYS. "work" tries what the
+ * relay must be able to do.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "gate/relay_process.h"
+
+static int null_fd;
+
+static long try_open(void) { return open("/etc/passwd", O_RDONLY); }
+static long try_write(void) { return open("/tmp/gate_walls", O_WRONLY | O_CREAT, 0600); }
+static long try_unix(void) { return socket(AF_UNIX, SOCK_STREAM, 0); }
+static long try_udp(void) { return socket(AF_INET, SOCK_DGRAM, 0); }
+static long try_raw(void) { return socket(AF_INET, SOCK_RAW, 1); }
+static long try_netlink(void) { return socket(AF_NETLINK, SOCK_RAW, 0); }
+static long try_listen(void) { return listen(null_fd, 1); }
+static long try_kill(void) { return kill(getppid(), 0); }
+static long try_code(void) {
+    void *memory =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? -1 : 0;
+}
+static long try_fork(void) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(0);
+    }
+    return pid;
+}
+static long try_exec(void) { return execl("/bin/true", "true", NULL); }
+static long try_ptrace(void) { return ptrace(PTRACE_TRACEME, 0, NULL, NULL); }
+
+static void *in_thread(void *context) {
+    *(bool *)context = true;
+    return NULL;
+}
+
+/* Refused is a failure here. */
+static long do_work(void) {
+    pthread_t thread;
+    bool ran = false;
+    bool good = pthread_create(&thread, NULL, in_thread, &ran) == 0 &&
+                pthread_join(thread, NULL) == 0 && ran;
+    good = good && socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) >= 0 &&
+           socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) >= 0;
+    return good ? -1 : 0;
+}
+
+static const struct {
+    const char *name;
+    long (*run)(void);
+} attempts[] = {
+    {"open", try_open}, {"write", try_write},     {"unix", try_unix},     {"udp", try_udp},
+    {"raw", try_raw},   {"netlink", try_netlink}, {"listen", try_listen}, {"kill", try_kill},
+    {"code", try_code}, {"fork", try_fork},       {"exec", try_exec},     {"ptrace", try_ptrace},
+    {"work", do_work},
+};
+
+int main(int argc, char **argv) {
+    null_fd = socket(AF_INET, SOCK_STREAM, 0);
+    for (size_t i = 0; argc == 2 && i < COUNT_OF(attempts); i++) {
+        if (strcmp(argv[1], attempts[i].name) != 0) {
+            continue;
+        }
+        if (failed(relay_lock_in())) {
+            return 3;
+        }
+        return attempts[i].run() < 0 ? 0 : 1;
+    }
+    return 2;
+}

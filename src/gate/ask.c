@@ -4,7 +4,6 @@
  */
 #include "gate/relay.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/log.h"

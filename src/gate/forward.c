@@ -1,6 +1,5 @@
 #include "gate/relay.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 enum { PARTED_MS = 30 * 1000 };

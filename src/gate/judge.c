@@ -19,7 +19,8 @@ static struct view_session question_of(const struct relay_session *session) {
     };
 }
 
-static void explain(const struct relay_session *session, enum replica_why why, char *out, size_t size) {
+static void explain(const struct relay_session *session, enum replica_why why, char *out,
+                    size_t size) {
     const struct identity *who = session->who;
     switch (why) {
     case REPLICA_REVOKED:

@@ -44,8 +44,8 @@ void record_closed(const struct relay_session *session) {
               session->why, "bytesIn", in, "bytesOut", out, "seconds", lasted, NULL);
 }
 
-void record_login_refused(const struct relay_session *session, const char *user, const struct key *key,
-                          const struct cert *cert, const char *why) {
+void record_login_refused(const struct relay_session *session, const char *user,
+                          const struct key *key, const struct cert *cert, const char *why) {
     char from[PLACE_CHARS], serial[NUMBER_CHARS], fingerprint[FINGERPRINT_CHARS];
     print_place(&session->from, session->from_port, from);
     print_number(cert == NULL ? 0 : cert->serial, serial);

@@ -1,8 +1,6 @@
 #include "gate/relay.h"
 
 #include <malloc.h>
-#include <stdio.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"

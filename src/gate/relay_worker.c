@@ -1,7 +1,6 @@
 #include "gate/relay.h"
 
 #include <malloc.h>
-#include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -377,7 +376,7 @@ static void bury(struct relay_worker *worker) {
 }
 
 /* Only looks at what is ready; nothing is freed here. */
-static void look_at(struct relay_worker *worker, struct poller_source **ready, size_t count) {
+static void look_at(struct poller_source **ready, size_t count) {
     for (size_t i = 0; i < count; i++) {
         switch ((enum source_kind)ready[i]->kind) {
         case SOURCE_CLIENT:
@@ -393,7 +392,6 @@ static void look_at(struct relay_worker *worker, struct poller_source **ready, s
             break; /* their flags say it */
         }
     }
-    (void)worker;
 }
 
 /* One turn; returns how long the next may wait. */
@@ -441,7 +439,7 @@ void *relay_worker_main(void *context) {
         INVARIANT(!failed(poller_wait(worker->poller, wait_ms, READY_COUNT, ready, &count)));
         uint64_t began_us = now_us();
         look_at_clock(worker);
-        look_at(worker, ready, count);
+        look_at(ready, count);
         wait_ms = turn(worker);
         uint64_t took_us = now_us() - began_us;
         worker->turn_us_max = took_us > worker->turn_us_max ? took_us : worker->turn_us_max;

@@ -63,7 +63,10 @@ while True:
                 tell(frame(True))
     if listener in ready:
         subscriber = listener.accept()[0]
-        subscribers.append(subscriber)
-        subscriber.sendall(frame(True))
+        try:
+            subscriber.sendall(frame(True))
+            subscribers.append(subscriber)
+        except OSError:
+            pass  # it did not wait
     if not ready and alive:
         tell(frame(False))

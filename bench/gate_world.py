@@ -129,8 +129,8 @@ def raise_descriptors():
 
 
 def sessions_max():
-    """That a gate will serve, which wants descriptors for a channel of each and some besides (src/gate/process.c)."""
-    return (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - DESCRIPTORS_BESIDES) // 2
+    """That a gate will serve, which wants a descriptor for each and some besides (src/gate/process.c)."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1] - DESCRIPTORS_BESIDES
 
 
 class World:
@@ -186,7 +186,7 @@ class World:
 
     def start_gate(self):
         port, config = free_port(), f"{self.work}/gate.yaml"
-        most = sessions_max()
+        most = min(sessions_max(), 2 * HELD)
         with open(config, "w") as f:
             f.write(f"listen: ['127.0.0.1:{port}']\nhost_keys: ['{self.work}/ela.key']\nstate: {self.work}/ela\n"
                     f"user: {'nobody' if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name}\nworkers: 2\n"

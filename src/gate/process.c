@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/text.h"
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -111,25 +112,31 @@ enum { DESCRIPTORS_BESIDES = 512, DESCRIPTORS_ENOUGH = 4 * 1024 * 1024 };
 
 err_t process_raise_descriptors(uint32_t sessions_max, struct fault *fault) {
     struct rlimit files;
-    /* A session, and one destination. */
-    rlim_t wanted = 2 * (rlim_t)sessions_max + DESCRIPTORS_BESIDES;
+    rlim_t least = (rlim_t)sessions_max + DESCRIPTORS_BESIDES;
+    rlim_t wanted = least + sessions_max; /* a destination of each */
     if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
         return err_from_errno(errno);
     }
-    if (files.rlim_max < wanted) {
-        struct rlimit higher = {wanted, wanted};
-        if (setrlimit(RLIMIT_NOFILE, &higher) == 0) {
-            return OK;
-        }
+    struct rlimit higher = {wanted, wanted};
+    if (files.rlim_max < wanted && setrlimit(RLIMIT_NOFILE, &higher) == 0) {
+        return OK;
+    }
+    if (files.rlim_max < least) {
         return fault_set(fault, ERR_RANGE, "limits.sessions",
-                         "%u sessions with a destination each need %llu descriptors, and this "
-                         "process may have %llu: raise LimitNOFILE= of the service (ulimit -n), or "
-                         "allow fewer sessions",
-                         sessions_max, (unsigned long long)wanted,
+                         "%u sessions need %llu descriptors, and twice as many with a destination "
+                         "each; this process may have %llu: raise LimitNOFILE= of the service "
+                         "(ulimit -n), or allow fewer sessions",
+                         sessions_max, (unsigned long long)least,
                          (unsigned long long)files.rlim_max);
     }
-    files.rlim_cur = files.rlim_max < DESCRIPTORS_ENOUGH ? files.rlim_max : DESCRIPTORS_ENOUGH;
-    files.rlim_cur = files.rlim_cur < wanted ? wanted : files.rlim_cur;
+    if (files.rlim_max < wanted) {
+        log_event(LOG_LEVEL_WARN, "descriptors_few", "reason",
+                  "not every session can have a destination: raise LimitNOFILE= of the service, or "
+                  "allow fewer sessions",
+                  NULL);
+    }
+    rlim_t enough = wanted < DESCRIPTORS_ENOUGH ? DESCRIPTORS_ENOUGH : wanted;
+    files.rlim_cur = files.rlim_max < enough ? files.rlim_max : enough;
     return setrlimit(RLIMIT_NOFILE, &files) == 0 ? OK : err_from_errno(errno);
 }
 

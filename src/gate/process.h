@@ -54,7 +54,8 @@ err_t process_become(const char *uid, const char *gid);
 /* The numbers of workers and the like in an argument: 1 to max. */
 err_t process_count(const char *text, size_t max, size_t *out);
 
-/* As many descriptors as may be; the fault says when that is too few for so many sessions. */
+/* As many descriptors as may be; the fault says when that is too few for so many sessions, and the
+ * log when it is too few for a destination of each. */
 err_t process_raise_descriptors(uint32_t sessions_max, struct fault *fault);
 
 /* Makes a memory for struct gate_shared, and maps it. */

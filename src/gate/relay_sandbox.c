@@ -1,5 +1,6 @@
 /* The relay's walls: sockets that it was given and that it makes to targets, memory, threads. */
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
@@ -9,10 +10,12 @@
 #include "gate/relay_process.h"
 #include "net/sandbox.h"
 
-#define TYPE_MASK 0xf /* of a socket's type, beside its flags */
-#define ALL       UINT64_MAX
+#define TYPE_MASK 0xf        /* of a socket's type, beside its flags */
+#define ALL       UINT32_MAX /* of an int, and the kernel looks at no more of it */
 
-/* Each as it is used by the workers, libc and libcrypto; fork() is clone() without CLONE_THREAD. */
+/* Each as it is used by the workers, libc and libcrypto; fork() is clone() without CLONE_THREAD.
+ * The listening sockets and stderr are the master's and the next relay's as well: nothing here
+ * makes them blocking, filters what they take, or shuts them. */
 static const struct sandbox_rule allowed[] = {
     {SCMP_SYS(read)},
     {SCMP_SYS(readv)},
@@ -23,16 +26,15 @@ static const struct sandbox_rule allowed[] = {
     {SCMP_SYS(sendto)},
     {SCMP_SYS(sendmsg)},
     {SCMP_SYS(accept4)},
-    {SCMP_SYS(socket), {{ALL, AF_INET}, {TYPE_MASK, SOCK_STREAM}}},
-    {SCMP_SYS(socket), {{ALL, AF_INET6}, {TYPE_MASK, SOCK_STREAM}}},
+    {SCMP_SYS(socket), {{ALL, AF_INET}, {TYPE_MASK, SOCK_STREAM}, {ALL, 0}}},
+    {SCMP_SYS(socket), {{ALL, AF_INET6}, {TYPE_MASK, SOCK_STREAM}, {ALL, 0}}},
     {SCMP_SYS(connect)},
-    {SCMP_SYS(shutdown)},
+    {SCMP_SYS(shutdown), {{0, 0}, {ALL, SHUT_WR}}},
     {SCMP_SYS(close)},
     {SCMP_SYS(getsockopt)},
-    {SCMP_SYS(setsockopt)},
-    {SCMP_SYS(getsockname)},
-    {SCMP_SYS(getpeername)},
-    {SCMP_SYS(fcntl)},
+    {SCMP_SYS(setsockopt), {{0, 0}, {ALL, IPPROTO_TCP}, {ALL, TCP_NODELAY}}},
+    {SCMP_SYS(setsockopt), {{0, 0}, {ALL, IPPROTO_TCP}, {ALL, TCP_QUICKACK}}},
+    {SCMP_SYS(setsockopt), {{0, 0}, {ALL, SOL_SOCKET}, {ALL, SO_KEEPALIVE}}},
     {SCMP_SYS(epoll_create1)},
     {SCMP_SYS(epoll_ctl)},
     {SCMP_SYS(epoll_wait)},

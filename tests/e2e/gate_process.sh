@@ -99,7 +99,7 @@ if grep -qE '__(asan|tsan)_init' "$walls"; then
     skip "the walls hold" "sanitisers make system calls of their own"
 else
     check "behind the walls a relay can work" "$walls" work
-    for attempt in open write unix udp raw netlink listen kill code fork; do
+    for attempt in open write unix udp raw netlink mptcp listen shut block starve kill code fork; do
         check "but not: $attempt" "$walls" $attempt
     done
     for attempt in exec ptrace; do

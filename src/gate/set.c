@@ -21,6 +21,7 @@ enum {
     REPORT_MS = 10 * 1000, /* for keys to load its files */
     LIVED_MS = 10 * 1000,  /* who lived shorter is started again only after … */
     PATIENCE_MS = 1000,
+    FRAMES_AT_ONCE = 64, /* a relay that is well says a few in its life; others are not heard out */
 };
 
 static const char self[] = "/proc/self/exe";
@@ -246,8 +247,8 @@ static void on_control(void *context, bool readable, bool writable) {
     (void)readable;
     (void)writable;
     err_t err;
-    while (!failed(err = control_receive(&master->control, &frame))) {
-        if (frame.fd_count > 0) {
+    for (unsigned count = 0; !failed(err = control_receive(&master->control, &frame)); count++) {
+        if (frame.fd_count > 0 || count == FRAMES_AT_ONCE) {
             control_frame_close(&frame);
             err = FAIL(ERR_PROTOCOL);
             break;
@@ -287,6 +288,10 @@ static err_t wire_relay(struct master *master, const struct fd_list *keys,
     struct control *control = &master->control;
     span_t none = span_of(NULL, 0);
     bool sent;
+    /* One in wrong hands may have made them deaf; it changes nothing of those that listen. */
+    for (size_t i = 0; i < master->listener_count; i++) {
+        (void)listen(master->listeners[i], SOMAXCONN);
+    }
     TRY(control_send(control, CONTROL_LISTENERS, master->listeners, master->listener_count, none));
     TRY(control_send(control, CONTROL_SHARED, &master->shared_fd, 1, none));
     TRY(control_send(control, CONTROL_KEYS, keys->fds, keys->count, none));

@@ -8,11 +8,11 @@ const char transport_default_kex[] = "mlkem768x25519-sha256,curve25519-sha256,"
                                      "curve25519-sha256@libssh.org,ecdh-sha2-nistp256";
 const char transport_default_ciphers[] = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,"
                                          "chacha20-poly1305@openssh.com,aes256-ctr";
+const char transport_default_macs[] = "hmac-sha2-256-etm@openssh.com";
 static const char default_host_key_algorithms[] =
     "ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256-cert-v01@openssh.com,"
     "rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,"
     "ssh-ed25519,ecdsa-sha2-nistp256,rsa-sha2-512,rsa-sha2-256";
-static const char macs[] = "hmac-sha2-256-etm@openssh.com";
 static const char compressions[] = "none";
 
 const char algorithm_signatures[] =
@@ -31,13 +31,20 @@ static const struct kex_name {
 
 static const struct cipher_name {
     const char *name;
-    enum cipher_id id;
-    bool needs_mac; /* of AEAD ciphers the MAC is not agreed on */
+    enum cipher_id id; /* CIPHER_NONE: the MAC says, which of AEAD ciphers is not agreed on */
 } cipher_names[] = {
-    {"aes128-gcm@openssh.com", CIPHER_AES128_GCM, false},
-    {"aes256-gcm@openssh.com", CIPHER_AES256_GCM, false},
-    {"chacha20-poly1305@openssh.com", CIPHER_CHACHA20_POLY1305, false},
-    {"aes256-ctr", CIPHER_AES256_CTR_ETM, true},
+    {"aes128-gcm@openssh.com", CIPHER_AES128_GCM},
+    {"aes256-gcm@openssh.com", CIPHER_AES256_GCM},
+    {"chacha20-poly1305@openssh.com", CIPHER_CHACHA20_POLY1305},
+    {"aes256-ctr", CIPHER_NONE},
+};
+
+static const struct mac_name {
+    const char *name;
+    enum cipher_id with_aes256_ctr;
+} mac_names[] = {
+    {"hmac-sha2-256-etm@openssh.com", CIPHER_AES256_CTR_ETM},
+    {"hmac-sha2-256", CIPHER_AES256_CTR_HMAC},
 };
 
 static const struct host_key_algorithm host_key_algorithms[] = {
@@ -113,6 +120,15 @@ static const struct cipher_name *cipher_named(span_t name) {
     return NULL;
 }
 
+static const struct mac_name *mac_named(span_t name) {
+    for (size_t i = 0; i < COUNT_OF(mac_names); i++) {
+        if (span_equal_str(name, mac_names[i].name)) {
+            return &mac_names[i];
+        }
+    }
+    return NULL;
+}
+
 static const struct host_key_algorithm *host_key_algorithm_named(span_t name) {
     for (size_t i = 0; i < COUNT_OF(host_key_algorithms); i++) {
         if (span_equal_str(name, host_key_algorithms[i].name)) {
@@ -130,6 +146,10 @@ static span_t kex_of(const struct transport_config *config) {
 
 static span_t ciphers_of(const struct transport_config *config) {
     return span_str(config->ciphers != NULL ? config->ciphers : transport_default_ciphers);
+}
+
+static span_t macs_of(const struct transport_config *config) {
+    return span_str(config->macs != NULL ? config->macs : transport_default_macs);
 }
 
 static span_t host_key_algorithms_of(const struct transport_config *config) {
@@ -166,6 +186,11 @@ static bool is_cipher(const struct transport_config *config, span_t name) {
     return cipher_named(name) != NULL;
 }
 
+static bool is_mac(const struct transport_config *config, span_t name) {
+    (void)config;
+    return mac_named(name) != NULL;
+}
+
 static err_t check_list(const struct transport_config *config, const char *field, span_t list,
                         bool (*serves)(const struct transport_config *, span_t),
                         struct fault *fault) {
@@ -187,6 +212,7 @@ static err_t check_list(const struct transport_config *config, const char *field
 err_t transport_config_check(const struct transport_config *config, struct fault *fault) {
     TRY(check_list(config, "kex", kex_of(config), is_kex, fault));
     TRY(check_list(config, "ciphers", ciphers_of(config), is_cipher, fault));
+    TRY(check_list(config, "macs", macs_of(config), is_mac, fault));
     if (config->host_key_algorithms != NULL) {
         return check_list(config, "host_key_algorithms", host_key_algorithms_of(config),
                           offers_host_key, fault);
@@ -242,8 +268,8 @@ err_t algorithm_put_kexinit(const struct transport_config *config, bool is_first
     TRY(put_host_key_list(config, to));
     TRY(wire_put_string(to, ciphers_of(config)));
     TRY(wire_put_string(to, ciphers_of(config)));
-    TRY(wire_put_text(to, macs));
-    TRY(wire_put_text(to, macs));
+    TRY(wire_put_string(to, macs_of(config)));
+    TRY(wire_put_string(to, macs_of(config)));
     TRY(wire_put_text(to, compressions));
     TRY(wire_put_text(to, compressions));
     TRY(wire_put_text(to, ""));
@@ -299,23 +325,34 @@ static bool same_first(const struct pair *pair, enum kexinit_list which) {
     return next_name(&client, &a) && next_name(&server, &b) && span_equal(a, b);
 }
 
-static err_t agree_on_cipher(const struct pair *pair, bool from_client,
-                             const struct cipher_name **out, const char **lacking) {
+struct agreed_cipher {
+    enum cipher_id id;
+    const char *name;
+};
+
+static err_t agree_on_cipher(const struct pair *pair, bool from_client, struct agreed_cipher *out,
+                             const char **lacking) {
     const struct cipher_name *cipher =
         cipher_named(agree_on(pair, from_client ? LIST_CIPHER_C2S : LIST_CIPHER_S2C));
     if (cipher == NULL) {
         *lacking = "no matching cipher";
         return FAIL(ERR_UNSUPPORTED);
     }
-    if (cipher->needs_mac && agree_on(pair, from_client ? LIST_MAC_C2S : LIST_MAC_S2C).len == 0) {
-        *lacking = "no matching MAC";
-        return FAIL(ERR_UNSUPPORTED);
+    enum cipher_id id = cipher->id;
+    if (id == CIPHER_NONE) {
+        const struct mac_name *mac =
+            mac_named(agree_on(pair, from_client ? LIST_MAC_C2S : LIST_MAC_S2C));
+        if (mac == NULL) {
+            *lacking = "no matching MAC";
+            return FAIL(ERR_UNSUPPORTED);
+        }
+        id = mac->with_aes256_ctr;
     }
     if (agree_on(pair, from_client ? LIST_COMPRESSION_C2S : LIST_COMPRESSION_S2C).len == 0) {
         *lacking = "no matching compression method";
         return FAIL(ERR_UNSUPPORTED);
     }
-    *out = cipher;
+    *out = (struct agreed_cipher){id, cipher->name};
     return OK;
 }
 
@@ -325,8 +362,8 @@ err_t algorithm_agree(const struct transport_config *config, const struct kexini
     const struct kex_name *kex = kex_named(agree_on(&pair, LIST_KEX));
     const struct host_key_algorithm *host_key =
         host_key_algorithm_named(agree_on(&pair, LIST_HOST_KEY));
-    const struct cipher_name *c2s;
-    const struct cipher_name *s2c;
+    struct agreed_cipher c2s;
+    struct agreed_cipher s2c;
     if (kex == NULL || host_key == NULL) {
         *lacking =
             kex == NULL ? "no matching key exchange method" : "no matching host key algorithm";
@@ -337,10 +374,10 @@ err_t algorithm_agree(const struct transport_config *config, const struct kexini
     *out = (struct agreement){
         .kex = kex->id,
         .kex_name = kex->name,
-        .cipher_c2s = c2s->id,
-        .cipher_c2s_name = c2s->name,
-        .cipher_s2c = s2c->id,
-        .cipher_s2c_name = s2c->name,
+        .cipher_c2s = c2s.id,
+        .cipher_c2s_name = c2s.name,
+        .cipher_s2c = s2c.id,
+        .cipher_s2c_name = s2c.name,
         .host_key_algorithm = host_key,
         .host_key = config->role == TRANSPORT_SERVER ? find_host_key(config, host_key) : NULL,
         .guess_is_right = same_first(&pair, LIST_KEX) && same_first(&pair, LIST_HOST_KEY),

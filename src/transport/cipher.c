@@ -63,6 +63,7 @@ static const struct cipher_method *const methods[CIPHER_IDS_COUNT] = {
     [CIPHER_AES256_GCM] = &cipher_aes256_gcm,
     [CIPHER_CHACHA20_POLY1305] = &cipher_chacha20_poly1305,
     [CIPHER_AES256_CTR_ETM] = &cipher_aes256_ctr_etm,
+    [CIPHER_AES256_CTR_HMAC] = &cipher_aes256_ctr_hmac,
 };
 
 size_t cipher_key_bytes(enum cipher_id id) { return methods[id]->key; }

@@ -1,14 +1,15 @@
 /*
  * Packet protection of one direction (RFC 4253 section 6, RFC 5647 with the negotiation of
  * draft-miller-sshm-aes-gcm, OpenSSH PROTOCOL.chacha20poly1305, encrypt-then-MAC as in OpenSSH
- * PROTOCOL section 1.5).
+ * PROTOCOL section 1.5, and encrypt-and-MAC as in RFC 4253 section 6.4).
  *
  * A packet is  uint32 packet_length · byte padding_length · payload · padding · tag.  Everything is
  * done in place, in memory that the caller owns: nothing here allocates after cipher_new() but once
  * for each thread, and an idle direction costs no more than its key schedule.
  *
  * Padding is zero bytes: under these ciphers nobody sees it, and before there is a key there is
- * nothing to hide.
+ * nothing to hide. The tag of encrypt-and-MAC is over the plaintext, but also over a sequence
+ * number that does not come again under its key, so that equal packets have different tags.
  */
 #ifndef POSTERN_TRANSPORT_CIPHER_H
 #define POSTERN_TRANSPORT_CIPHER_H
@@ -22,9 +23,10 @@ enum cipher_id {
     CIPHER_AES128_GCM,
     CIPHER_AES256_GCM,
     CIPHER_CHACHA20_POLY1305,
-    CIPHER_AES256_CTR_ETM, /* aes256-ctr with hmac-sha2-256-etm@openssh.com */
+    CIPHER_AES256_CTR_ETM,  /* aes256-ctr with hmac-sha2-256-etm@openssh.com */
+    CIPHER_AES256_CTR_HMAC, /* aes256-ctr with hmac-sha2-256 */
 };
-enum { CIPHER_IDS_COUNT = CIPHER_AES256_CTR_ETM + 1 };
+enum { CIPHER_IDS_COUNT = CIPHER_AES256_CTR_HMAC + 1 };
 
 enum {
     CIPHER_HEADER_BYTES = 5,    /* packet_length and padding_length, before the payload */

@@ -5,7 +5,7 @@
 
 #include "transport/cipher_internal.h"
 
-enum { GCM_IV_FIXED_BYTES = 4 };
+enum { GCM_IV_FIXED_BYTES = 4, CTR_IV_BYTES = 16 };
 
 static struct {
     EVP_CIPHER *ciphers[CIPHER_IDS_COUNT];
@@ -17,6 +17,7 @@ static void library_fetch(void) {
         [CIPHER_AES128_GCM] = "AES-128-GCM",
         [CIPHER_AES256_GCM] = "AES-256-GCM",
         [CIPHER_AES256_CTR_ETM] = "AES-256-CTR",
+        [CIPHER_AES256_CTR_HMAC] = "AES-256-CTR",
     };
     for (size_t id = 0; id < COUNT_OF(names); id++) {
         if (names[id] != NULL) {
@@ -105,8 +106,8 @@ static err_t open_gcm(struct cipher *cipher, uint32_t sequence, uint8_t *packet,
 
 /* --- AES-CTR with HMAC --- */
 
-static err_t init_ctr_etm(struct cipher *cipher, const uint8_t *key, const uint8_t *iv,
-                          const uint8_t *mac_key) {
+static err_t init_ctr(struct cipher *cipher, const uint8_t *key, const uint8_t *iv,
+                      const uint8_t *mac_key) {
     TRY(init_aes(cipher, key, iv));
     cipher->mac = EVP_MAC_CTX_new(library.hmac);
     char sha256[] = "SHA256";
@@ -121,8 +122,8 @@ static err_t init_ctr_etm(struct cipher *cipher, const uint8_t *key, const uint8
     return OK;
 }
 
-static err_t ctr_etm_tag(struct cipher *cipher, uint32_t sequence, const uint8_t *packet,
-                         size_t len, uint8_t out[CIPHER_TAG_BYTES_MAX]) {
+static err_t hmac_tag(struct cipher *cipher, uint32_t sequence, const uint8_t *packet, size_t len,
+                      uint8_t out[CIPHER_TAG_BYTES_MAX]) {
     uint8_t number[4];
     cipher_write_u32(number, sequence);
     size_t written = 0;
@@ -135,27 +136,59 @@ static err_t ctr_etm_tag(struct cipher *cipher, uint32_t sequence, const uint8_t
     return OK;
 }
 
-static err_t ctr_etm_crypt(struct cipher *cipher, uint8_t *packet, size_t len) {
-    uint8_t *text = packet + CIPHER_LENGTH_BYTES;
-    return cipher_update(cipher->context, text, text, len - CIPHER_LENGTH_BYTES)
-               ? OK
-               : cipher_libcrypto_failed();
+static err_t hmac_check(struct cipher *cipher, uint32_t sequence, const uint8_t *packet,
+                        size_t tagged) {
+    uint8_t tag[CIPHER_TAG_BYTES_MAX];
+    TRY(hmac_tag(cipher, sequence, packet, tagged, tag));
+    return CRYPTO_memcmp(tag, packet + tagged, cipher->method->tag) == 0 ? OK : FAIL(ERR_SIGNATURE);
 }
+
+static err_t ctr_crypt(struct cipher *cipher, uint8_t *text, size_t len) {
+    return cipher_update(cipher->context, text, text, len) ? OK : cipher_libcrypto_failed();
+}
+
+/* Encrypt-then-MAC: the length is in the clear, and the tag over what was encrypted. */
 
 static err_t seal_ctr_etm(struct cipher *cipher, uint32_t sequence, uint8_t *packet, size_t len) {
     size_t tagged = len - cipher->method->tag;
-    TRY(ctr_etm_crypt(cipher, packet, tagged));
-    return ctr_etm_tag(cipher, sequence, packet, tagged, packet + tagged);
+    TRY(ctr_crypt(cipher, packet + CIPHER_LENGTH_BYTES, tagged - CIPHER_LENGTH_BYTES));
+    return hmac_tag(cipher, sequence, packet, tagged, packet + tagged);
 }
 
 static err_t open_ctr_etm(struct cipher *cipher, uint32_t sequence, uint8_t *packet, size_t len) {
     size_t tagged = len - cipher->method->tag;
-    uint8_t tag[CIPHER_TAG_BYTES_MAX];
-    TRY(ctr_etm_tag(cipher, sequence, packet, tagged, tag));
-    if (CRYPTO_memcmp(tag, packet + tagged, cipher->method->tag) != 0) {
-        return FAIL(ERR_SIGNATURE);
-    }
-    return ctr_etm_crypt(cipher, packet, tagged);
+    TRY(hmac_check(cipher, sequence, packet, tagged));
+    return ctr_crypt(cipher, packet + CIPHER_LENGTH_BYTES, tagged - CIPHER_LENGTH_BYTES);
+}
+
+/*
+ * Encrypt-and-MAC: the length is encrypted with the rest, and the tag is over the plaintext. What
+ * was decrypted means nothing to anybody before the tag was compared: whatever a stranger changes,
+ * the padding too, all of the packet is decrypted and tagged, and the error is the same. Only the
+ * length is known earlier, as with ChaCha20-Poly1305.
+ */
+static err_t seal_ctr_hmac(struct cipher *cipher, uint32_t sequence, uint8_t *packet, size_t len) {
+    size_t tagged = len - cipher->method->tag;
+    TRY(hmac_tag(cipher, sequence, packet, tagged, packet + tagged));
+    return ctr_crypt(cipher, packet, tagged);
+}
+
+static err_t open_ctr_hmac(struct cipher *cipher, uint32_t sequence, uint8_t *packet, size_t len) {
+    size_t tagged = len - cipher->method->tag;
+    TRY(ctr_crypt(cipher, packet, tagged));
+    return hmac_check(cipher, sequence, packet, tagged);
+}
+
+/* The stream goes back to where it was, the start of the packet, which is that of a block. */
+static uint32_t packet_length_ctr_hmac(const struct cipher *cipher, uint32_t sequence,
+                                       const uint8_t *packet) {
+    (void)sequence;
+    uint8_t counter[CTR_IV_BYTES];
+    uint8_t clear[CIPHER_LENGTH_BYTES];
+    INVARIANT(EVP_CIPHER_CTX_get_updated_iv(cipher->context, counter, sizeof counter) == 1 &&
+              cipher_update(cipher->context, clear, packet, sizeof clear) &&
+              EVP_CipherInit_ex2(cipher->context, NULL, NULL, counter, -1, NULL) == 1);
+    return cipher_read_u32(clear);
 }
 
 const struct cipher_method cipher_aes128_gcm = {
@@ -183,11 +216,25 @@ const struct cipher_method cipher_aes256_gcm = {
 const struct cipher_method cipher_aes256_ctr_etm = {
     .id = CIPHER_AES256_CTR_ETM,
     .key = 32,
-    .iv = 16,
+    .iv = CTR_IV_BYTES,
     .mac_key = 32,
     .block = 16,
     .tag = 32,
-    .init = init_ctr_etm,
+    .init = init_ctr,
     .seal = seal_ctr_etm,
     .open = open_ctr_etm,
+};
+
+const struct cipher_method cipher_aes256_ctr_hmac = {
+    .id = CIPHER_AES256_CTR_HMAC,
+    .key = 32,
+    .iv = CTR_IV_BYTES,
+    .mac_key = 32,
+    .block = 16,
+    .tag = 32,
+    .length_is_padded = true,
+    .init = init_ctr,
+    .packet_length = packet_length_ctr_hmac,
+    .seal = seal_ctr_hmac,
+    .open = open_ctr_hmac,
 };

@@ -39,7 +39,8 @@ struct cipher {
     } secret;
 };
 
-extern const struct cipher_method cipher_aes128_gcm, cipher_aes256_gcm, cipher_aes256_ctr_etm;
+extern const struct cipher_method cipher_aes128_gcm, cipher_aes256_gcm;
+extern const struct cipher_method cipher_aes256_ctr_etm, cipher_aes256_ctr_hmac;
 extern const struct cipher_method cipher_chacha20_poly1305;
 
 /* libcrypto's failures are ERR_CRYPTO; the memory of what it did is cleared. */

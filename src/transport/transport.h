@@ -38,7 +38,7 @@ struct transport_config {
     enum transport_role role;
     const char *software; /* after "SSH-2.0-": "Posterngate_0.1" */
     /* Comma-separated names in order of preference; NULL: transport_default_*. */
-    const char *kex, *ciphers, *host_key_algorithms;
+    const char *kex, *ciphers, *macs, *host_key_algorithms;
     struct randomness random;
     uint64_t rekey_bytes; /* of one direction; 0: LIMIT_REKEY_BYTES */
     int64_t rekey_ms;     /* 0: LIMIT_REKEY_MS */
@@ -51,6 +51,8 @@ struct transport_config {
 
 extern const char transport_default_kex[];     /* mlkem768x25519-sha256,curve25519-sha256,… */
 extern const char transport_default_ciphers[]; /* aes128-gcm@openssh.com,aes256-gcm@…,… */
+extern const char transport_default_macs[];    /* hmac-sha2-256-etm@openssh.com; hmac-sha2-256,
+                                                  encrypt-and-MAC, is known as well */
 /* ERR_UNSUPPORTED: the fault names the list and the first name that is not known or that no host
  * key can serve. For configuration checks; transport_new() wants a valid one. */
 err_t transport_config_check(const struct transport_config *config, struct fault *fault);

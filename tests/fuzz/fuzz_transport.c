@@ -68,6 +68,7 @@ static void world_init(struct world *world) {
             .software = "fuzz",
             .kex = kexes[pick & 1],
             .ciphers = ciphers[pick >> 1 & 3],
+            .macs = (pick & 16) != 0 ? "hmac-sha2-256" : NULL,
             .random = {fill, &side->seed},
             .rekey_bytes = (pick & 8) != 0 ? 3000 : 0,
             .host_keys = host_keys,

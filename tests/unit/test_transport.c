@@ -1,12 +1,21 @@
 /* Versions, KEXINIT and the first exchange, of either side against the other. */
+#include "transport/cipher_internal.h"
 #include "transport_rig.h"
 
 static void test_every_combination(void **state) {
     (void)state;
     static const char *const kexes[] = {"mlkem768x25519-sha256", "curve25519-sha256",
                                         "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256"};
-    static const char *const ciphers[] = {"aes128-gcm@openssh.com", "aes256-gcm@openssh.com",
-                                          "chacha20-poly1305@openssh.com", "aes256-ctr"};
+    static const struct {
+        const char *name, *macs;
+        enum cipher_id id;
+    } ciphers[] = {
+        {"aes128-gcm@openssh.com", NULL, CIPHER_AES128_GCM},
+        {"aes256-gcm@openssh.com", NULL, CIPHER_AES256_GCM},
+        {"chacha20-poly1305@openssh.com", NULL, CIPHER_CHACHA20_POLY1305},
+        {"aes256-ctr", NULL, CIPHER_AES256_CTR_ETM},
+        {"aes256-ctr", "hmac-sha2-256", CIPHER_AES256_CTR_HMAC},
+    };
     static const struct {
         const char *algorithm, *shown;
     } keys[] = {
@@ -21,13 +30,14 @@ static void test_every_combination(void **state) {
     };
     for (size_t i = 0; i < COUNT_OF(kexes) * COUNT_OF(ciphers) * COUNT_OF(keys); i++) {
         const char *kex = kexes[i % COUNT_OF(kexes)];
-        const char *cipher = ciphers[i / COUNT_OF(kexes) % COUNT_OF(ciphers)];
+        size_t cipher = i / COUNT_OF(kexes) % COUNT_OF(ciphers);
         size_t key = i / COUNT_OF(kexes) / COUNT_OF(ciphers);
         struct rig rig CLEANUP(rig_done);
         rig_init(&rig);
         rig.server.config.kex = NULL;
         rig.client.config.kex = kex;
-        rig.client.config.ciphers = cipher;
+        rig.client.config.ciphers = ciphers[cipher].name;
+        rig.client.config.macs = rig.server.config.macs = ciphers[cipher].macs;
         rig.client.config.host_key_algorithms = keys[key].algorithm;
         rig_start(&rig);
         rig_run(&rig);
@@ -40,10 +50,14 @@ static void test_every_combination(void **state) {
         assert_int_equal(rig.client.messages, 1);
         for (size_t side = 0; side < 2; side++) {
             struct transport_facts facts;
-            transport_facts(side == 0 ? rig.server.transport : rig.client.transport, &facts);
+            const struct transport *transport =
+                side == 0 ? rig.server.transport : rig.client.transport;
+            transport_facts(transport, &facts);
             assert_string_equal(facts.kex, kex);
-            assert_string_equal(facts.cipher_in, cipher);
-            assert_string_equal(facts.cipher_out, cipher);
+            assert_string_equal(facts.cipher_in, ciphers[cipher].name);
+            assert_string_equal(facts.cipher_out, ciphers[cipher].name);
+            assert_int_equal(transport->in.cipher->method->id, ciphers[cipher].id);
+            assert_int_equal(transport->out.cipher->method->id, ciphers[cipher].id);
             assert_string_equal(facts.host_key_algorithm, keys[key].algorithm);
             assert_true(facts.strict);
             assert_int_equal(facts.exchanges, 1);
@@ -186,6 +200,8 @@ static void test_nothing_in_common(void **state) {
         {LIST_CIPHER_S2C, "none", "no matching cipher"},
         {LIST_MAC_C2S, "hmac-sha1", "no matching MAC"},
         {LIST_MAC_S2C, "", "no matching MAC"},
+        {LIST_MAC_C2S, "hmac-sha2-256", "no matching MAC"}, /* known, and not configured */
+        {LIST_MAC_S2C, "hmac-sha2-256", "no matching MAC"},
         {LIST_COMPRESSION_C2S, "zlib", "no matching compression method"},
         {LIST_COMPRESSION_S2C, "zlib@openssh.com", "no matching compression method"},
     };
@@ -238,6 +254,46 @@ static void test_mac_is_not_agreed_on_for_aead(void **state) {
     rig_replace(&rig.client, "hmac-sha2-256-etm@openssh.com", "hmac-sha2-256-mte@openssh.com");
     rig_run(&rig);
     assert_open(&rig, 1);
+}
+
+/* Encrypt-and-MAC is agreed on where both are configured for it, and the client's order decides. */
+static void test_macs(void **state) {
+    (void)state;
+    static const char etm[] = "hmac-sha2-256-etm@openssh.com";
+    static const char mac[] = "hmac-sha2-256";
+    static const char both[] = "hmac-sha2-256-etm@openssh.com,hmac-sha2-256";
+    static const char turned[] = "hmac-sha2-256,hmac-sha2-256-etm@openssh.com";
+    static const struct {
+        const char *client, *server;
+        enum cipher_id id; /* CIPHER_NONE: they have nothing in common */
+    } cases[] = {
+        {mac, NULL, CIPHER_NONE},
+        {NULL, mac, CIPHER_NONE},
+        {mac, etm, CIPHER_NONE},
+        {NULL, NULL, CIPHER_AES256_CTR_ETM},
+        {turned, NULL, CIPHER_AES256_CTR_ETM},
+        {NULL, turned, CIPHER_AES256_CTR_ETM},
+        {both, turned, CIPHER_AES256_CTR_ETM},
+        {turned, both, CIPHER_AES256_CTR_HMAC},
+        {mac, both, CIPHER_AES256_CTR_HMAC},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct rig rig CLEANUP(rig_done);
+        rig_init(&rig);
+        rig.client.config.ciphers = "aes256-ctr";
+        rig.client.config.macs = cases[i].client;
+        rig.server.config.macs = cases[i].server;
+        rig_start(&rig);
+        rig_run(&rig);
+        if (cases[i].id == CIPHER_NONE) {
+            assert_fails(rig.server.err, ERR_UNSUPPORTED);
+            assert_int_equal(rig.server.newkeys, 0);
+        } else {
+            assert_open(&rig, 1);
+            assert_int_equal(rig.server.transport->in.cipher->method->id, cases[i].id);
+            assert_int_equal(rig.client.transport->in.cipher->method->id, cases[i].id);
+        }
+    }
 }
 
 static void test_kexinit_is_whole(void **state) {
@@ -393,16 +449,28 @@ static void test_split_everywhere(void **state) {
 
 static void test_byte_by_byte(void **state) {
     (void)state;
-    struct rig rig CLEANUP(rig_done);
-    rig_init(&rig);
-    rig.server.chunk = rig.client.chunk = 1;
-    rig.client.config.kex = rig.server.config.kex = NULL;
-    rig_start(&rig);
-    rig_run(&rig);
-    assert_open(&rig, 1);
-    assert_ok(rig_send(&rig, &rig.client, 90, 1));
-    rig_run(&rig);
-    assert_int_equal(rig.server.messages, 1);
+    static const struct {
+        const char *ciphers, *macs;
+    } cases[] = {{NULL, NULL}, {"aes256-ctr", "hmac-sha2-256"}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct rig rig CLEANUP(rig_done);
+        rig_init(&rig);
+        rig.server.chunk = rig.client.chunk = 1;
+        rig.client.config.kex = rig.server.config.kex = NULL;
+        rig.client.config.ciphers = cases[i].ciphers;
+        rig.client.config.macs = rig.server.config.macs = cases[i].macs;
+        rig_start(&rig);
+        rig_run(&rig);
+        assert_open(&rig, 1);
+        for (uint32_t message = 1; message <= 3; message++) {
+            assert_ok(rig_send(&rig, &rig.client, 90, message));
+            rig_run(&rig);
+            assert_int_equal(rig.server.messages, message);
+            assert_ok(transport_rekey(rig.client.transport, rig.now_ms, &rig.client.out));
+            rig_run(&rig);
+            assert_open(&rig, 1 + message);
+        }
+    }
 }
 
 int main(void) {
@@ -412,6 +480,7 @@ int main(void) {
         cmocka_unit_test(test_nothing_in_common),
         cmocka_unit_test(test_kexinit_lists),
         cmocka_unit_test(test_mac_is_not_agreed_on_for_aead),
+        cmocka_unit_test(test_macs),
         cmocka_unit_test(test_kexinit_is_whole),
         cmocka_unit_test(test_kexinit_length),
         cmocka_unit_test(test_first_packet_length),

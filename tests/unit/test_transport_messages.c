@@ -315,25 +315,30 @@ static void test_bad_shares(void **state) {
 static void test_configuration(void **state) {
     (void)state;
     static const struct {
-        const char *kex, *ciphers, *host_key_algorithms;
+        const char *kex, *ciphers, *macs, *host_key_algorithms;
         size_t keys;
         const char *field;
     } cases[] = {
-        {"curve25519", NULL, NULL, 1, "kex"},
-        {"", NULL, NULL, 1, "kex"},
-        {"curve25519-sha256,", NULL, NULL, 1, "kex"},
-        {NULL, "aes128-gcm@openssh.com,3des-cbc", NULL, 1, "ciphers"},
-        {NULL, NULL, "ssh-rsa", 3, "host_key_algorithms"},
-        {NULL, NULL, "ssh-ed25519,rsa-sha2-512", 1, "host_key_algorithms"},
-        {NULL, NULL, NULL, 0, "host_key_algorithms"},
-        {NULL, NULL, "rsa-sha2-512,ssh-ed25519", 3, NULL},
-        {NULL, NULL, NULL, 1, NULL},
+        {"curve25519", NULL, NULL, NULL, 1, "kex"},
+        {"", NULL, NULL, NULL, 1, "kex"},
+        {"curve25519-sha256,", NULL, NULL, NULL, 1, "kex"},
+        {NULL, "aes128-gcm@openssh.com,3des-cbc", NULL, NULL, 1, "ciphers"},
+        {NULL, NULL, "hmac-sha2-256,hmac-sha1", NULL, 1, "macs"},
+        {NULL, NULL, "", NULL, 1, "macs"},
+        {NULL, "aes128-gcm@openssh.com", "none", NULL, 1, "macs"}, /* though nobody would ask */
+        {NULL, NULL, NULL, "ssh-rsa", 3, "host_key_algorithms"},
+        {NULL, NULL, NULL, "ssh-ed25519,rsa-sha2-512", 1, "host_key_algorithms"},
+        {NULL, NULL, NULL, NULL, 0, "host_key_algorithms"},
+        {NULL, NULL, NULL, "rsa-sha2-512,ssh-ed25519", 3, NULL},
+        {NULL, NULL, "hmac-sha2-256-etm@openssh.com,hmac-sha2-256", NULL, 1, NULL},
+        {NULL, NULL, NULL, NULL, 1, NULL},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct transport_config config = {
             .role = TRANSPORT_SERVER,
             .kex = cases[i].kex,
             .ciphers = cases[i].ciphers,
+            .macs = cases[i].macs,
             .host_key_algorithms = cases[i].host_key_algorithms,
             .host_keys = rig_host_keys,
             .host_key_count = cases[i].keys,

@@ -8,8 +8,9 @@
  *
  * SERVICE_REQUEST may come again: paramiko sends one before each of its attempts. USERAUTH_REQUEST
  * after success is ignored, as RFC 4252 section 5.1 wants it: a client may have sent several at
- * once. While an answer is due nothing is read, so that row is empty. CHANNEL_OPEN_CONFIRMATION and
- * _FAILURE have no cell since we open no channel.
+ * once. So is SERVICE_REQUEST, which Conch sends after every key exchange. While an answer is due
+ * nothing is read, so that row is empty. CHANNEL_OPEN_CONFIRMATION and _FAILURE have no cell since
+ * we open no channel.
  */
 static server_handler *const handlers[SERVER_STATES_COUNT][UINT8_MAX + 1] = {
     [SERVER_SERVICE_DUE] =
@@ -24,6 +25,7 @@ static server_handler *const handlers[SERVER_STATES_COUNT][UINT8_MAX + 1] = {
     [SERVER_ANSWER_DUE] = {0},
     [SERVER_AUTHENTICATED] =
         {
+            [MSG_SERVICE_REQUEST] = server_auth_on_late_request,
             [MSG_USERAUTH_REQUEST] = server_auth_on_late_request,
             [MSG_GLOBAL_REQUEST] = server_global_on_request,
             [MSG_REQUEST_SUCCESS] = server_global_on_reply,

@@ -129,6 +129,7 @@ static const struct setting table[] = {
 
     {"ssh.kex", SETTING_TEXT, AT(kex), .check = check_algorithms, .reason = not_a_list},
     {"ssh.ciphers", SETTING_TEXT, AT(ciphers), .check = check_algorithms, .reason = not_a_list},
+    {"ssh.macs", SETTING_TEXT, AT(macs), .check = check_algorithms, .reason = not_a_list},
     {"ssh.host_key_algorithms", SETTING_TEXT, AT(host_key_algorithms), .check = check_algorithms,
      .reason = not_a_list},
     {"ssh.rekey_bytes", SETTING_NUMBER, AT(rekey_bytes), .min = REKEY_BYTES_MIN,

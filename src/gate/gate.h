@@ -66,8 +66,8 @@ struct gate_config {
     size_t proxy_count;
     struct subnet_list proxy_subnets; /* the same, parsed */
 
-    char *metrics_listen;                      /* "127.0.0.1:9422"; NULL: none */
-    char *kex, *ciphers, *host_key_algorithms; /* NULL: the defaults */
+    char *metrics_listen;                             /* "127.0.0.1:9422"; NULL: none */
+    char *kex, *ciphers, *macs, *host_key_algorithms; /* NULL: the defaults */
     uint64_t rekey_bytes;
     int64_t rekey_s;
 };

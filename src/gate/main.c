@@ -68,6 +68,7 @@ static bool check_algorithms(const struct gate_config *config, const struct host
         .software = "Posterngate",
         .kex = config->kex,
         .ciphers = config->ciphers,
+        .macs = config->macs,
         .host_key_algorithms = config->host_key_algorithms,
         .random = randomness_of_kernel,
         .host_keys = shown,

@@ -47,6 +47,7 @@ static void setup_fill(struct relay_setup *setup) {
                       .software = "Posterngate_" POSTERN_VERSION,
                       .kex = config->kex,
                       .ciphers = config->ciphers,
+                      .macs = config->macs,
                       .host_key_algorithms = config->host_key_algorithms,
                       .random = randomness_of_kernel,
                       .rekey_bytes = config->rekey_bytes,

@@ -84,6 +84,8 @@ static const struct {
     {"ssh: {kex: 'a, b'}", "|ssh.kex|"},
     {"ssh: {ciphers: ',a'}", "|ssh.ciphers|"},
     {"ssh: {ciphers: ''}", "|ssh.ciphers|"},
+    {"ssh: {macs: 'a,,b'}", "|ssh.macs|"},
+    {"ssh: {macs: ''}", "|ssh.macs|"},
     {"ssh: {host_key_algorithms: 'a,'}", "|ssh.host_key_algorithms|"},
     {"ssh: {rekey_bytes: 65535}", "|ssh.rekey_bytes|"},
     {"ssh: {rekey_bytes: 34359738369}", "|ssh.rekey_bytes|"},
@@ -162,6 +164,7 @@ static void has_defaults(void **state) {
     assert_string_equal(config.user, "postern-gate");
     assert_int_equal(config.workers, 0);
     assert_null(config.metrics_listen);
+    assert_null(config.macs); /* encrypt-then-MAC alone */
     assert_int_equal(config.proxy_subnets.count, 0);
     /* What is undecided is the stricter. */
     assert_false(config.best_effort);
@@ -203,7 +206,7 @@ static void takes_values(void **state) {
                     "proxies: [10.1.0.0/16, 2001:db8::/32, 192.0.2.7]\n"
                     "host_keys: [/k1, /k2]\nmetrics_listen: 127.0.0.1:9422\n"
                     "when_expired: cut\nwhen_stale: best-effort\nuser: gate\nstate: /s\n"
-                    "ssh: {kex: 'curve25519-sha256,ecdh-sha2-nistp256'}\n",
+                    "ssh: {kex: 'curve25519-sha256,ecdh-sha2-nistp256', macs: hmac-sha2-256}\n",
                     &told, &config));
     assert_int_equal(config.listen_count, 1);
     assert_int_equal(config.host_key_count, 2);
@@ -213,6 +216,7 @@ static void takes_values(void **state) {
     assert_true(config.cut_expired);
     assert_true(config.best_effort);
     assert_string_equal(config.kex, "curve25519-sha256,ecdh-sha2-nistp256");
+    assert_string_equal(config.macs, "hmac-sha2-256");
 }
 
 /* The example says what the defaults are, but for what it must choose. */

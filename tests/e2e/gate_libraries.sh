@@ -29,14 +29,6 @@ feed '. + [["key", "3", {account: "bob", publicKey: $key, ipSubnets: ["10.99.0.7
 check "the feed was heard" wait_for 5 sh -c 'sleep 0.1; curl -s http://127.0.0.1:9422/metrics | grep -q "feed_revision 2"'
 refused "a registered key from elsewhere than its subnets" 255 'Permission denied' "${ssh[@]}" -i keys/bob -l bob -T ela
 
-if /usr/bin/python3 -c 'import twisted.conch.scripts.conch' 2>/dev/null; then
-    port=$(free_port)
-    mkdir -p conch/.ssh
-    echo "ela.example $(cut -d' ' -f1,2 ssh/ela_key.pub)" >conch/.ssh/known_hosts
-    start conch env HOME="$work/conch" /usr/bin/conch3 -l alice -i "$work/keys/registered-rsa" -N -n --known-hosts "$work/conch/.ssh/known_hosts" \
-        -L "$port:daint.example:22" ela.example
-    check "Conch forwards a port" wait_for 20 sh -c "timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/$port; head -c 8 <&3' | grep -q SSH-2.0-"
-fi
 modules=$root/build/npm/node_modules
 check "npm's ssh2, with a registered key" node "$interop/ssh2_client.js" "$modules" keys/registered down
 check "the file is whole" cmp home/alice/up down
@@ -57,5 +49,41 @@ fi
 
 # --- ssh-audit ---
 check "ssh-audit finds nothing against the policy" ssh-audit --no-colors --policy "$interop/ssh-audit.policy" ela.example
+
+# --- Twisted Conch, which knows neither AEAD ciphers nor encrypt-then-MAC ---
+if [ -x /usr/bin/conch3 ]; then
+    mkdir -p conch/.ssh
+    rm -f down
+    echo "ela.example,$gate_ip $(cut -d' ' -f1,2 ssh/ela_key.pub)" >conch/.ssh/known_hosts
+    port=$(free_port)
+    conch=(env HOME="$work/conch" /usr/bin/conch3 -v -l alice -N -n --localforward="$port:daint.example:22"
+        --user-authentications=publickey --known-hosts "$work/conch/.ssh/known_hosts")
+    through=(ssh -F ssh_config -o HostName=127.0.0.1 -o Port="$port" -o HostKeyAlias=daint.example -o ProxyJump=none
+        -o BindAddress=127.0.0.1 daint)
+    refused "Conch, where encrypt-and-MAC is off" any "match all kex parts" \
+        timeout 60 "${conch[@]}" -i keys/registered ela.example
+    gate_stop
+    gate_settings "ssh: {macs: 'hmac-sha2-256-etm@openssh.com,hmac-sha2-256', rekey_bytes: 1000000}"
+    check "the gate starts with encrypt-and-MAC" gate_start gate-macs
+    start conch "${conch[@]}" -i keys/registered ela.example
+    conch_pid=$last_pid
+    check "Conch logs in by a registered key" wait_for 20 grep -q "ForwardingFactory starting on $port" conch.log
+    # It ends with its last channel, so that all goes through one.
+    # shellcheck disable=SC2016
+    check "Conch forwards a port: 5 MB there and back at once, under many keys" \
+        timeout 60 sh -c '"$@" "tee copy" <home/alice/up >down' sh "${through[@]}"
+    check "what went there is whole" cmp home/alice/up home/alice/copy
+    check "what came back is whole" cmp home/alice/up down
+    check "and the keys were many" test "$(grep -c 'NEW KEYS' conch.log)" -gt 3
+    check "Conch ends" wait "$conch_pid"
+    check "ssh takes aes256-ctr" ssh -v -F ssh_config -o Ciphers=aes256-ctr -T ela
+    says "and with it encrypt-then-MAC all the same" 'client->server cipher: aes256-ctr MAC: hmac-sha2-256-etm@openssh.com '
+    check "ssh is made to take encrypt-and-MAC" ssh -v -F ssh_config -o Ciphers=aes256-ctr -o MACs=hmac-sha2-256 -T ela
+    says "and does" 'server->client cipher: aes256-ctr MAC: hmac-sha2-256 '
+    check "ssh-audit finds the MACs" sh -c 'ssh-audit --no-colors ela.example || :'
+    says "and warns of encrypt-and-MAC" 'hmac-sha2-256 .*warn.*encrypt-and-MAC'
+else
+    skip "Conch" "there is no conch3"
+fi
 gate_stop
 done_testing

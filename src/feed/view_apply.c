@@ -91,6 +91,22 @@ static bool settle(struct view_things *things, const struct change *change,
     return taken;
 }
 
+/* As in the replica, a snapshot takes no revocation away; there is room. */
+static void keep_revocations(struct view_things *from, struct view_things *to) {
+    struct view_table *table = &from->by_key[CHANGE_REVOCATION];
+    for (size_t i = 0; i < table->size; i++) {
+        for (struct view_link *link = table->slots[i], *next; link != NULL; link = next) {
+            struct change change = {.kind = CHANGE_REVOCATION};
+            change.revocation.serial = ((struct view_revocation *)link)->serial;
+            next = link->next;
+            if (view_things_find(to, &change) == NULL) {
+                view_table_remove(table, link);
+                view_things_add(to, CHANGE_REVOCATION, link);
+            }
+        }
+    }
+}
+
 err_t view_apply(struct view *view, const struct change_answer *answer, int64_t synced_at,
                  bool *revoked) {
     if (!answer->snapshot && (!view->complete || answer->revision < view->revision)) {
@@ -101,12 +117,16 @@ err_t view_apply(struct view *view, const struct change_answer *answer, int64_t 
     struct view_things *things = answer->snapshot ? &fresh : &view->things;
     TRY(arrivals_make(&arrivals));
     TRY(reserve(things, answer));
+    TRY(answer->snapshot ? view_things_reserve(things, CHANGE_REVOCATION,
+                                               view->things.by_key[CHANGE_REVOCATION].count)
+                         : OK);
     bool taken = false;
     for (size_t i = 0; i < answer->count; i++) {
         taken |= settle(things, &answer->changes[i], arrivals.things[i]);
         arrivals.things[i] = NULL;
     }
     if (answer->snapshot) {
+        keep_revocations(&view->things, &fresh);
         struct view_things before = view->things;
         view->things = fresh;
         fresh = before;

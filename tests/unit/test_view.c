@@ -156,7 +156,6 @@ static void test_same_as_the_replica(void **state) {
         strdup(one("host", "daint-ln1",
                    "{\"cluster\":\"santis\",\"role\":\"login\",\"address\":\"x\",\"port\":0}")),
         strdup(one("key", "1", "")),
-        strdup(one("revocation", "67", "")), /* the replica would keep it below, the view not */
         ca,
         (char *)snapshot.data, /* an authority restored from its backup */
     };
@@ -247,9 +246,9 @@ static void test_what_takes_away(void **state) {
     assert_false(apply(view, "{\"revision\":\"12\",\"snapshot\":false,\"changes\":[]}"));
     assert_true(apply(view, "{\"revision\":\"12\",\"snapshot\":true,\"changes\":[]}"));
     struct view_counts counts = view_count(view);
-    assert_true(counts.accounts + counts.revocations + counts.keys + counts.clusters +
-                    counts.hosts + counts.cas ==
-                0);
+    assert_true(counts.revocations > 0); /* nobody unrevokes a certificate */
+    assert_int_equal(counts.accounts + counts.keys + counts.clusters + counts.hosts + counts.cas,
+                     0);
 }
 
 static void test_prune(void **state) {

@@ -24,7 +24,6 @@ holds() { # PORT NAME: opens a connection that stays; its end is the end of proc
 }
 make_key alice2
 certify alice2 alice
-second=$serial
 certify alice alice
 first=$serial
 other=(-F bare_config -o CertificateFile="$work/keys/alice2-cert.pub" -i "$work/keys/alice2")

@@ -10,8 +10,8 @@ BUILD=$(cd "${BUILD:-$root/build/release}" && pwd)
 TOOLS=${TOOLS:-$root/build/tools}
 # Used by the scenarios.
 # shellcheck disable=SC2034
-posternd=$BUILD/src/authority/posternd postern=$BUILD/src/cli/postern postern_host=$BUILD/src/host/postern-host
-postern_gate=$BUILD/src/gate/postern-gate
+posternd=$BUILD/src/authority/posternd postern=$BUILD/src/cli/postern postern_host=$BUILD/src/host/postern-host \
+    postern_gate=$BUILD/src/gate/postern-gate
 
 tests=0 failures=0
 started=()

@@ -1,5 +1,5 @@
-/* A client by libssh: a certificate login at the gate, then a login host through a direct-tcpip channel, many times.
- * usage: libssh_client KEY CERTIFICATE GATE HOST PORT TIMES */
+/* A client by libssh: a certificate login at the gate, then a login host through a direct-tcpip
+ * channel, many times. usage: libssh_client KEY CERTIFICATE GATE HOST PORT TIMES */
 #include <libssh/libssh.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,8 @@ int main(int argc, char **argv) {
     for (int i = 0; i < atoi(argv[6]); i++) {
         char line[64] = "";
         ssh_channel channel = ssh_channel_new(session);
-        if (ssh_channel_open_forward(channel, argv[4], atoi(argv[5]), "127.0.0.1", 4000) != SSH_OK ||
+        if (ssh_channel_open_forward(channel, argv[4], atoi(argv[5]), "127.0.0.1", 4000) !=
+                SSH_OK ||
             ssh_channel_read_timeout(channel, line, sizeof line - 1, 0, 10000) <= 0 ||
             strncmp(line, "SSH-2.0-OpenSSH", 15) != 0) {
             die(session, "channel");

@@ -57,10 +57,23 @@ void record_login_refused(const struct relay_session *session, const char *user,
               cert == NULL ? NULL : cert->key_id, "why", why, NULL);
 }
 
-void record_arrival_refused(const struct inet_address *from, const char *why) {
-    char text[INET_CHARS];
+void record_arrival_refused(struct relay_worker *worker, const struct inet_address *from,
+                            const char *why) {
+    char text[INET_CHARS], untold[NUMBER_CHARS];
+    if (worker->now_ms - worker->refusals_ms >= 1000) {
+        worker->refusals_ms = worker->now_ms;
+        worker->refusals_told = 0;
+    }
+    if (worker->refusals_told == RELAY_REFUSALS_COUNT) {
+        worker->refusals_untold++;
+        return;
+    }
+    worker->refusals_told++;
     inet_address_print(from, text);
-    log_event(LOG_LEVEL_WARN, "connection_refused", "from", text, "why", why, NULL);
+    print_number(worker->refusals_untold, untold);
+    log_event(LOG_LEVEL_WARN, "connection_refused", "from", text, "why", why, "untold",
+              worker->refusals_untold > 0 ? untold : NULL, NULL);
+    worker->refusals_untold = 0;
 }
 
 static void print_target(span_t host, uint16_t port, char out[LIMIT_HOST_NAME_CHARS + 16]) {

@@ -40,7 +40,9 @@ enum {
     RELAY_UNSENT_BYTES = 512 * 1024, /* beyond that a client is not read from either */
     RELAY_GATHER_COUNT = 64,
     RELAY_SWEEP_MS = 1000,
-    RELAY_LINGER_MS = 2000, /* for the last words to reach the client, or the target */
+    RELAY_REFUSALS_COUNT = 20,   /* of arrivals, that each worker tells the log of in a second */
+    RELAY_SILENT_MS = 10 * 1000, /* of a login, while others wait for its place */
+    RELAY_LINGER_MS = 2000,      /* for the last words to reach the client, or the target */
     RELAY_PACKET_BYTES = LIMIT_PACKET_DATA_BYTES,
     RELAY_QUICK_COUNT = 32, /* reads of a new session or channel that are acknowledged at once */
 };
@@ -76,6 +78,7 @@ struct relay {
     struct relay_setup *setup;
     _Atomic size_t sessions;
     _Atomic size_t logins;          /* sessions that are not authenticated yet */
+    _Atomic int64_t crowded_ms;     /* when these last were too many to let another in */
     int64_t pruned_at;              /* the feed thread's: when the view was last pruned */
     _Atomic uint64_t judgements;    /* how often all sessions were to be judged */
     _Atomic(const char *) farewell; /* set: every session ends with this text */
@@ -171,6 +174,10 @@ struct relay_worker {
     uint64_t turn_us_max;
     bool trim; /* memory was given back since the last one */
     int64_t trim_ms;
+
+    int64_t refusals_ms; /* when the second began in which these were told to the log */
+    uint32_t refusals_told;
+    uint64_t refusals_untold; /* since the last line */
 
     /* What others may touch. */
     pthread_mutex_t mailbox; /* guards arrivals, new_keys and new_names */
@@ -390,7 +397,9 @@ void record_closed(const struct relay_session *session);
 /* The key is the one that was tried, or NULL. `why` is one word, `detail` may be NULL. */
 void record_login_refused(const struct relay_session *session, const char *user,
                           const struct key *key, const struct cert *cert, const char *why);
-void record_arrival_refused(const struct inet_address *from, const char *why);
+/* Some of them, when they are many: who knocks without end must not drown what else is told. */
+void record_arrival_refused(struct relay_worker *worker, const struct inet_address *from,
+                            const char *why);
 void record_channel_opened(const struct forward *forward);
 void record_channel_refused(const struct relay_session *session, span_t host, uint16_t port,
                             const char *why);

@@ -179,7 +179,7 @@ static void turn_away(struct relay_worker *worker, int fd, const struct inet_add
     (void)socket_write(fd, &part, 1, &count);
     (void)close(fd);
     COUNT(worker, connections_refused_total, 1);
-    record_arrival_refused(from, "sessions_max");
+    record_arrival_refused(worker, from, "sessions_max");
 }
 
 enum accepting { ACCEPT_LATER, ACCEPT_NOBODY, ACCEPT_MORE };
@@ -189,6 +189,7 @@ static enum accepting accept_from(struct relay_worker *worker, struct poller_sou
     struct relay *relay = worker->relay;
     for (unsigned i = 0; i < ACCEPT_COUNT; i++) {
         if (atomic_load(&relay->logins) >= config->logins_max) {
+            atomic_store(&relay->crowded_ms, worker->now_ms);
             return ACCEPT_LATER; /* the backlog holds them meanwhile: nobody is dropped */
         }
         int fd;

@@ -41,7 +41,7 @@ static err_t welcome(struct relay_session *session) {
         return FAIL(ERR_MEMORY);
     }
     COUNT(worker, connections_refused_total, 1);
-    record_arrival_refused(&session->from, session->why);
+    record_arrival_refused(worker, &session->from, session->why);
     return OK;
 }
 
@@ -318,7 +318,7 @@ static err_t take_proxy_header(struct relay_session *session) {
     switch (header.result) {
     case PROXY_REFUSED:
         COUNT(worker, connections_refused_total, 1);
-        record_arrival_refused(&session->from, "proxy_header");
+        record_arrival_refused(worker, &session->from, "proxy_header");
         session_abandon(session, "proxy_header");
         return OK;
     case PROXY_MORE:
@@ -340,6 +340,12 @@ static err_t take_proxy_header(struct relay_session *session) {
     return welcome(session);
 }
 
+/* A courtesy, which must not take the places of those who come. */
+static bool may_linger(const struct relay_session *session) {
+    return atomic_load(&session->worker->relay->sessions) <=
+           session->setup->config.sessions_max / 2;
+}
+
 /* The last words are out; what still comes is read and dropped, as a socket that is closed with
  * unread bytes in it sends a reset, which may overtake them. */
 static void linger(struct relay_session *session) {
@@ -347,6 +353,9 @@ static void linger(struct relay_session *session) {
     size_t count;
     if (session->output.len > 0) {
         send_output(session);
+    }
+    if (session->phase == SESSION_ENDING && session->output.len == 0 && !may_linger(session)) {
+        session_abandon(session, session->why);
     }
     if (session->phase != SESSION_ENDING || !session->source.readable) {
         return;
@@ -406,13 +415,23 @@ void session_schedule(struct relay_session *session) {
 
 /* --- once a second --- */
 
+/* While others wait for a place to log in at, who says nothing gives his up; one whose words we
+ * have not read yet is not silent. */
+static bool is_in_the_way(const struct relay_session *session) {
+    const struct relay_worker *worker = session->worker;
+    return worker->now_ms - atomic_load(&worker->relay->crowded_ms) < 2 * RELAY_SWEEP_MS &&
+           !session->waits && !session->source.readable &&
+           worker->now_ms - session->heard_ms >= RELAY_SILENT_MS;
+}
+
 static void sweep_login(struct relay_session *session) {
     int64_t now_ms = session->worker->now_ms;
     if (session->answer_ms != 0 && now_ms >= session->answer_ms) {
         session_settle(session, login_refuse_now(session));
         session_schedule(session);
     }
-    if (session->phase < SESSION_ENDING && now_ms >= session->deadline_ms) {
+    if (session->phase < SESSION_ENDING &&
+        (now_ms >= session->deadline_ms || is_in_the_way(session))) {
         session->refusals++; /* who only holds a place counts as one who failed */
         session_end(session, DISCONNECT_BY_APPLICATION, "login_timeout",
                     "posterngate: the login took too long");

@@ -138,8 +138,141 @@ static void test_little_is_held_for_strangers(void **state) {
     rig_done(&rig);
 }
 
+/* --- crowds --- */
+
+enum { CROWD = 24 };
+
+/* From another address of this machine. */
+static int connect_from(const struct rig *rig, const char *address) {
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port = htons(rig->port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(inet_pton(AF_INET, address, &from.sin_addr), 1);
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static void expect_greeting(int fd, const char *greeting) {
+    char got[64] = "";
+    rig_read(fd, got, strlen(greeting));
+    assert_string_equal(got, greeting);
+}
+
+/* Connections that are not closed by whom they are refused to. */
+static void expect_refusals(const struct rig *rig, int crowd[CROWD]) {
+    for (size_t i = 0; i < CROWD; i++) {
+        crowd[i] = connect_from(rig, "127.0.0.1");
+    }
+    RIG_AWAIT(rig, connections_refused_total, CROWD);
+}
+
+static void close_all(const int crowd[CROWD]) {
+    for (size_t i = 0; i < CROWD; i++) {
+        (void)close(crowd[i]);
+    }
+}
+
+/* An address that may have no more takes nobody else's place by trying. */
+static void test_refused_crowd(void **state) {
+    (void)state;
+    struct rig rig;
+    int crowd[CROWD];
+    rig_init(&rig);
+    rig.config.sessions_max = 8;
+    rig.config.sessions_per_address_max = 1;
+    rig_start(&rig);
+    int first = connect_from(&rig, "127.0.0.1");
+    expect_greeting(first, "SSH-2.0-");
+    expect_refusals(&rig, crowd);
+    int other = connect_from(&rig, "127.0.0.2");
+    expect_greeting(other, "SSH-2.0-");
+    close_all(crowd);
+    (void)close(first);
+    (void)close(other);
+    rig_done(&rig);
+}
+
+/* Nor does one that holds every place to log in at and says nothing: not for the time of a login.
+ */
+static void test_silent_crowd(void **state) {
+    (void)state;
+    struct rig rig;
+    int crowd[CROWD];
+    rig_init(&rig);
+    rig.config.logins_max = CROWD;
+    rig.config.login_s = 3600;
+    rig_start(&rig);
+    for (size_t i = 0; i < CROWD; i++) {
+        crowd[i] = connect_from(&rig, "127.0.0.1");
+        expect_greeting(crowd[i], "SSH-2.0-");
+    }
+    int other = connect_from(&rig, "127.0.0.2");
+    expect_greeting(other, "SSH-2.0-");
+    RIG_AWAIT(&rig, login_failures_total, CROWD);
+    close_all(crowd);
+    (void)close(other);
+    rig_done(&rig);
+}
+
+static size_t count_lines(int fd, const char *word) {
+    char text[64 * 1024] = "";
+    size_t count = 0;
+    assert_true(pread(fd, text, sizeof text - 1, 0) >= 0);
+    for (const char *at = text; (at = strstr(at, word)) != NULL; at++) {
+        count++;
+    }
+    return count;
+}
+
+/* And he does not fill the log: some lines a second tell it, and then how many there were. */
+static void test_refused_crowd_in_log(void **state) {
+    (void)state;
+    enum { TOLD_IN_A_SECOND = 20 };
+    struct rig rig;
+    int crowd[3][CROWD], stderr_before = dup(STDERR_FILENO);
+    FILE *log = tmpfile();
+    assert_non_null(log);
+    assert_true(dup2(fileno(log), STDERR_FILENO) >= 0);
+    log_set_level(LOG_LEVEL_WARN);
+    rig_init(&rig);
+    rig.config.sessions_per_address_max = 0;
+    rig_start(&rig);
+    for (size_t i = 0; i < COUNT_OF(crowd); i++) {
+        for (size_t k = 0; k < CROWD; k++) {
+            crowd[i][k] = connect_from(&rig, "127.0.0.1");
+        }
+    }
+    RIG_AWAIT(&rig, connections_refused_total, COUNT_OF(crowd) * CROWD);
+    (void)poll(NULL, 0, 1100);
+    int last[2 * RIG_WORKERS]; /* so that each worker has one to tell of */
+    for (size_t i = 0; i < COUNT_OF(last); i++) {
+        last[i] = connect_from(&rig, "127.0.0.1");
+    }
+    RIG_AWAIT(&rig, connections_refused_total, COUNT_OF(crowd) * CROWD + COUNT_OF(last));
+    rig_done(&rig);
+    log_set_level(LOG_LEVEL_ERROR);
+    assert_true(dup2(stderr_before, STDERR_FILENO) >= 0);
+    (void)close(stderr_before);
+    assert_in_range(count_lines(fileno(log), "connection_refused"), TOLD_IN_A_SECOND,
+                    RIG_WORKERS * TOLD_IN_A_SECOND + COUNT_OF(last));
+    assert_in_range(count_lines(fileno(log), "untold"), 1, RIG_WORKERS);
+    for (size_t i = 0; i < COUNT_OF(crowd); i++) {
+        close_all(crowd[i]);
+    }
+    for (size_t i = 0; i < COUNT_OF(last); i++) {
+        (void)close(last[i]);
+    }
+    (void)fclose(log);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refused_crowd),
+        cmocka_unit_test(test_silent_crowd),
+        cmocka_unit_test(test_refused_crowd_in_log),
         cmocka_unit_test(test_data_and_close_at_once),
         cmocka_unit_test(test_little_is_held_for_strangers),
     };

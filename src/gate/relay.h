@@ -235,7 +235,8 @@ struct relay_session {
     bool waits;     /* for a signature or a delayed answer: its input stays where it is */
     bool input_due; /* there may be whole packets in `input` */
     bool told;      /* the user has read why something was refused */
-    uint16_t quick; /* so many more reads are acknowledged at once */
+    uint16_t quick; /* so many more reads are acknowledged at once, if not by an answer */
+    bool ack_due;   /* in this turn */
     bool counted;   /* by the quota of its address */
 
     struct relay_setup *setup;

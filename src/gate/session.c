@@ -169,6 +169,7 @@ void session_free(struct relay_session *session) {
 
 static void sent(struct relay_session *session, size_t count) {
     struct relay_worker *worker = session->worker;
+    session->ack_due &= count == 0; /* what was sent has acknowledged what came */
     session->bytes_out += count;
     COUNT(worker, bytes_to_clients_total, count);
     size_t held = session->output.len < count ? session->output.len : count;
@@ -289,10 +290,7 @@ static err_t take_input(struct relay_session *session) {
     size_t len;
     size_t most = session->phase == SESSION_OPEN ? RELAY_READ_BYTES : LOGIN_READ_BYTES;
     enum socket_result result = read_more(session, most, &len);
-    if (session->quick > 0) {
-        session->quick--;
-        socket_quickack(session->source.fd);
-    }
+    session->ack_due = session->quick > 0;
     session->input_due = false;
     struct transport_input input = {worker->input, len};
     err_t err = take_events(session, &input);
@@ -401,6 +399,11 @@ void session_turn(struct relay_session *session) {
         return;
     }
     session_settle(session, live_turn(session));
+    if (session->ack_due) {
+        session->ack_due = false;
+        session->quick--;
+        socket_quickack(session->source.fd);
+    }
     if (session->phase < SESSION_ENDING && (may_read(session) || may_move(session))) {
         session_schedule(session);
     }

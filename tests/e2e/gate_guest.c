@@ -8,14 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/random.h"
 #include "transport/message.h"
-
-enum {
-    READ_BYTES = 256 * 1024,
-    PATIENCE_MS = 40 * 1000, /* for what must end; a busy machine is slow */
-    SILENCE_MS = 16 * 1000,  /* after which a silent guest looks whether the gate has ended it */
-};
 
 /* --- randomness: of the guest's number alone (splitmix64) --- */
 
@@ -27,7 +20,7 @@ uint64_t guest_draw(struct guest *guest, uint64_t below) {
 }
 
 static void choose_manner(struct guest *guest) {
-    static const size_t reads[] = {16, 1000, 65536, READ_BYTES, READ_BYTES};
+    static const size_t reads[] = {100, 1000, 65536, GUEST_READ_BYTES, GUEST_READ_BYTES};
     static const uint64_t reaches[] = {40, 5000, 20000, 300000, 4000000, 16000000};
     static const enum doom dooms[] = {DOOM_POLITE,  DOOM_POLITE, DOOM_POLITE, DOOM_RESET,
                                       DOOM_RESET,   DOOM_RESET,  DOOM_CLOSE,  DOOM_HALF,
@@ -40,7 +33,7 @@ static void choose_manner(struct guest *guest) {
     guest->config.transport.ciphers = ciphers[guest_draw(guest, COUNT_OF(ciphers))];
     guest->doom_at = UINT64_MAX;
     if (guest->steady) {
-        guest->manner = (struct manner){.read_most = READ_BYTES, .lanes = 1};
+        guest->manner = (struct manner){.read_most = GUEST_READ_BYTES, .lanes = 1};
         return;
     }
     guest->manner = (struct manner){
@@ -54,29 +47,32 @@ static void choose_manner(struct guest *guest) {
         .lanes = 1 + (size_t)guest_draw(guest, GUEST_LANES_MAX),
         .lives_ms = 100 + (int64_t)guest_draw(guest, 5000),
     };
+    if (guest->manner.read_most < 10000) {
+        guest->manner.pause_percent = 0; /* slow enough: keep-alives must be answered in time */
+    }
     if (guest->manner.doom != DOOM_POLITE) {
         guest->doom_at = guest_draw(guest, reaches[guest_draw(guest, COUNT_OF(reaches))]);
     }
 }
 
 void guest_complain(struct guest *guest, uint64_t *count, const char *format, ...) {
-    char *first = guest->crowd->tally.first;
-    size_t size = sizeof guest->crowd->tally.first;
-    ++*count;
-    if (first[0] != '\0') {
-        return;
-    }
+    struct tally *tally = &guest->crowd->tally;
+    char text[sizeof tally->first];
     va_list arguments;
+    ++*count;
+    int len = snprintf(
+        text, sizeof text, "guest %llu%s, doom %d, reads %zu: ", (unsigned long long)guest->number,
+        guest->steady ? " (steady)" : "", guest->manner.doom, guest->manner.read_most);
     va_start(arguments, format);
-    int len = snprintf(first, size, "guest %llu%s, doom %d: ", (unsigned long long)guest->number,
-                       guest->steady ? " (steady)" : "", guest->manner.doom);
-    (void)vsnprintf(first + len, size - (size_t)len, format, arguments);
+    (void)vsnprintf(text + len, sizeof text - (size_t)len, format, arguments);
     va_end(arguments);
+    (void)fprintf(stderr, "%s\n", text);
+    if (tally->first[0] == '\0') {
+        memcpy(tally->first, text, sizeof text);
+    }
 }
 
 /* --- the socket --- */
-
-static bool is_struck(const struct guest *guest) { return guest->struck_ms != 0; }
 
 void guest_end(struct guest *guest) {
     if (guest->fd >= 0) {
@@ -89,9 +85,9 @@ void guest_end(struct guest *guest) {
     buf_done(&guest->out);
 }
 
-static void watch(struct guest *guest, int operation) {
+void guest_watch(struct guest *guest, int operation) {
     struct epoll_event event = {.events = EPOLLRDHUP, .data.ptr = guest};
-    bool silent = is_struck(guest) && guest->manner.doom == DOOM_SILENT;
+    bool silent = guest_is_struck(guest) && guest->manner.doom == DOOM_SILENT;
     if (guest->pause_ms == 0 && !silent) {
         event.events |= EPOLLIN;
     } else {
@@ -126,7 +122,7 @@ err_t guest_flush(struct guest *guest) {
         guest->out.len -= done;
     }
     if ((guest->out.len > 0) != (waited > 0)) {
-        watch(guest, EPOLL_CTL_MOD);
+        guest_watch(guest, EPOLL_CTL_MOD);
     }
     return OK;
 }
@@ -172,7 +168,7 @@ static err_t consume(struct guest *guest, struct transport_input *input) {
 
 static void pause_reading(struct guest *guest) {
     guest->pause_ms = guest->crowd->now_ms + 1 + (int64_t)guest_draw(guest, 1500);
-    watch(guest, EPOLL_CTL_MOD);
+    guest_watch(guest, EPOLL_CTL_MOD);
 }
 
 /* Reads behind what was left of the last time. */
@@ -212,7 +208,7 @@ static err_t greet(struct guest *guest) {
         return FAIL(ERR_CONNECT);
     }
     TRY(client_new(&guest->config, crowd->now_ms, &crowd->out, &guest->client));
-    watch(guest, EPOLL_CTL_MOD);
+    guest_watch(guest, EPOLL_CTL_MOD);
     return guest_flush(guest);
 }
 
@@ -236,93 +232,6 @@ static err_t step(struct guest *guest, uint32_t events) {
     return pump(guest);
 }
 
-/* --- doom --- */
-
-static void reset(struct guest *guest) {
-    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-    (void)setsockopt(guest->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    guest_end(guest);
-}
-
-static err_t send_garbage(struct guest *guest) {
-    uint8_t bytes[5000];
-    random_bytes(bytes, sizeof bytes);
-    buf_clear(&guest->out);
-    return buf_add(&guest->crowd->out, span_of(bytes, 1 + guest_draw(guest, sizeof bytes)));
-}
-
-static err_t break_protocol(struct guest *guest) {
-    /* SERVICE_ACCEPT from a client; data and EOF for a channel that is not; KEX_INIT. */
-    static const uint8_t messages[][13] = {
-        {6}, {94, 0, 0, 3, 231, 0, 0, 0, 4, 1, 2, 3, 4}, {96, 0, 0, 3, 231}, {MSG_KEX_INIT}};
-    struct crowd *crowd = guest->crowd;
-    if (guest->client == NULL || !transport_is_open(client_transport(guest->client))) {
-        return send_garbage(guest);
-    }
-    size_t which = (size_t)guest_draw(guest, COUNT_OF(messages));
-    return transport_send(client_transport(guest->client),
-                          span_of(messages[which], sizeof messages[which]), crowd->now_ms,
-                          &crowd->out);
-}
-
-/* The moment has come. Some are gone at once, the others wait for the gate to end it. */
-static void strike(struct guest *guest) {
-    struct crowd *crowd = guest->crowd;
-    guest->struck_ms = crowd->now_ms;
-    guest->doom_at = UINT64_MAX;
-    guest->pause_ms = 0;
-    buf_clear(&crowd->out);
-    err_t err = OK;
-    switch (guest->manner.doom) {
-    case DOOM_RESET:
-        reset(guest);
-        return;
-    case DOOM_CLOSE:
-        guest_end(guest);
-        return;
-    case DOOM_POLITE:
-    case DOOM_DISCONNECT:
-        if (guest->client != NULL) {
-            transport_disconnect(client_transport(guest->client), DISCONNECT_BY_APPLICATION, "",
-                                 &crowd->out);
-        }
-        err = guest_flush(guest);
-        guest_end(guest);
-        return;
-    case DOOM_HALF:
-        (void)shutdown(guest->fd, SHUT_WR);
-        break;
-    case DOOM_GARBAGE:
-        err = send_garbage(guest);
-        break;
-    case DOOM_BREAK:
-        err = break_protocol(guest);
-        break;
-    case DOOM_SILENT:
-    case DOOMS_COUNT:
-        break;
-    }
-    err = failed(err) || guest->manner.doom == DOOM_HALF ? err : guest_flush(guest);
-    if (failed(err)) {
-        guest_end(guest);
-        return;
-    }
-    watch(guest, EPOLL_CTL_MOD);
-}
-
-/* What the gate still says is of no interest, but its end is. */
-static void await_end(struct guest *guest, uint32_t events) {
-    uint8_t *room;
-    struct buf *in = &guest->crowd->in;
-    bool fails = (events & EPOLLOUT) != 0 && failed(guest_flush(guest));
-    buf_clear(in);
-    INVARIANT(!failed(buf_extend(in, READ_BYTES, &room)));
-    ssize_t got = recv(guest->fd, room, READ_BYTES, 0);
-    if (fails || got == 0 || (got < 0 && errno != EAGAIN)) {
-        guest_end(guest);
-    }
-}
-
 /* --- a turn --- */
 
 static void settle(struct guest *guest, err_t err) {
@@ -335,7 +244,7 @@ static void settle(struct guest *guest, err_t err) {
         }
         guest_end(guest);
     } else if (guest->moved >= guest->doom_at) {
-        strike(guest);
+        doom_strike(guest);
     }
 }
 
@@ -343,8 +252,8 @@ void guest_serve(struct guest *guest, uint32_t events) {
     if (!guest_lives(guest)) {
         return;
     }
-    if (is_struck(guest)) {
-        await_end(guest, events);
+    if (guest_is_struck(guest)) {
+        doom_await_end(guest, events);
     } else {
         settle(guest, step(guest, events));
     }
@@ -373,7 +282,7 @@ void guest_begin(struct guest *guest, struct crowd *crowd, uint64_t number, bool
         guest_end(guest);
         return;
     }
-    watch(guest, EPOLL_CTL_ADD);
+    guest_watch(guest, EPOLL_CTL_ADD);
 }
 
 /* --- in each tick --- */
@@ -441,24 +350,31 @@ static err_t act(struct guest *guest) {
     return guest_flush(guest);
 }
 
-/* Whoever did not end when it should have. */
-static void look_at_struck(struct guest *guest) {
-    int64_t since_ms = guest->crowd->now_ms - guest->struck_ms;
-    if (guest->manner.doom == DOOM_SILENT && since_ms > SILENCE_MS) {
-        await_end(guest, 0);
-    }
-    if (guest_lives(guest) && since_ms > PATIENCE_MS) {
-        guest_complain(guest, &guest->crowd->tally.stuck, "the gate has not ended it");
-        guest_end(guest);
-    }
-}
-
-static size_t lanes_used(const struct guest *guest) {
-    size_t count = 0;
+/* No channel is open, or just slow ones: a window of a byte takes its time. */
+static bool is_over(struct guest *guest) {
+    struct crowd *crowd = guest->crowd;
+    bool slow_only = crowd->now_ms > guest->until_ms + GUEST_PATIENCE_MS;
     for (size_t i = 0; i < GUEST_LANES_MAX; i++) {
-        count += guest->lanes[i].state != LANE_FREE;
+        const struct lane *lane = &guest->lanes[i];
+        int64_t silent_ms = crowd->now_ms - lane->moved_ms;
+        if (lane->state == LANE_FREE) {
+            continue;
+        }
+        if (silent_ms > GUEST_PATIENCE_MS) {
+            guest_complain(guest, &crowd->tally.stuck,
+                           "a channel to target %d in state %d: '%c' sent %llu of %llu, got %llu "
+                           "of %llu, window %u",
+                           lane->target, lane->state, lane->what == 0 ? '-' : lane->what,
+                           (unsigned long long)lane->sent, (unsigned long long)lane->to_send,
+                           (unsigned long long)lane->got, (unsigned long long)lane->to_get,
+                           lane->window);
+            return true;
+        }
+        if (!slow_only || silent_ms > GUEST_PATIENCE_MS / 4) {
+            return false;
+        }
     }
-    return count;
+    return true;
 }
 
 static void look_at_time(struct guest *guest) {
@@ -472,41 +388,29 @@ static void look_at_time(struct guest *guest) {
         return;
     }
     if (guest->manner.doom != DOOM_POLITE) {
-        strike(guest);
+        doom_strike(guest);
         return;
     }
     guest->leaving = true;
-    if (lanes_used(guest) == 0) {
-        strike(guest);
-    } else if (crowd->now_ms >= guest->until_ms + PATIENCE_MS) {
-        const struct lane *lane = guest->lanes;
-        while (lane->state == LANE_FREE) {
-            lane++;
-        }
-        guest_complain(guest, &crowd->tally.stuck,
-                       "a channel to target %d in state %d: '%c', sent %llu of %llu, got %llu of "
-                       "%llu",
-                       lane->target, lane->state, lane->what == 0 ? '-' : lane->what,
-                       (unsigned long long)lane->sent, (unsigned long long)lane->to_send,
-                       (unsigned long long)lane->got, (unsigned long long)lane->to_get);
-        guest_end(guest);
+    if (is_over(guest)) {
+        doom_strike(guest);
     }
 }
 
 void guest_tick(struct guest *guest) {
     struct crowd *crowd = guest->crowd;
-    if (is_struck(guest)) {
-        look_at_struck(guest);
+    if (guest_is_struck(guest)) {
+        doom_tick(guest);
         return;
     }
     if (guest->pause_ms != 0 && crowd->now_ms >= guest->pause_ms) {
         guest->pause_ms = 0;
-        watch(guest, EPOLL_CTL_MOD);
+        guest_watch(guest, EPOLL_CTL_MOD);
     }
     if (guest->pause_ms == 0) {
         settle(guest, act(guest));
     }
-    if (guest_lives(guest) && !is_struck(guest)) {
+    if (guest_lives(guest) && !guest_is_struck(guest)) {
         look_at_time(guest);
     }
 }

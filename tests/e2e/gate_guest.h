@@ -4,7 +4,8 @@
  * bad end at a moment that it does not choose: after so many bytes, wherever that is in the
  * protocol. Both look at every byte that comes through.
  *
- *   gate_guest.c   the connection: manners, doom, the socket
+ *   gate_guest.c   the connection: manners, the socket, what it does while it lives
+ *   gate_doom.c    how it ends
  *   gate_lane.c    a channel: what is sent through it, and what must come back
  */
 #ifndef POSTERN_TESTS_GATE_GUEST_H
@@ -14,7 +15,12 @@
 
 #include "transport/client.h"
 
-enum { GUEST_LANES_MAX = 5, GUEST_TICK_MS = 20 };
+enum {
+    GUEST_LANES_MAX = 5,
+    GUEST_TICK_MS = 20,
+    GUEST_READ_BYTES = 256 * 1024,
+    GUEST_PATIENCE_MS = 40 * 1000, /* for what must end; a busy machine is slow */
+};
 
 /* What became of all guests. The second half must stay zero. */
 struct tally {
@@ -24,7 +30,7 @@ struct tally {
     uint64_t short_;    /* a transfer that ended before its end */
     uint64_t stuck;     /* something that did not end */
     uint64_t misopened; /* a channel that may not be, or one that may be and is not */
-    char first[200];    /* what was wrong first */
+    char first[300];    /* what was wrong first */
 };
 
 struct crowd {
@@ -128,6 +134,15 @@ void guest_complain(struct guest *guest, uint64_t *count, const char *format, ..
     __attribute__((format(printf, 3, 4)));
 /* Sends what the crowd's buffer has. */
 err_t guest_flush(struct guest *guest);
+/* Tells the kernel what it waits for now: EPOLL_CTL_ADD or _MOD. */
+void guest_watch(struct guest *guest, int operation);
+
+/* The moment has come. Some are gone at once, the others wait for the gate to end it, … */
+void doom_strike(struct guest *guest);
+static inline bool guest_is_struck(const struct guest *guest) { return guest->struck_ms != 0; }
+/* … of whom what the gate still says is of no interest, but that it ends. */
+void doom_await_end(struct guest *guest, uint32_t events);
+void doom_tick(struct guest *guest);
 
 err_t lane_open(struct guest *guest, struct lane *lane);
 /* A steady guest's next transfer, on a lane that is open and done. */

@@ -23,14 +23,17 @@ static const uint8_t *pattern_at(const struct lane *lane, uint64_t offset) {
 
 /* --- what is asked of the target --- */
 
+/* Little where a byte takes long. */
 static uint64_t choose_count(struct guest *guest, const struct lane *lane) {
     static const uint64_t most[] = {2, 3000, 100000, 400000, 3000000};
     if (guest->steady) {
         return 1 + guest_draw(guest, 300000);
     }
-    return 1 + guest_draw(guest, lane->packet_most == 1 || lane->window < 1000
-                                     ? 2000
-                                     : most[guest_draw(guest, COUNT_OF(most))]);
+    size_t kinds =
+        lane->packet_most == 1 || lane->window < 1000 || guest->manner.read_most < 1000 ? 2
+        : guest->manner.read_most < 10000 || guest->manner.pause_percent > 0            ? 3
+                                                                             : COUNT_OF(most);
+    return 1 + guest_draw(guest, most[guest_draw(guest, kinds)]);
 }
 
 void lane_ask(struct guest *guest, struct lane *lane) {

@@ -18,6 +18,7 @@ import struct
 import sys
 
 PORT, PERIOD, BLOCK = 7000, 65521, 32768
+MADNESS_S = 8  # then whoever came is reset, whatever was going on
 
 
 def pattern():
@@ -98,10 +99,17 @@ async def mad(reader, writer):
         while await reader.read(BLOCK):
             pass
     elif mood.endswith("later"):
-        async def soon():
-            await asyncio.sleep(random.expovariate(4))
-            reset(writer) if mood.startswith("reset") else writer.close()
-        await asyncio.gather(good(reader, writer), soon())
+        try:
+            await asyncio.wait_for(good(reader, writer), random.expovariate(4))
+        except asyncio.TimeoutError:
+            reset(writer) if mood == "reset later" else writer.close()
+
+
+async def mad_for_a_while(reader, writer):
+    try:
+        await asyncio.wait_for(mad(reader, writer), MADNESS_S)
+    except asyncio.TimeoutError:
+        reset(writer)
 
 
 def serving(manner):
@@ -130,7 +138,7 @@ def silence(address):
 async def main():
     held = silence(sys.argv[3])
     servers = [await asyncio.start_server(serving(manner), address, PORT, backlog=1000)
-               for manner, address in [(good, sys.argv[1]), (mad, sys.argv[2])]]
+               for manner, address in [(good, sys.argv[1]), (mad_for_a_while, sys.argv[2])]]
     print("ready", flush=True)
     await asyncio.gather(*(server.serve_forever() for server in servers))
     del held

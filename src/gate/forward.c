@@ -94,6 +94,7 @@ void forward_drop(struct forward *forward, const char *why) {
     free(forward->opening);
     free(forward->host);
     free(forward->cluster);
+    free(forward->entry);
     free(forward);
 }
 

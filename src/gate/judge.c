@@ -64,14 +64,15 @@ void judge_session(struct relay_session *session) {
     session_end(session, DISCONNECT_BY_APPLICATION, replica_why_text(verdict.why), text);
 }
 
+/* To the same entry, which has not moved. */
 static bool still_leads_there(struct relay_session *session, const struct forward *forward) {
     struct relay *relay = session->worker->relay;
     (void)pthread_rwlock_rdlock(&relay->policy);
-    bool allowed =
-        view_destination(relay->view, session->who->user, span_str(forward->host), forward->port)
-            .allowed;
+    struct view_destination to =
+        view_destination(relay->view, session->who->user, span_str(forward->host), forward->port);
+    bool leads = to.allowed && strcmp(to.address, forward->entry) == 0;
     (void)pthread_rwlock_unlock(&relay->policy);
-    return allowed;
+    return leads;
 }
 
 static err_t judge_channels(struct relay_session *session) {

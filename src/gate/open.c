@@ -237,8 +237,9 @@ err_t open_direct(struct relay_session *session, const struct server_event *even
     TRY(forward_new(session, event->channel, &forward));
     forward->port = to.port;
     forward->cluster = strdup(to.cluster);
+    forward->entry = strdup(to.address);
     TRY(span_to_str(event->host, &forward->host));
-    if (forward->cluster == NULL) {
+    if (forward->cluster == NULL || forward->entry == NULL) {
         return FAIL(ERR_MEMORY);
     }
     if (!window_open(&forward->window, &session->budget)) {

@@ -338,7 +338,8 @@ struct forward {
     struct opening *opening;
     uint16_t port;
     char *host;    /* as the client wrote it */
-    char *cluster; /* where policy found it */
+    char *cluster; /* where policy found it, … */
+    char *entry;   /* … and what the entry said to resolve */
 };
 
 /* open.c */

@@ -57,6 +57,11 @@ check "the new cluster is open at once" sh -c "ssh ${other[*]} -W santis.example
 feed 'map(if .[0] == "account" and .[1] == "alice" then .[2].clusters = ["daint"] else . end)'
 check "given back, it leads there again" wait_for 5 greets "$second_port"
 
+holds "$second_port" held
+feed 'map(if .[1] == "daint-ln001" or .[1] == "daint" then .[2].address = "10.99.0.12" else . end)'
+check "a host that moved takes its channels along" wait_for 3 ended "$held"
+feed 'map(if .[1] == "daint-ln001" or .[1] == "daint" then .[2].address = "daint.example" else . end)'
+
 # --- the account ---
 feed 'map(if .[0] == "account" and .[1] == "alice" then .[2].enabled = false else . end)'
 check "a disabled account loses its sessions" wait_for 3 ended "$second_session"

@@ -102,7 +102,7 @@ else
     for attempt in open write unix udp raw netlink mptcp listen shut block starve kill code fork; do
         check "but not: $attempt" "$walls" $attempt
     done
-    for attempt in exec ptrace; do
+    for attempt in exec ptrace uring; do
         refused "and it dies of: $attempt" 159 '' "$walls" $attempt
     done
 fi

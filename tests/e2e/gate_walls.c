@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "gate/relay_process.h"
@@ -48,6 +49,7 @@ static long try_fork(void) {
     return pid;
 }
 static long try_exec(void) { return execl("/bin/true", "true", NULL); }
+static long try_uring(void) { return syscall(SYS_io_uring_setup, 0, NULL); }
 static long try_ptrace(void) { return ptrace(PTRACE_TRACEME, 0, NULL, NULL); }
 
 static void *in_thread(void *context) {
@@ -79,7 +81,7 @@ static const struct {
     {"raw", try_raw},     {"netlink", try_netlink}, {"listen", try_listen}, {"kill", try_kill},
     {"code", try_code},   {"fork", try_fork},       {"exec", try_exec},     {"ptrace", try_ptrace},
     {"mptcp", try_mptcp}, {"shut", try_shut},       {"block", try_block},   {"starve", try_starve},
-    {"work", do_work},
+    {"uring", try_uring}, {"work", do_work},
 };
 
 int main(int argc, char **argv) {

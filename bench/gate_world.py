@@ -190,7 +190,8 @@ class World:
         with open(config, "w") as f:
             f.write(f"listen: ['127.0.0.1:{port}']\nhost_keys: ['{self.work}/ela.key']\nstate: {self.work}/ela\n"
                     f"user: {'nobody' if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name}\nworkers: 2\n"
-                    f"limits: {{sessions: {most}, sessions_per_account: {most}, sessions_per_address: {most}, logins: {most}}}\n")
+                    f"limits: {{sessions: {most}, sessions_per_account: {most}, sessions_per_address: {most}, logins: {most},\n"
+                    "  logins_per_minute: none, connections_per_minute: none, channels_per_minute: none}\n")
         command = [f"{self.build}/src/gate/postern-gate", "serve", "-c", config]
         return Server("gate", "admin", port, self.centre.start(command, f"gate-{port}", preexec_fn=raise_descriptors))
 

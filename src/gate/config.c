@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "gate/gate.h"
 #include "gate/listen.h"
+#include "gate/rate.h"
 
 /* The fewest bytes that a session can relay with: a window and a packet each way. */
 enum { SESSION_BYTES_MIN = 4 * LIMIT_PACKET_DATA_BYTES, SESSION_BYTES_MAX = 64 * 1024 * 1024 };
@@ -66,6 +67,31 @@ static err_t take_workers(void *target, const char *text) {
     return OK;
 }
 
+/* How often in a minute, or none. */
+static err_t take_rate(uint32_t *out, const char *text) {
+    uint64_t number = 0;
+    if (strcmp(text, "none") != 0) {
+        TRY(u64_parse(span_str(text), &number));
+        if (number == 0 || number > RATE_PER_MINUTE_MAX) {
+            return FAIL(ERR_RANGE);
+        }
+    }
+    *out = (uint32_t)number;
+    return OK;
+}
+
+static err_t take_logins_rate(void *target, const char *text) {
+    return take_rate(&((struct gate_config *)target)->logins_per_minute_max, text);
+}
+
+static err_t take_connections_rate(void *target, const char *text) {
+    return take_rate(&((struct gate_config *)target)->connections_per_minute_max, text);
+}
+
+static err_t take_channels_rate(void *target, const char *text) {
+    return take_rate(&((struct gate_config *)target)->channels_per_minute_max, text);
+}
+
 static err_t take_choice(bool *out, const char *text, const char *yes, const char *no) {
     *out = strcmp(text, yes) == 0;
     return *out || strcmp(text, no) == 0 ? OK : FAIL(ERR_MALFORMED);
@@ -81,6 +107,7 @@ static err_t take_stale(void *target, const char *text) {
 
 static const char not_a_time[] = "is not a duration; write a number and a unit: 1d, 12h, 30min, "
                                  "90s, at most a year; or none for no limit";
+static const char not_a_rate[] = "is not a number from 1 to 1000000, or none for no limit";
 static const char not_listenable[] = "is not an address and a port; write 192.0.2.1:22, or "
                                      "\"[2001:db8::1]:22\", 0.0.0.0 or [::] for all of this "
                                      "machine's";
@@ -91,6 +118,7 @@ static const char not_a_list[] = "is not a list of algorithms; write their names
 #define LIST_AT(array, count) SETTING_LIST_AT(struct gate_config, array, count)
 #define COUNT(member, most)   SETTING_NUMBER, AT(member), .min = 1, .max = (most)
 #define TIME(member, taker)   SETTING_WORD, AT(member), .take = (taker), .reason = not_a_time
+#define RATE(member, taker)   SETTING_WORD, AT(member), .take = (taker), .reason = not_a_rate
 static const struct setting table[] = {
     {"listen", SETTING_TEXT, LIST_AT(listen, listen_count), .check = check_listen,
      .reason = not_listenable},
@@ -110,6 +138,9 @@ static const struct setting table[] = {
     {"limits.logins", COUNT(logins_max, SESSIONS_MAX)},
     {"limits.login_failures", COUNT(login_failures_max, SESSIONS_MAX)},
     {"limits.channels", COUNT(channels_max, LIMIT_CHANNELS_COUNT)},
+    {"limits.logins_per_minute", RATE(logins_per_minute_max, take_logins_rate)},
+    {"limits.connections_per_minute", RATE(connections_per_minute_max, take_connections_rate)},
+    {"limits.channels_per_minute", RATE(channels_per_minute_max, take_channels_rate)},
     {"limits.session_bytes", SETTING_NUMBER, AT(session_bytes_max), .min = SESSION_BYTES_MIN,
      .max = SESSION_BYTES_MAX},
 
@@ -141,6 +172,7 @@ static const struct setting table[] = {
 #undef LIST_AT
 #undef COUNT
 #undef TIME
+#undef RATE
 _Static_assert(COUNT_OF(table) <= SETTINGS_COUNT_MAX, "settings.lines[] has one for each");
 _Static_assert((int)GATE_PROXIES_MAX <= (int)LIMIT_SUBNETS_COUNT, "each proxy has its subnet");
 
@@ -195,6 +227,9 @@ static void set_usual(struct gate_config *config) {
         .logins_max = 4000,
         .login_failures_max = 20,
         .channels_max = 256,
+        .logins_per_minute_max = 600,
+        .connections_per_minute_max = 6000,
+        .channels_per_minute_max = 6000,
         .session_bytes_max = 2 * 1024 * 1024,
         .login_s = 60,
         .keepalive_s = 60,

@@ -50,13 +50,19 @@ struct gate_config {
     uint32_t channels_max;       /* of one session */
     uint32_t session_bytes_max;  /* what clients may have sent that targets have not taken, of one
                                     session; up to 1 MiB more waits for a slow client itself */
-    int64_t login_s;             /* to authenticate */
-    int64_t idle_s;              /* no channel and no data; 0: no limit */
-    int64_t session_s;           /* in total; 0: no limit */
-    int64_t keepalive_s;         /* how often a silent peer is asked; 0: never */
-    uint32_t keepalive_max;      /* questions without an answer until it is cut */
-    int64_t connect_s;           /* to resolve and to connect to a destination */
-    int64_t drain_s;             /* after SIGTERM; 0: as long as it takes */
+
+    /* In a minute; 0: no limit. */
+    uint32_t logins_per_minute_max;      /* of one account, that succeed */
+    uint32_t connections_per_minute_max; /* of one address */
+    uint32_t channels_per_minute_max;    /* that one session asks for */
+
+    int64_t login_s;        /* to authenticate */
+    int64_t idle_s;         /* no channel and no data; 0: no limit */
+    int64_t session_s;      /* in total; 0: no limit */
+    int64_t keepalive_s;    /* how often a silent peer is asked; 0: never */
+    uint32_t keepalive_max; /* questions without an answer until it is cut */
+    int64_t connect_s;      /* to resolve and to connect to a destination */
+    int64_t drain_s;        /* after SIGTERM; 0: as long as it takes */
 
     bool cut_expired; /* sessions whose certificate or key expires: cut, or let run */
     bool best_effort;

@@ -201,16 +201,36 @@ static err_t identify(const struct server_event *event, const char *user,
     return OK;
 }
 
+/* By a limit, for nothing they did wrong: what else their agent offered is no failure either. */
 static err_t turn_away(struct relay_session *session, const struct server_event *event,
-                       const char *user) {
-    char text[ADVICE_CHARS];
-    (void)snprintf(text, sizeof text,
-                   "posterngate: %s has %u sessions here, which is as many as may be; close one",
-                   user, session->setup->limits.sessions_per_account);
-    record_login_refused(session, user, event->key, event->cert, "sessions_per_account_max");
+                       const char *user, const char *why, const char *text) {
+    record_login_refused(session, user, event->key, event->cert, why);
     COUNT(session->worker, login_failures_total, 1);
-    session_end(session, DISCONNECT_TOO_MANY_CONNECTIONS, "sessions_per_account_max", text);
+    session->refusals = 0;
+    session_end(session, DISCONNECT_TOO_MANY_CONNECTIONS, why, text);
     return OK;
+}
+
+static err_t refuse_quota(struct relay_session *session, const struct server_event *event,
+                          const char *user, enum quota_verdict verdict) {
+    const struct quota_limits *limits = &session->setup->limits;
+    char text[ADVICE_CHARS];
+    switch (verdict) {
+    case QUOTA_SESSIONS:
+        (void)snprintf(
+            text, sizeof text,
+            "posterngate: %s has %u sessions here, which is as many as may be; close one", user,
+            limits->sessions_per_account);
+        return turn_away(session, event, user, "sessions_per_account_max", text);
+    case QUOTA_RATE:
+        (void)snprintf(text, sizeof text,
+                       "posterngate: %s has logged in %u times in the last minute, which is as "
+                       "often as may be; wait a little, or use ControlMaster",
+                       user, limits->logins_per_minute);
+        return turn_away(session, event, user, "logins_per_minute_max", text);
+    default:
+        return FAIL(ERR_MEMORY);
+    }
 }
 
 static err_t let_in(struct relay_session *session, const struct server_event *event,
@@ -218,10 +238,11 @@ static err_t let_in(struct relay_session *session, const struct server_event *ev
     struct relay_worker *worker = session->worker;
     struct relay *relay = worker->relay;
     TRY(identify(event, user, decision, &session->who));
-    enum quota_verdict quota = quota_login(relay->quota, &session->setup->limits, user);
+    enum quota_verdict quota =
+        quota_login(relay->quota, &session->setup->limits, user, worker->now_ms);
     if (quota != QUOTA_ALLOWED) {
         identity_free(TAKE(session->who));
-        return quota == QUOTA_SESSIONS ? turn_away(session, event, user) : FAIL(ERR_MEMORY);
+        return refuse_quota(session, event, user, quota);
     }
     session->phase = SESSION_OPEN;
     atomic_fetch_sub(&relay->logins, 1);

@@ -23,6 +23,21 @@ static err_t refuse(struct relay_session *session, const struct server_event *ev
     return answer_no(session, event->channel, reason, text);
 }
 
+/* One that is refused counts as well: it costs a question to policy and a line of the log. */
+static bool asks_too_often(struct relay_session *session) {
+    return !rate_take(&session->asked, session->setup->config.channels_per_minute_max,
+                      session->worker->now_ms);
+}
+
+static err_t refuse_rate(struct relay_session *session, const struct server_event *event) {
+    char text[TEXT_BYTES_MAX];
+    (void)snprintf(text, sizeof text,
+                   "posterngate: this session has asked for %u channels in the last minute, which "
+                   "is as often as may be; wait a little",
+                   session->setup->config.channels_per_minute_max);
+    return refuse(session, event, OPEN_RESOURCE_SHORTAGE, "channels_per_minute_max", text);
+}
+
 /* It was on its way. */
 static err_t give_up(struct forward *forward, enum open_failure reason, const char *why,
                      const char *text) {
@@ -224,6 +239,9 @@ static err_t begin(struct forward *forward, const struct destination *to) {
 
 err_t open_direct(struct relay_session *session, const struct server_event *event) {
     TRY(forward_flush(session->worker));
+    if (asks_too_often(session)) {
+        return refuse_rate(session, event);
+    }
     if (!session->who->may_forward) {
         return refuse(session, event, OPEN_ADMINISTRATIVELY_PROHIBITED, "certificate",
                       "posterngate: your certificate lacks permit-port-forwarding, without which "
@@ -258,6 +276,9 @@ err_t open_greeting(struct relay_session *session, const struct server_event *ev
     struct relay_worker *worker = session->worker;
     TRY(forward_flush(worker));
     if (event->type == SERVER_OPEN_SESSION) {
+        if (asks_too_often(session)) {
+            return refuse_rate(session, event);
+        }
         struct forward *forward;
         TRY(forward_new(session, event->channel, &forward));
         forward->state = FORWARD_GREETING;

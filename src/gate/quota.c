@@ -1,11 +1,12 @@
 /*
- * Two tables under one lock. A name is what SHA-256 makes of the secret, what kind of name it is,
+ * Three tables under one lock. A name is what SHA-256 makes of the secret, what kind of name it is,
  * and the name; so all are of one length, and nobody can choose two that meet.
  */
 #include "gate/quota.h"
 
 #include <pthread.h>
 
+#include "gate/rate.h"
 #include "ssh/crypto.h"
 
 enum {
@@ -13,6 +14,7 @@ enum {
     CHAINS = 4096,
     ROW_PLACES = 8,
     ROWS = QUOTA_FAILURES_COUNT / ROW_PLACES,
+    PACE_ROWS = QUOTA_RATES_COUNT / ROW_PLACES,
 };
 enum name_kind { NAME_ADDRESS = 1, NAME_ACCOUNT };
 
@@ -32,11 +34,17 @@ struct place {
     uint32_t failures; /* zero: free */
 };
 
+struct pace {
+    struct name name;
+    struct rate rate; /* full: free */
+};
+
 struct quota {
     pthread_mutex_t mutex;
     uint8_t secret[QUOTA_SECRET_BYTES];
     struct live *chains[CHAINS];
     struct place rows[ROWS][ROW_PLACES];
+    struct pace paces[PACE_ROWS][ROW_PLACES];
 };
 
 err_t quota_new(const uint8_t secret[QUOTA_SECRET_BYTES], struct quota **out) {
@@ -133,6 +141,37 @@ static void live_leave(struct quota *quota, const struct name *name) {
     }
 }
 
+/* --- rates --- */
+
+static bool pace_take(struct quota *quota, const struct name *name, uint32_t per_minute,
+                      int64_t now_ms) {
+    if (per_minute == 0) {
+        return true;
+    }
+    struct pace *row = quota->paces[name_number(name) % PACE_ROWS];
+    struct pace *least = &row[0];
+    for (size_t i = 0; i < ROW_PLACES; i++) {
+        if (name_equal(&row[i].name, name)) {
+            return rate_take(&row[i].rate, per_minute, now_ms);
+        }
+        if (row[i].rate.full_at_ns < least->rate.full_at_ns) {
+            least = &row[i];
+        }
+    }
+    *least = (struct pace){.name = *name};
+    return rate_take(&least->rate, per_minute, now_ms);
+}
+
+static enum quota_verdict begin(struct quota *quota, const struct name *name, uint32_t sessions_max,
+                                uint32_t per_minute, int64_t now_ms) {
+    enum quota_verdict verdict = live_enter(quota, name, sessions_max);
+    if (verdict == QUOTA_ALLOWED && !pace_take(quota, name, per_minute, now_ms)) {
+        live_leave(quota, name);
+        return QUOTA_RATE;
+    }
+    return verdict;
+}
+
 /* --- failures --- */
 
 static bool is_over(const struct place *place, int64_t now_ms) {
@@ -196,7 +235,8 @@ enum quota_verdict quota_enter(struct quota *quota, const struct quota_limits *l
     const struct place *place = place_find(quota, &name, now_ms);
     enum quota_verdict verdict = place != NULL && place->failures >= 2 * (uint64_t)limits->failures
                                      ? QUOTA_FAILURES
-                                     : live_enter(quota, &name, limits->sessions_per_address);
+                                     : begin(quota, &name, limits->sessions_per_address,
+                                             limits->connections_per_minute, now_ms);
     (void)pthread_mutex_unlock(&quota->mutex);
     return verdict;
 }
@@ -209,10 +249,11 @@ void quota_leave(struct quota *quota, const struct inet_address *from) {
 }
 
 enum quota_verdict quota_login(struct quota *quota, const struct quota_limits *limits,
-                               const char *account) {
+                               const char *account, int64_t now_ms) {
     struct name name = name_of_account(quota, account);
     (void)pthread_mutex_lock(&quota->mutex);
-    enum quota_verdict verdict = live_enter(quota, &name, limits->sessions_per_account);
+    enum quota_verdict verdict =
+        begin(quota, &name, limits->sessions_per_account, limits->logins_per_minute, now_ms);
     (void)pthread_mutex_unlock(&quota->mutex);
     return verdict;
 }

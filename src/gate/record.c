@@ -97,7 +97,7 @@ void record_channel_refused(const struct relay_session *session, span_t host, ui
     print_place(&session->from, session->from_port, from);
     print_target(host, port, to);
     log_event(LOG_LEVEL_INFO, "channel_refused", "account", session->who->user, "from", from, "to",
-              to, "why", why, NULL);
+              host.len == 0 ? NULL : to, "why", why, NULL);
 }
 
 void record_channel_closed(const struct forward *forward, const char *why) {

@@ -61,6 +61,8 @@ static void setup_fill(struct relay_setup *setup) {
     setup->limits = (struct quota_limits){
         .sessions_per_account = config->sessions_per_account_max,
         .sessions_per_address = config->sessions_per_address_max,
+        .logins_per_minute = config->logins_per_minute_max,
+        .connections_per_minute = config->connections_per_minute_max,
         .failures = config->login_failures_max,
     };
 }

@@ -29,6 +29,7 @@
 #include "gate/gate.h"
 #include "gate/held.h"
 #include "gate/quota.h"
+#include "gate/rate.h"
 #include "gate/window.h"
 #include "net/poller.h"
 #include "net/proxy_protocol.h"
@@ -254,6 +255,7 @@ struct relay_session {
     struct forward **channels; /* by channel_id */
     size_t channel_slots;
     size_t channel_count;
+    struct rate asked;            /* for channels */
     TAILQ_HEAD(, forward) active; /* may have bytes to move */
     bool drain_due;               /* one of them may move them without speaking to the client */
     TAILQ_HEAD(, forward) parted; /* closed towards the client, not yet towards the target */

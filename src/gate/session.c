@@ -32,6 +32,11 @@ static err_t welcome(struct relay_session *session) {
         session_end(session, DISCONNECT_TOO_MANY_CONNECTIONS, "sessions_per_address_max",
                     "posterngate: too many connections from your address");
         break;
+    case QUOTA_RATE:
+        session_end(session, DISCONNECT_TOO_MANY_CONNECTIONS, "connections_per_minute_max",
+                    "posterngate: too many connections from your address in the last minute; wait "
+                    "a little");
+        break;
     case QUOTA_FAILURES:
         session_end(session, DISCONNECT_TOO_MANY_CONNECTIONS, "login_failures_max",
                     "posterngate: too many failed logins from your address; try again in 10 "

@@ -155,6 +155,49 @@ check "the failures were counted" sh -c "[ $(counter login_failures_total) -ge 1
 check "the cut sessions too" sh -c "[ $(counter sessions_cut_total) -ge 4 ]"
 check "metrics are as Prometheus wants them" sh -c "curl -s http://127.0.0.1:9422/metrics | $TOOLS/promtool check metrics"
 
+# --- rates ---
+gate_stop
+feed 'map(if .[0] == "account" and .[1] == "bob" then .[2].clusters = ["daint"] else . end)'
+gate_settings "limits: {logins_per_minute: 6, connections_per_minute: 120, channels_per_minute: 6, login_failures: 2}"
+check "a gate that allows little in a minute" gate_start rates
+rated_port=$(free_port)
+check "a session asks for a channel" session rated "$rated_port" "${other[@]}"
+for _ in 2 3 4 5 6; do check "and for another" greets "$rated_port"; done
+refused "not for a seventh in a minute" any '' greets "$rated_port"
+check "and hears why" grep -q 'resource shortage: posterngate: this session has asked for 6 channels in the last minute' rated.log
+check "the log tells which limit it was" grep -q '"event":"channel_refused".*"why":"channels_per_minute_max"' rates.log
+check "there is room again before the minute is over" wait_for 30 greets "$rated_port"
+kill "$session"
+# The agent's other keys are refused before the right one is turned away: that makes no failures of the address.
+two_keys=(-F bare_config -i keys/far -i keys/alice2)
+for _ in 1 2 3 4 5 6; do check "an account logs in" ssh "${two_keys[@]}" -T ela; done
+for _ in 7 8 9 10 11; do
+    refused "not a seventh time in a minute" 255 'alice has logged in 6 times in the last minute.*ControlMaster' \
+        ssh "${two_keys[@]}" -T ela
+done
+check "the log tells that too" grep -q '"event":"login_refused".*"account":"alice".*"why":"logins_per_minute_max"' rates.log
+check "another account does" ssh -F bare_config -l bob -i keys/bob -T ela
+check "and this one a little later" wait_for 30 ssh "${two_keys[@]}" -T ela
+cat >connect.py <<'PY'
+import socket, sys
+def first_words():
+    with socket.create_connection((sys.argv[2], 22), 10, (sys.argv[1], 0)) as connection:
+        return connection.recv(100)
+for count in range(1000):
+    words = first_words()
+    if not words.startswith(b"SSH-2.0-"):
+        break
+assert words == b"posterngate: too many connections from your address in the last minute; wait a little\r\n", words
+assert count >= 120, count
+while not first_words().startswith(b"SSH-2.0-"):
+    pass
+PY
+check "an address connects as often as it may, and again after a while" timeout 60 python3 connect.py 10.99.0.13 "$gate_ip"
+check "the log tells which" grep -q '"event":"connection_refused","from":"10.99.0.13","why":"connections_per_minute_max"' rates.log
+check "another address does all the while" gate_answers
+check "all is counted" sh -c "[ $(counter channels_refused_total) -ge 1 ] && [ $(counter login_failures_total) -ge 5 ] &&
+    [ $(counter connections_refused_total) -ge 1 ]"
+
 # --- an authority that is away ---
 gate_stop
 gate_settings "max_age: 3s" "when_stale: strict"

@@ -62,6 +62,14 @@ static const struct {
     {"limits: {login_failures: 0}", "|limits.login_failures|"},
     {"limits: {channels: 0}", "|limits.channels|"},
     {"limits: {channels: 1025}", "|limits.channels|\"1025\" is not a whole number from 1 to 1024"},
+    {"limits: {logins_per_minute: 0}",
+     "|limits.logins_per_minute|\"0\" is not a number from 1 to 1000000, or none"},
+    {"limits: {logins_per_minute: 1000001}", "|limits.logins_per_minute|"},
+    {"limits: {logins_per_minute: often}", "|limits.logins_per_minute|"},
+    {"limits: {connections_per_minute: 0}", "|limits.connections_per_minute|"},
+    {"limits: {connections_per_minute: 1000001}", "|limits.connections_per_minute|"},
+    {"limits: {channels_per_minute: 0}", "|limits.channels_per_minute|"},
+    {"limits: {channels_per_minute: 1000001}", "|limits.channels_per_minute|"},
     {"limits: {session_bytes: 131071}", "|limits.session_bytes|"},
     {"limits: {session_bytes: 67108865}", "|limits.session_bytes|"},
     {"limits: {session_bytes: 1M}", "|limits.session_bytes|"},
@@ -179,7 +187,8 @@ static void takes_limits(void **state) {
     assert_ok(parse("workers: 64\n"
                     "limits: {sessions: 1000000, sessions_per_account: 1000000, "
                     "sessions_per_address: 1, logins: 1000000, login_failures: 1, channels: 1024, "
-                    "session_bytes: 131072}\n"
+                    "session_bytes: 131072, logins_per_minute: 1000000, "
+                    "connections_per_minute: 1, channels_per_minute: none}\n"
                     "times: {login: 1h, idle: 366d, session: none, keepalive: none, "
                     "keepalive_count: 1000, connect: 1h, drain: none}\n"
                     "ssh: {rekey_bytes: 65536, rekey_time: 1h}\n"
@@ -190,6 +199,9 @@ static void takes_limits(void **state) {
     assert_int_equal(config.sessions_per_address_max, 1);
     assert_int_equal(config.channels_max, LIMIT_CHANNELS_COUNT);
     assert_int_equal(config.session_bytes_max, 131072);
+    assert_int_equal(config.logins_per_minute_max, 1000000);
+    assert_int_equal(config.connections_per_minute_max, 1);
+    assert_int_equal(config.channels_per_minute_max, 0);
     assert_int_equal(config.idle_s, LIMIT_DURATION_S);
     assert_int_equal(config.session_s, 0);
     assert_int_equal(config.keepalive_s, 0);
@@ -243,6 +255,9 @@ static void example_is_good(void **state) {
     assert_int_equal(example.login_failures_max, usual.login_failures_max);
     assert_int_equal(example.channels_max, usual.channels_max);
     assert_int_equal(example.session_bytes_max, usual.session_bytes_max);
+    assert_int_equal(example.logins_per_minute_max, usual.logins_per_minute_max);
+    assert_int_equal(example.connections_per_minute_max, usual.connections_per_minute_max);
+    assert_int_equal(example.channels_per_minute_max, usual.channels_per_minute_max);
     assert_int_equal(example.login_s, usual.login_s);
     assert_int_equal(example.idle_s, usual.idle_s);
     assert_int_equal(example.session_s, usual.session_s);

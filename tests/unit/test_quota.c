@@ -1,6 +1,7 @@
-/* Counts of sessions and failures, and the windows of channels: the relay's arithmetic. */
+/* Counts of sessions, rates and failures, and the windows of channels: the relay's arithmetic. */
 #include "gate/held.h"
 #include "gate/quota.h"
+#include "gate/rate.h"
 #include "gate/window.h"
 
 #include <stdio.h>
@@ -52,14 +53,14 @@ static void test_sessions_of_an_account(void **state) {
     struct quota_limits none = limits;
     none.sessions_per_account = 0;
     assert_ok(quota_new(secret, &quota));
-    assert_int_equal(quota_login(quota, &none, "alice"), QUOTA_SESSIONS);
+    assert_int_equal(quota_login(quota, &none, "alice", 0), QUOTA_SESSIONS);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(quota_login(quota, &limits, "alice"), QUOTA_ALLOWED);
+        assert_int_equal(quota_login(quota, &limits, "alice", 0), QUOTA_ALLOWED);
     }
-    assert_int_equal(quota_login(quota, &limits, "alice"), QUOTA_SESSIONS);
-    assert_int_equal(quota_login(quota, &limits, "bob"), QUOTA_ALLOWED);
+    assert_int_equal(quota_login(quota, &limits, "alice", 0), QUOTA_SESSIONS);
+    assert_int_equal(quota_login(quota, &limits, "bob", 0), QUOTA_ALLOWED);
     quota_logout(quota, "alice");
-    assert_int_equal(quota_login(quota, &limits, "alice"), QUOTA_ALLOWED);
+    assert_int_equal(quota_login(quota, &limits, "alice", 0), QUOTA_ALLOWED);
     quota_free(quota);
 }
 
@@ -97,7 +98,7 @@ static void test_failures_of_an_account(void **state) {
         assert_int_equal(quota_enter(quota, &limits, &from, 0), QUOTA_ALLOWED);
     }
     assert_int_equal(last, QUOTA_DELAY_MS_MAX);
-    assert_int_equal(quota_login(quota, &limits, "alice"), QUOTA_ALLOWED);
+    assert_int_equal(quota_login(quota, &limits, "alice", 0), QUOTA_ALLOWED);
     quota_free(quota);
 }
 
@@ -116,6 +117,119 @@ static void test_flood(void **state) {
         (void)quota_failed(quota, &limits, &from, NULL, 0);
     }
     assert_int_equal(quota_enter(quota, &limits, &known, 1), QUOTA_FAILURES);
+    quota_free(quota);
+}
+
+/* --- rates --- */
+
+static unsigned take_all(struct rate *rate, uint32_t per_minute, int64_t now_ms) {
+    unsigned count = 0;
+    while (rate_take(rate, per_minute, now_ms)) {
+        count++;
+    }
+    return count;
+}
+
+static void test_rate(void **state) {
+    (void)state;
+    static const uint32_t limits_of_rates[] = {1, 7, 600, 7001, 999999, RATE_PER_MINUTE_MAX};
+    for (size_t i = 0; i < COUNT_OF(limits_of_rates); i++) {
+        struct rate rate = {0};
+        uint32_t most = limits_of_rates[i];
+        assert_int_equal(take_all(&rate, most, 5), most);
+        assert_false(rate_take(&rate, most, 5));
+        /* As refusals take nothing, a minute later it is full again, and no fuller after an hour.
+         */
+        assert_in_range(take_all(&rate, most, 5 + 60 * 1000), most - (most > 60000 ? 20 : 1), most);
+        assert_int_equal(take_all(&rate, most, 5 + 3600 * 1000), most);
+    }
+}
+
+static void test_rate_fills_evenly(void **state) {
+    (void)state;
+    struct rate rate = {0};
+    assert_int_equal(take_all(&rate, 60, 0), 60);
+    assert_false(rate_take(&rate, 60, 999));
+    assert_true(rate_take(&rate, 60, 1000));
+    assert_false(rate_take(&rate, 60, 1000));
+    assert_int_equal(take_all(&rate, 60, 31 * 1000), 30);
+    /* What is used up stays so when the limit is another. */
+    assert_false(rate_take(&rate, 6, 31 * 1000));
+    assert_true(rate_take(&rate, 6, 41 * 1000));
+    for (int i = 0; i < 100000; i++) {
+        assert_true(rate_take(&rate, 0, 41 * 1000));
+    }
+}
+
+static void test_connections_in_a_minute(void **state) {
+    (void)state;
+    struct quota *quota = NULL;
+    struct quota_limits often = limits;
+    struct inet_address here = address("2001:db8:0:1::1"), there = address("2001:db8:0:1:ffff::9");
+    struct inet_address elsewhere = address("2001:db8:0:2::1");
+    often.connections_per_minute = 3;
+    assert_ok(quota_new(secret, &quota));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(quota_enter(quota, &often, &here, 0), QUOTA_ALLOWED);
+        quota_leave(quota, &here);
+    }
+    /* One that is refused is no session: none is left behind. */
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(quota_enter(quota, &often, &there, 19999), QUOTA_RATE);
+    }
+    assert_int_equal(quota_enter(quota, &often, &elsewhere, 19999), QUOTA_ALLOWED);
+    assert_int_equal(quota_enter(quota, &often, &there, 20000), QUOTA_ALLOWED);
+    assert_int_equal(quota_enter(quota, &often, &there, 20000), QUOTA_RATE);
+    assert_int_equal(quota_enter(quota, &often, &here, 60000), QUOTA_ALLOWED);
+    /* One that is refused for other reasons takes nothing. */
+    assert_int_equal(quota_enter(quota, &often, &here, 60000), QUOTA_SESSIONS);
+    quota_leave(quota, &here);
+    assert_int_equal(quota_enter(quota, &often, &here, 60000), QUOTA_ALLOWED);
+    quota_free(quota);
+}
+
+static void test_logins_in_a_minute(void **state) {
+    (void)state;
+    struct quota *quota = NULL;
+    struct quota_limits often = limits;
+    often.logins_per_minute = 2;
+    assert_ok(quota_new(secret, &quota));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(quota_login(quota, &often, "alice", 0), QUOTA_ALLOWED);
+        quota_logout(quota, "alice");
+    }
+    assert_int_equal(quota_login(quota, &often, "alice", 0), QUOTA_RATE);
+    assert_int_equal(quota_login(quota, &often, "bob", 0), QUOTA_ALLOWED);
+    assert_int_equal(quota_login(quota, &often, "alice", 29999), QUOTA_RATE);
+    assert_int_equal(quota_login(quota, &often, "alice", 30000), QUOTA_ALLOWED);
+    /* An account that is named as an address is written is another name. */
+    struct inet_address from = {.family_bits = 32, .bytes = "bob2"};
+    often.connections_per_minute = 2;
+    assert_int_equal(quota_enter(quota, &often, &from, 0), QUOTA_ALLOWED);
+    assert_int_equal(quota_enter(quota, &often, &from, 0), QUOTA_ALLOWED);
+    assert_int_equal(quota_login(quota, &often, "bob2", 0), QUOTA_ALLOWED);
+    quota_free(quota);
+}
+
+/* As with failures: others do not wash away what one address used. */
+static void test_flood_of_rates(void **state) {
+    (void)state;
+    struct quota *quota = NULL;
+    struct quota_limits often = limits;
+    struct inet_address known = address("192.0.2.1"), from = {.family_bits = 32};
+    often.connections_per_minute = 8;
+    assert_ok(quota_new(secret, &quota));
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(quota_enter(quota, &often, &known, 0), QUOTA_ALLOWED);
+        quota_leave(quota, &known);
+    }
+    for (uint32_t i = 0; i < 4 * QUOTA_RATES_COUNT; i++) {
+        uint32_t number = 0x0b000000 + i;
+        memcpy(from.bytes, &number, sizeof number);
+        assert_int_equal(quota_enter(quota, &often, &from, 0), QUOTA_ALLOWED);
+        quota_leave(quota, &from);
+    }
+    assert_int_equal(quota_enter(quota, &often, &known, 1), QUOTA_RATE);
     quota_free(quota);
 }
 
@@ -234,6 +348,11 @@ int main(void) {
         cmocka_unit_test(test_failures_of_an_address),
         cmocka_unit_test(test_failures_of_an_account),
         cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_rate),
+        cmocka_unit_test(test_rate_fills_evenly),
+        cmocka_unit_test(test_connections_in_a_minute),
+        cmocka_unit_test(test_logins_in_a_minute),
+        cmocka_unit_test(test_flood_of_rates),
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_growth),
         cmocka_unit_test(test_no_growth_when_slow),

@@ -411,6 +411,61 @@ static void test_sessions_per_account(void **state) {
     rig_done(&rig);
 }
 
+/* A login that a limit refuses is not held against its address. */
+static void test_logins_per_minute(void **state) {
+    (void)state;
+    struct rig rig;
+    struct peer peer CLEANUP(peer_done);
+    rig_init(&rig);
+    rig.config.logins_per_minute_max = 2;
+    rig.config.login_failures_max = 1;
+    rig_start(&rig);
+    struct cert *cert CLEANUP(cert_freep) = rig_cert("alice", 1, 600, forwarding);
+    for (int i = 0; i < 2; i++) {
+        peer_login(&rig, &peer, cert);
+        peer_done(&peer);
+    }
+    for (int i = 0; i < 4; i++) {
+        peer_open(&rig, &peer, "alice", cert);
+        struct client_event event = peer_await(&peer, CLIENT_DISCONNECTED);
+        assert_int_equal(event.reason, DISCONNECT_TOO_MANY_CONNECTIONS);
+        assert_true(span_equal_str(
+            event.data, "posterngate: alice has logged in 2 times in the last minute, which is as "
+                        "often as may be; wait a little, or use ControlMaster"));
+        peer_done(&peer);
+    }
+    assert_int_equal(RIG_COUNT(&rig, logins_total), 2);
+    assert_int_equal(RIG_COUNT(&rig, login_failures_total), 4);
+    RIG_AWAIT(&rig, sessions, 0);
+    peer_open(&rig, &peer, "alice", cert); /* the address is welcome */
+    (void)peer_await(&peer, CLIENT_DISCONNECTED);
+    rig_done(&rig);
+}
+
+static void test_channels_per_minute(void **state) {
+    (void)state;
+    struct rig rig;
+    struct peer first CLEANUP(peer_done), second CLEANUP(peer_done);
+    channel_id channel;
+    rig_init(&rig);
+    rig.config.channels_per_minute_max = 3;
+    rig_start(&rig);
+    struct cert *cert CLEANUP(cert_freep) = rig_cert("alice", 1, 600, forwarding);
+    peer_login(&rig, &first, cert);
+    peer_login(&rig, &second, cert);
+    for (int i = 0; i < 3; i++) {
+        expect_not_opened(&first, "elsewhere", 22, OPEN_ADMINISTRATIVELY_PROHIBITED, "not a host");
+    }
+    expect_not_opened(&first, "elsewhere", 22, OPEN_RESOURCE_SHORTAGE,
+                      "posterngate: this session has asked for 3 channels in the last minute");
+    assert_ok(
+        client_open_session(first.client, 100000, clock_monotonic_ms(), &first.out, &channel));
+    assert_int_equal(peer_await(&first, CLIENT_OPEN_FAILED).reason, OPEN_RESOURCE_SHORTAGE);
+    expect_not_opened(&second, "elsewhere", 22, OPEN_ADMINISTRATIVELY_PROHIBITED, "not a host");
+    assert_int_equal(RIG_COUNT(&rig, channels_refused_total), 6);
+    rig_done(&rig);
+}
+
 /* Reads until the other side closes; what came is text. */
 static void read_text(struct rig *rig, char *text, size_t size) {
     struct peer peer = {0};
@@ -439,6 +494,27 @@ static void test_sessions_per_address(void **state) {
     peer_login(&rig, &second, cert);
     read_text(&rig, text, sizeof text);
     assert_string_equal(text, "posterngate: too many connections from your address\r\n");
+    assert_int_equal(RIG_COUNT(&rig, connections_refused_total), 1);
+    rig_done(&rig);
+}
+
+static void test_connections_per_minute(void **state) {
+    (void)state;
+    struct rig rig;
+    struct peer peer;
+    char text[256];
+    rig_init(&rig);
+    rig.config.connections_per_minute_max = 2;
+    rig_start(&rig);
+    struct cert *cert CLEANUP(cert_freep) = rig_cert("alice", 1, 600, forwarding);
+    for (int i = 0; i < 2; i++) {
+        peer_login(&rig, &peer, cert);
+        peer_done(&peer);
+    }
+    RIG_AWAIT(&rig, sessions, 0);
+    read_text(&rig, text, sizeof text);
+    assert_string_equal(text, "posterngate: too many connections from your address in the last "
+                              "minute; wait a little\r\n");
     assert_int_equal(RIG_COUNT(&rig, connections_refused_total), 1);
     rig_done(&rig);
 }
@@ -920,6 +996,9 @@ int main(void) {
         cmocka_unit_test(test_channel_count),
         cmocka_unit_test(test_sessions_per_account),
         cmocka_unit_test(test_sessions_per_address),
+        cmocka_unit_test(test_logins_per_minute),
+        cmocka_unit_test(test_connections_per_minute),
+        cmocka_unit_test(test_channels_per_minute),
         cmocka_unit_test(test_sessions),
         cmocka_unit_test(test_burst),
         cmocka_unit_test(test_failures_delay_and_close),

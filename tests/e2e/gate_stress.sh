@@ -62,14 +62,14 @@ load_for() { # SECONDS
     done
 }
 # The curve: the median of the last quarter is no higher than that of the third, but for what chance does to a median of slow
-# readers: a tenth and 4 MiB. What leaks in each of the hundreds of sessions of a second shows in that within minutes.
+# readers: a tenth and 1 MiB, 8 MiB while it warms up. In a long run a kilobyte lost in each session is more than that.
 does_not_rise() { # FILE
     python3 - "$1" <<'PY'
 import statistics, sys
 samples = [int(line) for line in open(sys.argv[1])]
 quarters = [statistics.median(samples[i * len(samples) // 4:(i + 1) * len(samples) // 4]) for i in range(4)]
 print("medians of the quarters, kB:", *quarters)
-sys.exit(quarters[3] > quarters[2] * 1.1 + 4096)
+sys.exit(quarters[3] > quarters[2] * 1.1 + (1024 if len(samples) > 200 else 8192))
 PY
 }
 # Nobody has anything to do, although connections of every kind are there: 3 seconds cost less than a tenth of one.
@@ -152,13 +152,13 @@ stress() { # NAME PROGRAM SECONDS LONGEST-MS
 }
 ends_clean() { gate_stop && ! grep -E 'Sanitizer|runtime error|process_died|relay_killed|helper_lost' "$name.log"; }
 
-gate_settings "limits: {sessions: 2000, sessions_per_account: 2000, login_failures: 100000, logins_per_minute: none,
-  connections_per_minute: none, channels_per_minute: none}" "ssh: {rekey_bytes: 1048576}" \
+gate_settings "limits: {sessions: 2000, sessions_per_account: 2000, login_failures: 100000}" "ssh: {rekey_bytes: 1048576}" \
     "times: {login: 10s, keepalive: 4s, keepalive_count: 2, connect: 2s}"
 stress release "$postern_gate" "$seconds" 10000
 check "release: it ends well" ends_clean
 if [ -x "$sanitised" ]; then
-    export ASAN_OPTIONS=detect_leaks=1:quarantine_size_mb=16 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:quarantine_size_mb=16
+    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     stress sanitised "$sanitised" "$((seconds < 60 ? seconds / 2 : seconds))" 20000
     check "sanitised: it ends well, and has freed everything" ends_clean
 else

@@ -152,7 +152,8 @@ stress() { # NAME PROGRAM SECONDS LONGEST-MS
 }
 ends_clean() { gate_stop && ! grep -E 'Sanitizer|runtime error|process_died|relay_killed|helper_lost' "$name.log"; }
 
-gate_settings "limits: {sessions: 2000, sessions_per_account: 2000, login_failures: 100000}" "ssh: {rekey_bytes: 1048576}" \
+gate_settings "limits: {sessions: 2000, sessions_per_account: 2000, login_failures: 100000, logins_per_minute: none,
+  connections_per_minute: none, channels_per_minute: none}" "ssh: {rekey_bytes: 1048576}" \
     "times: {login: 10s, keepalive: 4s, keepalive_count: 2, connect: 2s}"
 stress release "$postern_gate" "$seconds" 10000
 check "release: it ends well" ends_clean

@@ -251,7 +251,7 @@ static void assert_breaks(err_t (*call)(struct server *, int64_t, struct buf *),
     pid_t child = fork();
     assert_int_not_equal(child, -1);
     if (child == 0) {
-        (void)freopen("/dev/null", "w", stderr);
+        (void)close(STDERR_FILENO); /* what it says at its end is expected */
         (void)signal(SIGABRT, SIG_DFL);
         ignore_err(call(rig->server, rig->now_ms, &rig->to_peer.bytes));
         _exit(0);

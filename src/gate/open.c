@@ -29,12 +29,18 @@ static bool asks_too_often(struct relay_session *session) {
                       session->worker->now_ms);
 }
 
+/* The log hears it once of a session: the lines are what must not be had without end. */
 static err_t refuse_rate(struct relay_session *session, const struct server_event *event) {
     char text[TEXT_BYTES_MAX];
     (void)snprintf(text, sizeof text,
                    "posterngate: this session has asked for %u channels in the last minute, which "
                    "is as often as may be; wait a little",
                    session->setup->config.channels_per_minute_max);
+    if (session->asked_too_often) {
+        COUNT(session->worker, channels_refused_total, 1);
+        return answer_no(session, event->channel, OPEN_RESOURCE_SHORTAGE, text);
+    }
+    session->asked_too_often = true;
     return refuse(session, event, OPEN_RESOURCE_SHORTAGE, "channels_per_minute_max", text);
 }
 

@@ -256,6 +256,7 @@ struct relay_session {
     size_t channel_slots;
     size_t channel_count;
     struct rate asked;            /* for channels */
+    bool asked_too_often;         /* and the log was told */
     TAILQ_HEAD(, forward) active; /* may have bytes to move */
     bool drain_due;               /* one of them may move them without speaking to the client */
     TAILQ_HEAD(, forward) parted; /* closed towards the client, not yet towards the target */

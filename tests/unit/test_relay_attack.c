@@ -227,16 +227,29 @@ static size_t count_lines(int fd, const char *word) {
     return count;
 }
 
+/* The log goes to a file from here on. */
+static FILE *log_begin(int *stderr_before) {
+    FILE *log = tmpfile();
+    assert_non_null(log);
+    *stderr_before = dup(STDERR_FILENO);
+    assert_true(dup2(fileno(log), STDERR_FILENO) >= 0);
+    log_set_level(LOG_LEVEL_INFO);
+    return log;
+}
+
+static void log_end(int stderr_before) {
+    log_set_level(LOG_LEVEL_ERROR);
+    assert_true(dup2(stderr_before, STDERR_FILENO) >= 0);
+    (void)close(stderr_before);
+}
+
 /* And he does not fill the log: some lines a second tell it, and then how many there were. */
 static void test_refused_crowd_in_log(void **state) {
     (void)state;
     enum { TOLD_IN_A_SECOND = 20 };
     struct rig rig;
-    int crowd[3][CROWD], stderr_before = dup(STDERR_FILENO);
-    FILE *log = tmpfile();
-    assert_non_null(log);
-    assert_true(dup2(fileno(log), STDERR_FILENO) >= 0);
-    log_set_level(LOG_LEVEL_WARN);
+    int crowd[3][CROWD], stderr_before;
+    FILE *log = log_begin(&stderr_before);
     rig_init(&rig);
     rig.config.sessions_per_address_max = 0;
     rig_start(&rig);
@@ -253,9 +266,7 @@ static void test_refused_crowd_in_log(void **state) {
     }
     RIG_AWAIT(&rig, connections_refused_total, COUNT_OF(crowd) * CROWD + COUNT_OF(last));
     rig_done(&rig);
-    log_set_level(LOG_LEVEL_ERROR);
-    assert_true(dup2(stderr_before, STDERR_FILENO) >= 0);
-    (void)close(stderr_before);
+    log_end(stderr_before);
     assert_in_range(count_lines(fileno(log), "connection_refused"), TOLD_IN_A_SECOND,
                     RIG_WORKERS * TOLD_IN_A_SECOND + COUNT_OF(last));
     assert_in_range(count_lines(fileno(log), "untold"), 1, RIG_WORKERS);
@@ -268,8 +279,32 @@ static void test_refused_crowd_in_log(void **state) {
     (void)fclose(log);
 }
 
+/* Nor does one who is in, by asking for more channels than he may. */
+static void test_channel_crowd_in_log(void **state) {
+    (void)state;
+    struct rig rig;
+    struct peer peer CLEANUP(peer_done);
+    int stderr_before;
+    FILE *log = log_begin(&stderr_before);
+    rig_init(&rig);
+    rig.config.channels_per_minute_max = 1;
+    rig_start(&rig);
+    struct cert *cert CLEANUP(cert_freep) = rig_cert("alice", 1, 600, forwarding);
+    peer_login(&rig, &peer, cert);
+    for (int i = 0; i < CROWD; i++) {
+        (void)peer_ask(&peer, "elsewhere", 22, 100000);
+        (void)peer_await(&peer, CLIENT_OPEN_FAILED);
+    }
+    RIG_AWAIT(&rig, channels_refused_total, CROWD);
+    rig_done(&rig);
+    log_end(stderr_before);
+    assert_int_equal(count_lines(fileno(log), "channels_per_minute_max"), 1);
+    (void)fclose(log);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_channel_crowd_in_log),
         cmocka_unit_test(test_refused_crowd),
         cmocka_unit_test(test_silent_crowd),
         cmocka_unit_test(test_refused_crowd_in_log),

@@ -230,7 +230,7 @@ static void set_usual(struct gate_config *config) {
         .logins_per_minute_max = 600,
         .connections_per_minute_max = 6000,
         .channels_per_minute_max = 6000,
-        .session_bytes_max = 2 * 1024 * 1024,
+        .session_bytes_max = 8 * 1024 * 1024,
         .login_s = 60,
         .keepalive_s = 60,
         .keepalive_max = 3,

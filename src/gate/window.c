@@ -6,12 +6,15 @@ enum { GIVE_BYTES = 512 * 1024 };
 
 static uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
+static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
 bool window_open(struct window *window, struct window_budget *budget) {
     uint32_t left = budget->bytes_max - budget->used;
     if (left < WINDOW_MIN_BYTES) {
         return false;
     }
-    *window = (struct window){.size = smaller(left, WINDOW_FIRST_BYTES)};
+    uint32_t share = left / WINDOW_SHARE;
+    *window = (struct window){.size = smaller(larger(share, WINDOW_MIN_BYTES), WINDOW_FIRST_BYTES)};
     budget->used += window->size;
     return true;
 }

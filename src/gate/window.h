@@ -14,8 +14,9 @@
 #include <stdint.h>
 
 enum {
-    WINDOW_MIN_BYTES = 32 * 1024, /* a whole packet's data; less would stall the peer's writes */
+    WINDOW_MIN_BYTES = 4 * 1024,
     WINDOW_FIRST_BYTES = 128 * 1024,
+    WINDOW_SHARE = 64, /* of what is left, a new channel gets so much at most */
     WINDOW_MAX_BYTES = 2 * 1024 * 1024,
 };
 
@@ -30,7 +31,8 @@ struct window {
     uint64_t drained; /* taken by the target since the size last changed */
 };
 
-/* Sets the size of a new channel, which is the first window. False: the budget is spent. */
+/* Sets the size of a new channel, which is the first window: a share of what is left, so that many
+ * find room. False: the budget is spent. */
 bool window_open(struct window *window, struct window_budget *budget);
 void window_close(struct window *window, struct window_budget *budget);
 

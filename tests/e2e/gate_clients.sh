@@ -35,6 +35,15 @@ port=$(free_port)
 start socks "${ssh[@]}" -N -D "127.0.0.1:$port" ela
 check "-D too, by name" wait_for 10 sh -c "timeout 5 curl -s --http0.9 --max-time 2 --socks5-hostname 127.0.0.1:$port http://daint.example:22 | head -c 8 | grep -q SSH-2.0-"
 check "ControlMaster" "${ssh[@]}" -o ControlMaster=yes -o ControlPath="$work/mux" -o ControlPersist=30 -fN ela
+cat >many.py <<'PY'
+import paramiko
+client = paramiko.SSHClient()
+client.set_missing_host_key_policy(paramiko.WarningPolicy())
+client.connect("ela.example", 22, "alice", key_filename="keys/alice", look_for_keys=False, allow_agent=False)
+channels = [client.get_transport().open_channel("direct-tcpip", ("daint.example", 22), ("127.0.0.1", 0)) for _ in range(250)]
+assert all(channel.recv(8) == b"SSH-2.0-" for channel in channels)
+PY
+check "250 channels of one session at once" /usr/bin/python3 -W ignore many.py
 many() { # COUNT: so many hosts through one connection at the same time
     local i pids=() bad=0
     for ((i = 0; i < $1; i++)); do

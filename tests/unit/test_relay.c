@@ -1,4 +1,5 @@
 /* The relay, whole, with clients and targets on loopback. */
+#include "gate/window.h"
 #include "relay_rig.h"
 
 static const char forwarding[] = "permit-port-forwarding";
@@ -338,7 +339,7 @@ static void test_channels(void **state) {
     int targets[16];
     rig_init(&rig);
     rig.config.channels_max = COUNT_OF(targets);
-    rig.config.session_bytes_max = 6 * 128 * 1024 + 32 * 1024;
+    rig.config.session_bytes_max = 7 * WINDOW_MIN_BYTES;
     rig_start(&rig);
     struct cert *cert CLEANUP(cert_freep) = rig_cert("alice", 1, 600, forwarding);
     int listener = rig_listen(&port, 64);
@@ -358,7 +359,7 @@ static void test_channels(void **state) {
     } while (event.type == CLIENT_OPENED);
     assert_int_equal(event.type, CLIENT_OPEN_FAILED);
     assert_int_equal(event.reason, OPEN_RESOURCE_SHORTAGE);
-    assert_int_equal(opened, 7); /* the last one got what was left */
+    assert_int_equal(opened, 7);
     for (size_t i = 0; i < opened; i++) {
         (void)close(targets[i]);
     }

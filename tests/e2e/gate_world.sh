@@ -36,6 +36,8 @@ done
 getent passwd sshd >/dev/null || echo "sshd:x:20099:65534::/run/sshd:/usr/sbin/nologin" >>passwd
 printf '%s\n' "127.0.0.1 localhost" "$gate_ip ela.example" "10.99.0.11 daint.example daint-ln001" "10.99.0.12 nid006554" \
     "10.99.0.13 santis.example" "127.0.0.1 trap.example" "169.254.169.254 metadata.example" >hosts
+# A machine may have no hosts; what is mounted needs a place.
+[ -e /etc/hosts ] || { : >/etc/hosts && made+=(/etc/hosts); }
 for file in passwd group shadow hosts; do mount --bind "$file" "/etc/$file"; done
 
 make_key() { ssh-keygen -q -t "${2:-ed25519}" ${3:+-b "$3"} -N '' -C "$1" -f "keys/$1"; }

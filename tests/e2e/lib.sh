@@ -14,7 +14,7 @@ posternd=$BUILD/src/authority/posternd postern=$BUILD/src/cli/postern postern_ho
     postern_gate=$BUILD/src/gate/postern-gate
 
 tests=0 failures=0
-started=()
+started=() made=()
 # sshd accepts helper programs only from folders that nobody but root can write, which rules out /tmp.
 if [ "$(id -u)" = 0 ]; then
     work=$(mktemp -d "/run/posterngate-test.XXXXXX")
@@ -24,9 +24,10 @@ else
 fi
 
 cleanup() {
-    local pid
+    local pid file
     for pid in "${started[@]}"; do kill "$pid" 2>/dev/null; done
     for pid in "${started[@]}"; do wait "$pid" 2>/dev/null; done
+    for file in "${made[@]}"; do umount "$file" 2>/dev/null; rm -f "$file"; done
     if [ "${KEEP:-}" = 1 ]; then echo "# kept: $work"; else rm -rf "$work"; fi
 }
 trap cleanup EXIT

@@ -239,7 +239,7 @@ static void resolves(void **state) {
     bool seen[40] = {false};
     begin(&process);
     for (uint32_t i = 0; i < COUNT_OF(seen); i++) {
-        put_request(&bytes, i, i % 2 == 0 ? SPAN_LITERAL("localhost") : SPAN_LITERAL("127.0.0.9"));
+        put_request(&bytes, i, i % 2 == 0 ? SPAN_LITERAL("::1") : SPAN_LITERAL("127.0.0.9"));
     }
     put_request(&bytes, 99, SPAN_LITERAL("nothing.invalid"));
     assert_int_equal(write(process.socket, bytes.data, bytes.len), bytes.len);
@@ -256,7 +256,7 @@ static void resolves(void **state) {
         assert_true(id < COUNT_OF(seen) && !seen[id]);
         seen[id] = true;
         assert_int_equal(status, GATE_NAMES_FOUND);
-        assert_true(id % 2 == 0 ? len >= 5 : len == 5);
+        assert_int_equal(len, id % 2 == 0 ? 17 : 5);
     }
     assert_int_equal(end(&process), 0);
 }
@@ -276,9 +276,10 @@ static void ends_with_who_breaks_the_wire(void **state) {
 
 static void prints_metrics(void **state) {
     (void)state;
-    struct gate_shared *shared = calloc(1, sizeof *shared);
+    struct gate_shared *shared = aligned_alloc(_Alignof(struct gate_shared), sizeof *shared);
     struct buf out CLEANUP(buf_done) = BUF(65536);
     char *text CLEANUP(freep) = NULL;
+    memset(shared, 0, sizeof *shared);
     shared->workers[0].sessions = 3;
     shared->workers[GATE_WORKERS_MAX - 1].sessions = 4;
     shared->workers[0].loop_lag_us = 1500;

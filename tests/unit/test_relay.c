@@ -553,7 +553,7 @@ static void test_burst(void **state) {
     }
     assert_int_equal(RIG_COUNT(&rig, sessions_authenticated), CLIENTS);
     /* The workers share them. */
-    assert_in_range(rig.shared.workers[0].sessions, CLIENTS / 2 - 2, CLIENTS / 2 + 2);
+    assert_in_range(rig.shared->workers[0].sessions, CLIENTS / 2 - 2, CLIENTS / 2 + 2);
     for (size_t i = 0; i < CLIENTS; i++) {
         peer_done(&peers[i]);
     }

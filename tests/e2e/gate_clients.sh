@@ -106,13 +106,13 @@ if command -v plink >/dev/null; then
         puttygen keys/alice -o alice.ppk --certificate keys/alice-cert.pub
     mkdir -p putty
     fingerprint=$(ssh-keygen -l -f ssh/ela_key.pub | cut -d' ' -f2)
-    plink=(env "HOME=$work/putty" plink -batch -no-antispoof -i alice.ppk -l alice)
+    plink=(timeout 60 env "HOME=$work/putty" plink -batch -no-antispoof -i alice.ppk -l alice)
     target=$(ssh-keygen -l -f ssh/daint_key.pub | cut -d' ' -f2)
     check "plink -nc to a real sshd" sh -c "${plink[*]} -hostkey $fingerprint -nc daint.example:22 ela.example </dev/null | head -c 8 | grep -q SSH-2.0-"
     check "plink through plink" "${plink[@]}" -hostkey "$target" -proxycmd \
         "plink -batch -i $work/alice.ppk -l alice -hostkey $fingerprint -nc %host:%port ela.example" daint.example 'hostname'
     says "on daint" '^daint'
-    check "psftp" sh -c "printf 'get up down3\nquit\n' | env HOME=$work/putty psftp -batch -i alice.ppk -l alice -hostkey $target \
+    check "psftp" sh -c "printf 'get up down3\nquit\n' | timeout 60 env HOME=$work/putty psftp -batch -i alice.ppk -l alice -hostkey $target \
         -proxycmd 'plink -batch -i $work/alice.ppk -l alice -hostkey $fingerprint -nc %host:%port ela.example' -b /dev/stdin daint.example && cmp big down3"
 fi
 

@@ -89,6 +89,10 @@ sshd_at() { # NAME ADDRESS
         "TrustedUserCAKeys $work/keys/user_ca.pub" "PidFile none" "UsePAM no" "PrintMotd no" \
         "AuthorizedKeysFile $work/home/%u/authorized_keys" "StrictModes no" "MaxStartups 1000" \
         "Subsystem sftp /usr/lib/openssh/sftp-server" >"ssh/$1.conf"
+    # Whoever only looks at a banner is penalised since OpenSSH 9.8, and here all come from one address.
+    if /usr/sbin/sshd -t -f "ssh/$1.conf" -o PerSourcePenalties=no 2>/dev/null; then
+        echo "PerSourcePenalties no" >>"ssh/$1.conf"
+    fi
     start "sshd-$1" unshare --uts sh -c "hostname $1; exec /usr/sbin/sshd -D -e -f $work/ssh/$1.conf"
     wait_for 10 grep -q 'Server listening' "sshd-$1.log"
 }

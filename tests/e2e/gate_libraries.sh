@@ -26,7 +26,7 @@ check "a registered key, as soon as the feed tells of it" wait_for 5 "${ssh[@]}"
 check "one of RSA" "${ssh[@]}" -i keys/registered-rsa -T ela
 refused "it is no other account's" 255 'Permission denied' "${ssh[@]}" -i keys/registered -l bob -T ela
 feed '. + [["key", "3", {account: "bob", publicKey: $key, ipSubnets: ["10.99.0.77/32"]}]]' --arg key "$(ca_line bob)"
-check "the feed was heard" wait_for 5 sh -c 'sleep 0.1; curl -s http://127.0.0.1:9422/metrics | grep -q "feed_revision 2"'
+check "the feed was heard" wait_for 5 sh -c 'curl -s http://127.0.0.1:9422/metrics | grep -q "feed_revision 2"'
 refused "a registered key from elsewhere than its subnets" 255 'Permission denied' "${ssh[@]}" -i keys/bob -l bob -T ela
 
 modules=$root/build/npm/node_modules

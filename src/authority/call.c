@@ -312,8 +312,8 @@ static void run_in_mark(struct call *call, void (*run)(struct call *call)) {
     }
 }
 
-static void on_run(struct job *job) {
-    struct call *call = (struct call *)job;
+static void on_run(struct work *work) {
+    struct call *call = (struct call *)work;
     struct authority *authority = call->authority;
     call->batch_next = authority->batch_calls;
     authority->batch_calls = call;
@@ -348,13 +348,13 @@ bool call_run_alone(struct call *call) {
 
 static void submit(struct call *call);
 
-static void on_work(struct job *job) {
-    struct call *call = (struct call *)job;
+static void on_work(struct work *work) {
+    struct call *call = (struct call *)work;
     call->next_work(call);
 }
 
-static void on_work_done(struct job *job) {
-    struct call *call = (struct call *)job;
+static void on_work_done(struct work *work) {
+    struct call *call = (struct call *)work;
     call->next_work = NULL;
     if (call->next_run != NULL) {
         submit(call);
@@ -366,17 +366,17 @@ static void on_work_done(struct job *job) {
 }
 
 static void submit_work(struct call *call) {
-    call->job.run = on_work;
-    call->job.done = on_work_done;
-    if (failed(worker_submit(call->authority->hash_worker, &call->job))) {
+    call->work.run = on_work;
+    call->work.done = on_work_done;
+    if (failed(worker_submit(call->authority->hash_worker, &call->work))) {
         call_problem(call, 503, "overloaded", NULL, "the authority is busy; try again in a moment");
         call_retry_after(call, 2);
         call_send(call);
     }
 }
 
-static void on_run_done(struct job *job) {
-    struct call *call = (struct call *)job;
+static void on_run_done(struct work *work) {
+    struct call *call = (struct call *)work;
     if (call->published) {
         call->published = false;
         feed_wake(call->authority->feed);
@@ -391,10 +391,10 @@ static void on_run_done(struct job *job) {
 }
 
 static void submit(struct call *call) {
-    call->job.run = on_run;
-    call->job.done = on_run_done;
+    call->work.run = on_run;
+    call->work.done = on_run_done;
     call->audited = false;
-    if (failed(worker_submit(call->authority->store_worker, &call->job))) {
+    if (failed(worker_submit(call->authority->store_worker, &call->work))) {
         call_problem(call, 503, "overloaded", NULL, "the authority is busy; try again in a moment");
         call_retry_after(call, 2);
         call_send(call);

@@ -86,7 +86,7 @@ struct problem {
 
 /* Fields below "private" belong to call.c. */
 struct call {
-    struct job job;
+    struct work work;
     struct authority *authority;
     const struct route *route;
     struct http_request *request;

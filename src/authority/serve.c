@@ -107,28 +107,28 @@ static void on_request(void *context, struct http_request *request) {
     call_dispatch(call, match.route);
 }
 
-/* ---- jobs of the store that are nobody's request ----------------------------------------- */
+/* ---- work of the store that are nobody's request ----------------------------------------- */
 
 struct chore {
-    struct job job;
+    struct work work;
     struct authority *authority;
     struct policy policy;
 };
 
-static void on_chore_done(struct job *job) { free(job); }
+static void on_chore_done(struct work *work) { free(work); }
 
-static void submit_chore(struct authority *authority, void (*run)(struct job *job),
+static void submit_chore(struct authority *authority, void (*run)(struct work *work),
                          const struct policy *policy) {
     struct chore *chore = calloc(1, sizeof *chore);
     if (chore == NULL) {
         return;
     }
-    chore->job = (struct job){.run = run, .done = on_chore_done};
+    chore->work = (struct work){.run = run, .done = on_chore_done};
     chore->authority = authority;
     if (policy != NULL) {
         chore->policy = *policy;
     }
-    if (failed(worker_submit(authority->store_worker, &chore->job))) {
+    if (failed(worker_submit(authority->store_worker, &chore->work))) {
         log_event(LOG_LEVEL_WARN, "chore_dropped", NULL);
         free(chore);
     }
@@ -141,8 +141,8 @@ static err_t sweep(struct store *store) {
     return newest - oldest + 1 > EVENTS_KEPT ? store_event_prune(store, newest - EVENTS_KEPT) : OK;
 }
 
-static void run_sweep(struct job *job) {
-    struct authority *authority = ((struct chore *)job)->authority;
+static void run_sweep(struct work *work) {
+    struct authority *authority = ((struct chore *)work)->authority;
     if (!failed(authority->batch_err)) {
         authority->batch_err = sweep(authority->store);
     }
@@ -161,8 +161,8 @@ static void warn_of_tls(void *context) {
     }
 }
 
-static void run_policy(struct job *job) {
-    struct chore *chore = (struct chore *)job;
+static void run_policy(struct work *work) {
+    struct chore *chore = (struct chore *)work;
     chore->authority->policy = chore->policy;
 }
 

@@ -62,6 +62,7 @@ enum limits {
     LIMIT_PROJECT_NAME_CHARS = 64,
     LIMIT_CLUSTER_NAME_CHARS = 64,
     LIMIT_HOST_NAME_CHARS = 253,
+    LIMIT_JOB_NAME_CHARS = 64,
     LIMIT_REASON_CHARS = 256,
     LIMIT_DISPLAY_NAME_CHARS = 128,
     LIMIT_PASSWORD_CHARS_MIN = 12,
@@ -71,6 +72,11 @@ enum limits {
     LIMIT_QUOTA_PER_DAY = 100000, /* certificates of one account, and the site's default */
     LIMIT_API_KEYS_COUNT = 64,    /* of one service account, that are valid */
     LIMIT_HOST_KEYS_COUNT = 4,    /* of one host */
+
+    /* keys and jobs */
+    LIMIT_REGISTERED_KEYS_COUNT = 32, /* of one account, that people registered */
+    LIMIT_JOB_NODES_COUNT = 10000,    /* of one job */
+    LIMIT_JOBS_COUNT = 100000,        /* running on one cluster */
 
     /* HTTP */
     LIMIT_HTTP_HEADERS_BYTES = 16 * 1024,

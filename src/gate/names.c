@@ -85,7 +85,7 @@ struct waiter {
 };
 
 struct lookup {
-    struct job job; /* first: a job's callbacks get it */
+    struct work work; /* first: a item's callbacks get it */
     struct service *service;
     char name[LIMIT_HOST_NAME_CHARS + 1];
     struct names_answer answer;
@@ -150,8 +150,8 @@ static void answer(struct connection *connection, uint32_t id, const struct name
     flush(connection);
 }
 
-static void run_lookup(struct job *job) {
-    struct lookup *lookup = (struct lookup *)job;
+static void run_lookup(struct work *work) {
+    struct lookup *lookup = (struct lookup *)work;
     names_resolve(lookup->name, &lookup->answer);
 }
 
@@ -165,8 +165,8 @@ static void forget(struct lookup *lookup) {
     free(lookup);
 }
 
-static void finish_lookup(struct job *job) {
-    struct lookup *lookup = (struct lookup *)job;
+static void finish_lookup(struct work *work) {
+    struct lookup *lookup = (struct lookup *)work;
     struct service *service = lookup->service;
     names_cache_put(service->cache, lookup->name, &lookup->answer, clock_monotonic_ms());
     while (lookup->waiters != NULL) {
@@ -196,13 +196,13 @@ static err_t begin_lookup(struct service *service, const char *name, struct look
     if (lookup == NULL) {
         return FAIL(ERR_MEMORY);
     }
-    lookup->job = (struct job){.run = run_lookup, .done = finish_lookup};
+    lookup->work = (struct work){.run = run_lookup, .done = finish_lookup};
     lookup->service = service;
     memcpy(lookup->name, name, strlen(name) + 1);
     lookup->next = service->lookups;
     service->lookups = lookup;
     service->lookup_count++;
-    err_t err = worker_submit(service->worker, &lookup->job);
+    err_t err = worker_submit(service->worker, &lookup->work);
     if (failed(err)) {
         forget(lookup);
         return err;

@@ -48,7 +48,7 @@ bool subnet_list_allows(const struct subnet_list *list, const struct inet_addres
 }
 
 /* Classes of characters in names; not <ctype.h>'s, which follow the locale. */
-enum { LOWER = 1, DIGIT = 2, UNDERSCORE = 4, HYPHEN = 8, DOT = 16 };
+enum { LOWER = 1, DIGIT = 2, UNDERSCORE = 4, HYPHEN = 8, DOT = 16, UPPER = 32, PLUS = 64 };
 
 static unsigned class_of(uint8_t byte) {
     if (byte >= 'a' && byte <= 'z') {
@@ -56,6 +56,12 @@ static unsigned class_of(uint8_t byte) {
     }
     if (byte >= '0' && byte <= '9') {
         return DIGIT;
+    }
+    if (byte >= 'A' && byte <= 'Z') {
+        return UPPER;
+    }
+    if (byte == '+') {
+        return PLUS;
     }
     return byte == '_' ? UNDERSCORE : byte == '-' ? HYPHEN : byte == '.' ? DOT : 0;
 }
@@ -126,6 +132,35 @@ err_t cluster_name_check(span_t name, struct fault *fault) {
         .rest = LOWER | DIGIT | DOT | UNDERSCORE | HYPHEN,
     };
     return name_check(&rule, name, fault);
+}
+
+err_t job_name_check(span_t name, struct fault *fault) {
+    static const struct name_rule rule = {
+        .field = "job",
+        .words = "a job's id has letters, digits, '.', '_', '+' and '-', and starts with a letter "
+                 "or digit",
+        .chars_max = LIMIT_JOB_NAME_CHARS,
+        .first = LOWER | UPPER | DIGIT,
+        .rest = LOWER | UPPER | DIGIT | DOT | UNDERSCORE | HYPHEN | PLUS,
+    };
+    return name_check(&rule, name, fault);
+}
+
+err_t user_name_check(span_t name, struct fault *fault) {
+    static const struct name_rule rule = {
+        .field = "user",
+        .words = "a user name has letters, digits, '.', '_' and '-', and starts with a letter or "
+                 "'_'",
+        .chars_max = LIMIT_ACCOUNT_NAME_CHARS,
+        .first = LOWER | UPPER | UNDERSCORE,
+        .rest = LOWER | UPPER | DIGIT | DOT | UNDERSCORE | HYPHEN,
+    };
+    TRY(name_check(&rule, name, fault));
+    if (span_equal_str(name, "root")) {
+        return fault_set(fault, ERR_MALFORMED, rule.field,
+                         "root is no job's user; a job of type deploy lets in as root");
+    }
+    return OK;
 }
 
 enum { DNS_LABEL_CHARS = 63 }; /* RFC 1035 2.3.4 */

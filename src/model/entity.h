@@ -19,6 +19,11 @@ typedef uint64_t entity_id; /* 0: none */
 
 enum { HASH_BYTES = 32, HASH_CHARS = 2 * HASH_BYTES + 1 };
 
+struct subnet_list {
+    struct inet_subnet subnets[LIMIT_SUBNETS_COUNT];
+    size_t count;
+};
+
 enum account_kind { ACCOUNT_PERSON = 1, ACCOUNT_SERVICE = 2 };
 
 struct account {
@@ -29,8 +34,9 @@ struct account {
     char email[LIMIT_DISPLAY_NAME_CHARS + 1];
     bool administrator;
     bool disabled;
-    entity_id project_id;   /* of a service account: the project that owns it */
-    uint32_t quota_per_day; /* 0: the site's */
+    entity_id project_id;       /* of a service account: the project that owns it */
+    uint32_t quota_per_day;     /* 0: the site's */
+    struct subnet_list subnets; /* where it may come from, by its own choice; empty: everywhere */
     int64_t created_at;
 };
 
@@ -48,6 +54,9 @@ struct login {
     char pending_totp_hex[2 * 32 + 1];
     uint32_t failures; /* in a row */
     int64_t locked_until;
+    /* The enrolment window: until then the password alone lets in at a gate, to register keys and
+     * for nothing else. 0: closed. */
+    int64_t window_until;
 };
 
 struct project {
@@ -66,16 +75,32 @@ struct membership {
     int64_t since;
 };
 
+/* Who may log in on a cluster's compute nodes. */
+enum node_access {
+    NODE_ACCESS_JOB = 1,  /* accounts with a running job on the node */
+    NODE_ACCESS_OPEN = 2, /* whoever reaches the cluster */
+};
+
+/* Which credentials a cluster takes; bits. */
+enum credentials { CREDENTIALS_CERTIFICATES = 1, CREDENTIALS_KEYS = 2 };
+
 struct cluster {
     entity_id id;
     char name[LIMIT_CLUSTER_NAME_CHARS + 1]; /* "daint" */
     char address[LIMIT_HOST_NAME_CHARS +
                  1]; /* of its login host, as clients dial it; "" when there is none */
     uint16_t port;
+    enum node_access node_access;
+    unsigned credentials; /* enum credentials */
     int64_t created_at;
 };
 
-enum host_role { HOST_JUMP = 1, HOST_LOGIN = 2, HOST_COMPUTE = 3 };
+enum host_role {
+    HOST_JUMP = 1,
+    HOST_LOGIN = 2,
+    HOST_COMPUTE = 3,
+    HOST_JOB = 4, /* of one job alone: it comes and goes with it */
+};
 
 struct host {
     entity_id id;
@@ -84,6 +109,8 @@ struct host {
     char address[LIMIT_HOST_NAME_CHARS + 1]; /* as clients dial it; "" when not told */
     uint16_t port;
     enum host_role role;
+    bool scheduler;              /* it may say which jobs run on its cluster */
+    entity_id job_id;            /* of HOST_JOB */
     char enrol_hash[HASH_CHARS]; /* of the one-time token; "" once used */
     int64_t enrol_expires_at;
     char token_hash[HASH_CHARS];         /* of the host's bearer */
@@ -110,11 +137,6 @@ struct issued {
     entity_id api_key_id; /* that it was asked for with; 0: none */
 };
 
-struct subnet_list {
-    struct inet_subnet subnets[LIMIT_SUBNETS_COUNT];
-    size_t count;
-};
-
 struct api_key {
     entity_id id;
     entity_id account_id;
@@ -138,10 +160,17 @@ struct session {
     int64_t expires_at;
 };
 
+enum key_use {
+    KEY_USE_PERSON = 1,   /* a person registered it: good at gates and hosts */
+    KEY_USE_INTERNAL = 2, /* postern-host keeps it in a home: good at hosts, from inside */
+};
+
 /* A registered key: trusted by itself, without a certificate. */
 struct registered_key {
     entity_id id;
     entity_id account_id;
+    enum key_use use;
+    entity_id cluster_id; /* of an internal key: whose frontends keep it */
     char name[LIMIT_DISPLAY_NAME_CHARS + 1];
     char key_line[LIMIT_KEY_BLOB_BYTES];
     char fingerprint[64];
@@ -150,10 +179,37 @@ struct registered_key {
     int64_t expires_at;
 };
 
+enum job_type {
+    JOB_SHARED = 1,  /* a part of each of its nodes */
+    JOB_WHOLE = 2,   /* its nodes, whole */
+    JOB_DEPLOY = 3,  /* the same, and root on them */
+    JOB_CLUSTER = 4, /* machines of its own, which come and go with it */
+};
+
+/* Where an account may log in while its job runs. The nodes are the store's, by job. */
+struct job {
+    entity_id id;
+    entity_id cluster_id;
+    /* The scheduler's id: "1234", "1234_7"; unique in its cluster among those that have not ended.
+     */
+    char name[LIMIT_JOB_NAME_CHARS + 1];
+    entity_id account_id;
+    char user[LIMIT_ACCOUNT_NAME_CHARS + 1]; /* the Unix user on its nodes */
+    enum job_type type;
+    uint32_t node_count;
+    /* As clients dial it, where the job has an address of its own; "" otherwise. */
+    char address[LIMIT_HOST_NAME_CHARS + 1];
+    uint16_t port;
+    char host_key_line[LIMIT_KEY_BLOB_BYTES]; /* "" when none is told */
+    int64_t started_at;
+    int64_t ends_at;  /* its limit of time; 0: none is known */
+    int64_t ended_at; /* 0: it runs */
+};
+
 /* A change that gates and hosts follow. `state` is JSON, "" when the thing is gone. */
 struct event {
     uint64_t revision;
-    char kind[16]; /* "account", "cluster", "reach", "revocation", "ca", "key" */
+    char kind[16]; /* as in feed/change.h */
     char key[LIMIT_HOST_NAME_CHARS + 1];
     char *state; /* owned by whoever holds the event */
     int64_t at;
@@ -187,6 +243,11 @@ bool subnet_list_allows(const struct subnet_list *list, const struct inet_addres
 err_t account_name_check(span_t name, struct fault *fault);
 err_t project_name_check(span_t name, struct fault *fault);
 err_t cluster_name_check(span_t name, struct fault *fault);
+/* A scheduler's id of a job: [A-Za-z0-9][A-Za-z0-9._+-]*, "1234_7" and "1234+1" for instance. */
+err_t job_name_check(span_t name, struct fault *fault);
+/* The Unix user that a job runs as, where it is not the account's name: "uprod_00Grm". Not "root".
+ */
+err_t user_name_check(span_t name, struct fault *fault);
 err_t host_name_check(span_t name, const char *field, struct fault *fault);
 
 /*

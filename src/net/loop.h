@@ -2,7 +2,7 @@
  * The event loop of a program: timers, signals, and work that would block, done on threads of its
  * own.
  *
- * Everything runs on the loop's thread except a job's run().
+ * Everything runs on the loop's thread except a item's run().
  */
 #ifndef POSTERN_NET_LOOP_H
 #define POSTERN_NET_LOOP_H
@@ -42,27 +42,27 @@ err_t watch_change(struct watch *watch, bool readable, bool writable);
 void watch_stop(struct watch *watch); /* takes NULL; does not close */
 
 /*
- * A worker: threads that take jobs in order. run() is called on a worker thread, done() afterwards
- * on the loop's thread. The queue is bounded: worker_submit() says ERR_BUSY beyond queue_max (jobs
+ * A worker: threads that take items in order. run() is called on a worker thread, done() afterwards
+ * on the loop's thread. The queue is bounded: worker_submit() says ERR_BUSY beyond queue_max (items
  * waiting, those at work not counted), and ERR_CLOSED once worker_free() has begun. Only the loop's
  * thread submits. Worker threads take no signals.
  */
 struct worker;
-struct job {
-    void (*run)(struct job *job);
-    void (*done)(struct job *job);
-    struct job *next; /* the worker's while it has the job */
+struct work {
+    void (*run)(struct work *work);
+    void (*done)(struct work *work);
+    struct work *next; /* the worker's while it has it */
 };
 err_t worker_new(struct loop *loop, unsigned threads, size_t queue_max, struct worker **out);
 /*
- * A worker of one thread that takes all jobs waiting, up to batch_max, calls before(), each run(),
- * after(), and only then has each done() called: many jobs share one transaction. A batch is
+ * A worker of one thread that takes all items waiting, up to batch_max, calls before(), each run(),
+ * after(), and only then has each done() called: many items share one transaction. A batch is
  * whatever gathered while the last one was at work, and what comes before its own after().
  */
 err_t worker_new_batching(struct loop *loop, size_t batch_max, size_t queue_max,
                           void (*before)(void *context), void (*after)(void *context),
                           void *context, struct worker **out);
-err_t worker_submit(struct worker *worker, struct job *job);
+err_t worker_submit(struct worker *worker, struct work *work);
 size_t worker_queued(const struct worker *worker);
 /* Finishes the queue, joins the threads, calls every done(). Not from a done(); takes NULL. */
 void worker_free(struct worker *worker);

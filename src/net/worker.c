@@ -1,10 +1,10 @@
 /*
- * Threads that take jobs in order.
+ * Threads that take items in order.
  *
  * 1. `waiting` and `finished` are touched only under `mutex`; `before`, `run` and `after` are
  *    called without it.
- * 2. A job is on exactly one of: `waiting`, a thread's own batch, `finished`, nowhere.
- * 3. The eventfd is written when `finished` stops being empty, so one wakeup stands for all jobs
+ * 2. A piece of work is on exactly one of: `waiting`, a thread's own batch, `finished`, nowhere.
+ * 3. The eventfd is written when `finished` stops being empty, so one wakeup stands for all items
  *    that finish before the loop comes round to take the whole list.
  */
 #include "net/loop.h"
@@ -17,9 +17,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-struct job_queue {
-    struct job *head;
-    struct job **tail;
+struct work_queue {
+    struct work *head;
+    struct work **tail;
 };
 
 struct worker {
@@ -27,8 +27,8 @@ struct worker {
     int wakeup_fd;
     pthread_mutex_t mutex;
     pthread_cond_t work_or_end;
-    struct job_queue waiting;
-    struct job_queue finished;
+    struct work_queue waiting;
+    struct work_queue finished;
     _Atomic size_t waiting_count; /* written under the mutex, read by anybody */
     size_t queue_max;
     size_t batch_max;
@@ -40,19 +40,19 @@ struct worker {
     pthread_t threads[];
 };
 
-static void queue_init(struct job_queue *queue) {
+static void queue_init(struct work_queue *queue) {
     queue->head = NULL;
     queue->tail = &queue->head;
 }
 
-static void queue_add(struct job_queue *queue, struct job *job) {
-    job->next = NULL;
-    *queue->tail = job;
-    queue->tail = &job->next;
+static void queue_add(struct work_queue *queue, struct work *work) {
+    work->next = NULL;
+    *queue->tail = work;
+    queue->tail = &work->next;
 }
 
 /* Empties `from` into the end of `to`. */
-static void queue_move(struct job_queue *to, struct job_queue *from) {
+static void queue_move(struct work_queue *to, struct work_queue *from) {
     if (from->head != NULL) {
         *to->tail = from->head;
         to->tail = from->tail;
@@ -60,21 +60,21 @@ static void queue_move(struct job_queue *to, struct job_queue *from) {
     }
 }
 
-/* Takes what waits, until the batch has `batch_max` jobs. Called with the mutex. */
-static void take_waiting(struct worker *worker, struct job_queue *batch, size_t *count) {
+/* Takes what waits, until the batch has `batch_max` items. Called with the mutex. */
+static void take_waiting(struct worker *worker, struct work_queue *batch, size_t *count) {
     for (; *count < worker->batch_max && worker->waiting.head != NULL; ++*count) {
-        struct job *job = worker->waiting.head;
-        worker->waiting.head = job->next;
-        if (job->next == NULL) {
+        struct work *work = worker->waiting.head;
+        worker->waiting.head = work->next;
+        if (work->next == NULL) {
             worker->waiting.tail = &worker->waiting.head;
         }
-        queue_add(batch, job);
+        queue_add(batch, work);
         worker->waiting_count--;
     }
 }
 
 /* Waits for work; an empty batch means the end. Called with the mutex. */
-static void take_batch(struct worker *worker, struct job_queue *batch, size_t *count) {
+static void take_batch(struct worker *worker, struct work_queue *batch, size_t *count) {
     while (worker->waiting.head == NULL && !worker->ending) {
         (void)pthread_cond_wait(&worker->work_or_end, &worker->mutex);
     }
@@ -82,11 +82,11 @@ static void take_batch(struct worker *worker, struct job_queue *batch, size_t *c
 }
 
 /* What comes while the batch runs still belongs to it: after() is what costs. */
-static void run_batch(struct worker *worker, struct job_queue *batch, size_t count) {
+static void run_batch(struct worker *worker, struct work_queue *batch, size_t count) {
     if (worker->before != NULL) {
         worker->before(worker->context);
     }
-    struct job **next = &batch->head;
+    struct work **next = &batch->head;
     while (*next != NULL) {
         for (; *next != NULL; next = &(*next)->next) {
             (*next)->run(*next);
@@ -112,7 +112,7 @@ static void *thread_main(void *context) {
     struct worker *worker = context;
     (void)pthread_mutex_lock(&worker->mutex);
     for (;;) {
-        struct job_queue batch;
+        struct work_queue batch;
         size_t count = 0;
         queue_init(&batch);
         take_batch(worker, &batch, &count);
@@ -135,14 +135,14 @@ static void *thread_main(void *context) {
 }
 
 static void deliver_finished(struct worker *worker) {
-    struct job_queue finished;
+    struct work_queue finished;
     queue_init(&finished);
     (void)pthread_mutex_lock(&worker->mutex);
     queue_move(&finished, &worker->finished);
     (void)pthread_mutex_unlock(&worker->mutex);
-    for (struct job *job = finished.head, *next; job != NULL; job = next) {
-        next = job->next; /* done() may free or submit the job again */
-        job->done(job);
+    for (struct work *work = finished.head, *next; work != NULL; work = next) {
+        next = work->next; /* done() may free or submit it again */
+        work->done(work);
     }
 }
 
@@ -214,7 +214,7 @@ err_t worker_new_batching(struct loop *loop, size_t batch_max, size_t queue_max,
     return worker_make(loop, 1, queue_max, batch_max, before, after, context, out);
 }
 
-err_t worker_submit(struct worker *worker, struct job *job) {
+err_t worker_submit(struct worker *worker, struct work *work) {
     (void)pthread_mutex_lock(&worker->mutex);
     err_t err = OK;
     if (worker->ending) {
@@ -222,7 +222,7 @@ err_t worker_submit(struct worker *worker, struct job *job) {
     } else if (worker->waiting_count >= worker->queue_max) {
         err = FAIL(ERR_BUSY);
     } else {
-        queue_add(&worker->waiting, job);
+        queue_add(&worker->waiting, work);
         worker->waiting_count++;
     }
     (void)pthread_mutex_unlock(&worker->mutex);

@@ -6,7 +6,7 @@
 
 #include "net/loop.h"
 
-enum { JOBS_COUNT = 1000 };
+enum { WORKS_COUNT = 1000 };
 
 struct counter {
     struct loop *loop;
@@ -105,7 +105,7 @@ static void test_watch(void **state) {
     (void)close(fds[1]);
 }
 
-/* The bench of the worker tests: a gate that holds the first job until the test opens it. */
+/* The bench of the worker tests: a gate that holds the first item until the test opens it. */
 struct bench {
     struct loop *loop;
     struct worker *worker;
@@ -117,8 +117,8 @@ struct bench {
     int batches, batch_open, batch_runs, batch_largest;
 };
 
-struct numbered_job {
-    struct job job;
+struct numbered_work {
+    struct work work;
     struct bench *bench;
     int number;
     bool gated, ran;
@@ -153,8 +153,8 @@ static void bench_await(struct bench *bench, const bool *flag) {
     (void)pthread_mutex_unlock(&bench->mutex);
 }
 
-static void job_run(struct job *job) {
-    struct numbered_job *numbered = (struct numbered_job *)job;
+static void work_run(struct work *work) {
+    struct numbered_work *numbered = (struct numbered_work *)work;
     struct bench *bench = numbered->bench;
     INVARIANT(pthread_equal(pthread_self(), bench->loop_thread) == 0);
     if (numbered->gated) {
@@ -168,8 +168,8 @@ static void job_run(struct job *job) {
     (void)pthread_mutex_unlock(&bench->mutex);
 }
 
-static void job_done(struct job *job) {
-    struct numbered_job *numbered = (struct numbered_job *)job;
+static void work_done(struct work *work) {
+    struct numbered_work *numbered = (struct numbered_work *)work;
     struct bench *bench = numbered->bench;
     assert_true(pthread_equal(pthread_self(), bench->loop_thread) != 0);
     assert_true(numbered->ran);
@@ -179,13 +179,13 @@ static void job_done(struct job *job) {
     }
 }
 
-static struct numbered_job *jobs_new(struct bench *bench, int jobs_count) {
-    struct numbered_job *jobs = calloc((size_t)jobs_count, sizeof *jobs);
-    assert_non_null(jobs);
-    for (int i = 0; i < jobs_count; i++) {
-        jobs[i] = (struct numbered_job){{job_run, job_done, NULL}, bench, i, false, false};
+static struct numbered_work *works_new(struct bench *bench, int works_count) {
+    struct numbered_work *works = calloc((size_t)works_count, sizeof *works);
+    assert_non_null(works);
+    for (int i = 0; i < works_count; i++) {
+        works[i] = (struct numbered_work){{work_run, work_done, NULL}, bench, i, false, false};
     }
-    return jobs;
+    return works;
 }
 
 static void test_queue_is_bounded(void **state) {
@@ -193,19 +193,19 @@ static void test_queue_is_bounded(void **state) {
     struct bench bench;
     bench_init(&bench);
     assert_ok(worker_new(bench.loop, 1, 2, &bench.worker));
-    struct numbered_job *jobs CLEANUP(freep) = jobs_new(&bench, 4);
-    jobs[0].gated = true;
-    assert_ok(worker_submit(bench.worker, &jobs[0].job));
+    struct numbered_work *works CLEANUP(freep) = works_new(&bench, 4);
+    works[0].gated = true;
+    assert_ok(worker_submit(bench.worker, &works[0].work));
     bench_await(&bench, &bench.entered);
-    assert_ok(worker_submit(bench.worker, &jobs[1].job));
-    assert_ok(worker_submit(bench.worker, &jobs[2].job));
-    assert_fails(worker_submit(bench.worker, &jobs[3].job), ERR_BUSY);
+    assert_ok(worker_submit(bench.worker, &works[1].work));
+    assert_ok(worker_submit(bench.worker, &works[2].work));
+    assert_fails(worker_submit(bench.worker, &works[3].work), ERR_BUSY);
     assert_int_equal(worker_queued(bench.worker), 2);
     bench_signal(&bench, &bench.open);
     bench.stop_at = 3;
     assert_ok(loop_run(bench.loop));
     assert_int_equal(bench.runs, 3);
-    assert_false(jobs[3].ran);
+    assert_false(works[3].ran);
     bench_done(&bench);
 }
 
@@ -213,38 +213,38 @@ static void test_threads_finish_everything(void **state) {
     (void)state;
     struct bench bench;
     bench_init(&bench);
-    assert_ok(worker_new(bench.loop, 4, JOBS_COUNT, &bench.worker));
-    struct numbered_job *jobs CLEANUP(freep) = jobs_new(&bench, JOBS_COUNT);
-    for (int i = 0; i < JOBS_COUNT; i++) {
-        assert_ok(worker_submit(bench.worker, &jobs[i].job));
+    assert_ok(worker_new(bench.loop, 4, WORKS_COUNT, &bench.worker));
+    struct numbered_work *works CLEANUP(freep) = works_new(&bench, WORKS_COUNT);
+    for (int i = 0; i < WORKS_COUNT; i++) {
+        assert_ok(worker_submit(bench.worker, &works[i].work));
     }
-    bench.stop_at = JOBS_COUNT;
+    bench.stop_at = WORKS_COUNT;
     assert_ok(loop_run(bench.loop));
-    assert_int_equal(bench.runs, JOBS_COUNT);
+    assert_int_equal(bench.runs, WORKS_COUNT);
     assert_int_equal(worker_queued(bench.worker), 0);
     bench_done(&bench);
 }
 
-static void resubmit_refused(struct job *job) {
-    struct numbered_job *numbered = (struct numbered_job *)job;
+static void resubmit_refused(struct work *work) {
+    struct numbered_work *numbered = (struct numbered_work *)work;
     numbered->bench->dones++;
-    assert_fails(worker_submit(numbered->bench->worker, job), ERR_CLOSED);
+    assert_fails(worker_submit(numbered->bench->worker, work), ERR_CLOSED);
 }
 
 static void test_free_finishes_the_queue(void **state) {
     (void)state;
     struct bench bench;
     bench_init(&bench);
-    assert_ok(worker_new(bench.loop, 2, JOBS_COUNT, &bench.worker));
-    struct numbered_job *jobs CLEANUP(freep) = jobs_new(&bench, JOBS_COUNT);
-    for (int i = 0; i < JOBS_COUNT; i++) {
-        jobs[i].job.done = resubmit_refused;
-        assert_ok(worker_submit(bench.worker, &jobs[i].job));
+    assert_ok(worker_new(bench.loop, 2, WORKS_COUNT, &bench.worker));
+    struct numbered_work *works CLEANUP(freep) = works_new(&bench, WORKS_COUNT);
+    for (int i = 0; i < WORKS_COUNT; i++) {
+        works[i].work.done = resubmit_refused;
+        assert_ok(worker_submit(bench.worker, &works[i].work));
     }
     worker_free(bench.worker);
     bench.worker = NULL;
-    assert_int_equal(bench.runs, JOBS_COUNT);
-    assert_int_equal(bench.dones, JOBS_COUNT);
+    assert_int_equal(bench.runs, WORKS_COUNT);
+    assert_int_equal(bench.dones, WORKS_COUNT);
     bench_done(&bench);
 }
 
@@ -273,17 +273,17 @@ static void test_batches(void **state) {
     bench_init(&bench);
     assert_ok(
         worker_new_batching(bench.loop, 10, 100, batch_before, batch_after, &bench, &bench.worker));
-    struct numbered_job *jobs CLEANUP(freep) = jobs_new(&bench, 36);
-    jobs[0].gated = true;
-    assert_ok(worker_submit(bench.worker, &jobs[0].job));
+    struct numbered_work *works CLEANUP(freep) = works_new(&bench, 36);
+    works[0].gated = true;
+    assert_ok(worker_submit(bench.worker, &works[0].work));
     bench_await(&bench, &bench.entered);
     for (int i = 1; i < 36; i++) {
-        assert_ok(worker_submit(bench.worker, &jobs[i].job));
+        assert_ok(worker_submit(bench.worker, &works[i].work));
     }
     bench_signal(&bench, &bench.open);
     worker_free(bench.worker);
     bench.worker = NULL;
-    /* What gathered while the gated job ran joins it: 36 in batches of at most 10. */
+    /* What gathered while the gated work ran joins it: 36 in batches of at most 10. */
     assert_int_equal(bench.batches, 4);
     assert_int_equal(bench.batch_largest, 10);
     assert_int_equal(bench.dones, 36);

@@ -8,8 +8,10 @@ static err_t create_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(admin_number(cli, "port", arguments_value(arguments, "port"), PORT_MAX, &port));
     TRY(admin_send(cli, HTTP_POST, "/api/v1/clusters",
-                   json_pack("{s:s, s:s*, s:O*}", "name", arguments->words[0], "address",
-                             arguments_value(arguments, "address"), "port", port),
+                   json_pack("{s:s, s:s*, s:O*, s:s*, s:s*}", "name", arguments->words[0],
+                             "address", arguments_value(arguments, "address"), "port", port,
+                             "nodeAccess", arguments_value(arguments, "node-access"), "credentials",
+                             arguments_value(arguments, "credentials")),
                    &answer));
     return admin_done(cli, answer, "Cluster %s is created.", arguments->words[0]);
 }
@@ -20,6 +22,8 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
         {"Name", "name", CELL_TEXT, NULL},
         {"Address", "address", CELL_TEXT, NULL},
         {"Port", "port", CELL_NUMBER, NULL},
+        {"Nodes", "nodeAccess", CELL_TEXT, NULL},
+        {"Credentials", "credentials", CELL_TEXT, NULL},
         {"Hosts", "hosts", CELL_LIST, "name"},
         {.title = NULL},
     };
@@ -32,7 +36,9 @@ static err_t set_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(admin_number(cli, "port", arguments_value(arguments, "port"), PORT_MAX, &port));
     json_t *body CLEANUP(json_freep) =
-        json_pack("{s:s*, s:O*}", "address", arguments_value(arguments, "address"), "port", port);
+        json_pack("{s:s*, s:O*, s:s*, s:s*}", "address", arguments_value(arguments, "address"),
+                  "port", port, "nodeAccess", arguments_value(arguments, "node-access"),
+                  "credentials", arguments_value(arguments, "credentials"));
     if (body != NULL && json_object_size(body) == 0) {
         trouble_next(&cli->trouble, "postern admin cluster set --help");
         return trouble_set(&cli->trouble, EXIT_USAGE, "nothing to set was given");
@@ -45,6 +51,8 @@ static err_t set_run(struct cli *cli, const struct arguments *arguments) {
 static const struct option options[] = {
     {0, "address", "ADDRESS", "of its login host, as clients dial it"},
     {0, "port", "NUMBER", "of its login host"},
+    {0, "node-access", "WHO", "job: who has a job there logs in on a node; open: every account"},
+    {0, "credentials", "WHICH", "certificates, keys or both"},
     {.name = NULL},
 };
 

@@ -27,9 +27,10 @@ static err_t add_run(struct cli *cli, const struct arguments *arguments) {
     }
     TRY(admin_number(cli, "port", arguments_value(arguments, "port"), PORT_MAX, &port));
     TRY(admin_send(cli, HTTP_POST, "/api/v1/hosts",
-                   json_pack("{s:s, s:s, s:s*, s:s*, s:O*}", "name", arguments->words[0], "role",
-                             role, "cluster", cluster, "address",
-                             arguments_value(arguments, "address"), "port", port),
+                   json_pack("{s:s, s:s, s:s*, s:s*, s:O*, s:o*}", "name", arguments->words[0],
+                             "role", role, "cluster", cluster, "address",
+                             arguments_value(arguments, "address"), "port", port, "scheduler",
+                             arguments_has(arguments, "scheduler") ? json_true() : NULL),
                    &answer));
     if (cli->json) {
         return print_json(answer);
@@ -71,6 +72,7 @@ static const struct option add_options[] = {
     {0, "cluster", "NAME", "its cluster; a jump host has none"},
     {0, "address", "ADDRESS", "as clients dial it"},
     {0, "port", "NUMBER", "of its sshd or gate"},
+    {0, "scheduler", NULL, "it may say which jobs run on its cluster", .many = true},
     {.name = NULL},
 };
 

@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/limits.h"
-#include "cli/site.h"
+#include "cli/document.h"
 #include "cli/terminal.h"
 
 enum { PASSPHRASE_TRIES = 3 };
@@ -306,4 +306,21 @@ err_t user_key_load(struct cli *cli, const struct user_key *key, struct private_
     }
     *out = TAKE(private);
     return OK;
+}
+
+err_t user_key_demand_passphrase(struct cli *cli, const struct site *site,
+                                 const struct user_key *key) {
+    if (!document_wants_encrypted_keys(site->document) || !key->has_private ||
+        key_is_security_key(key->public)) {
+        return OK;
+    }
+    struct private_key_info info CLEANUP(private_key_info_done) = {0};
+    TRY(user_key_inspect(cli, key, &info));
+    if (info.encrypted) {
+        return OK;
+    }
+    trouble_next(&cli->trouble, "ssh-keygen -p -a 100 -f %s", key->path);
+    return trouble_set(&cli->trouble, EXIT_REFUSED,
+                       "%s demands private keys with a passphrase, and %s has none", site->name,
+                       key->path);
 }

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/site.h"
 #include "ssh/agent.h"
 #include "ssh/key.h"
 #include "ssh/private_key.h"
@@ -33,6 +34,10 @@ err_t user_key_paths(const char *given, struct user_key *out);
 err_t user_key_inspect(struct cli *cli, const struct user_key *key, struct private_key_info *out);
 /* Loads it, asking for the passphrase at the terminal when it is encrypted, three times at most. */
 err_t user_key_load(struct cli *cli, const struct user_key *key, struct private_key **out);
+
+/* Refuses a private key file without a passphrase where the site wants one. */
+err_t user_key_demand_passphrase(struct cli *cli, const struct site *site,
+                                 const struct user_key *key);
 
 /* What a reader of a key file gets told: `err` about `path`, with what to type. */
 err_t key_file_trouble(struct cli *cli, err_t err, const char *path);

@@ -11,23 +11,7 @@
 #include "cli/key_file.h"
 #include "cli/received.h"
 #include "cli/site.h"
-
-static err_t refuse_unencrypted(struct cli *cli, const struct site *site,
-                                const struct user_key *key) {
-    if (!document_wants_encrypted_keys(site->document) || !key->has_private ||
-        key_is_security_key(key->public)) {
-        return OK;
-    }
-    struct private_key_info info CLEANUP(private_key_info_done) = {0};
-    TRY(user_key_inspect(cli, key, &info));
-    if (info.encrypted) {
-        return OK;
-    }
-    trouble_next(&cli->trouble, "ssh-keygen -p -a 100 -f %s", key->path);
-    return trouble_set(&cli->trouble, EXIT_REFUSED,
-                       "%s demands private keys with a passphrase, and %s has none", site->name,
-                       key->path);
-}
+#include "cli/subnets.h"
 
 static err_t check_duration(struct cli *cli, const char *duration) {
     int64_t seconds = 0;
@@ -48,26 +32,8 @@ static err_t make_body(struct cli *cli, const struct arguments *arguments, const
     json_t *body CLEANUP(json_freep) = json_pack(
         "{s:s, s:s*, s:s*}", "publicKey", text, "duration", arguments_value(arguments, "duration"),
         "forceCommand", arguments_value(arguments, "force-command"));
-    json_t *subnets CLEANUP(json_freep) = json_array();
-    size_t at = 0;
-    for (const char *subnet; (subnet = arguments_next(arguments, "ip-subnet", &at)) != NULL;) {
-        struct inet_subnet parsed;
-        err_t err = inet_subnet_parse(span_str(subnet), &parsed);
-        if (failed(err)) {
-            return trouble_set(&cli->trouble, EXIT_USAGE, "--ip-subnet %s: %s", subnet,
-                               err.code == ERR_RANGE
-                                   ? "it has bits set beyond its prefix"
-                                   : "write an address or a subnet: 192.0.2.0/24");
-        }
-        if (json_array_append_new(subnets, json_string(subnet)) != 0) {
-            return FAIL(ERR_MEMORY);
-        }
-    }
-    if (body != NULL && json_array_size(subnets) > 0 &&
-        json_object_set(body, "ipSubnets", subnets) != 0) {
-        return FAIL(ERR_MEMORY);
-    }
-    *out = TAKE(body); /* NULL is refused by api_send() */
+    TRY(body == NULL ? FAIL(ERR_MEMORY) : subnets_put(cli, arguments, "ip-subnet", body));
+    *out = TAKE(body);
     return OK;
 }
 
@@ -207,7 +173,7 @@ static err_t sign_run(struct cli *cli, const struct arguments *arguments) {
     const char *given = arguments_value(arguments, "file");
     TRY(check_duration(cli, arguments_value(arguments, "duration")));
     TRY(user_key_find(cli, given != NULL ? given : otherwise, otherwise, &key));
-    TRY(refuse_unencrypted(cli, site, &key));
+    TRY(user_key_demand_passphrase(cli, site, &key));
     if (arguments_has(arguments, "agent")) {
         TRY(open_agent(cli, &agent));
     }

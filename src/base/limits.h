@@ -26,6 +26,7 @@ enum limits {
     LIMIT_OPTION_NAME_CHARS = 128,
     LIMIT_FORCE_COMMAND_CHARS = 4096,
     LIMIT_SUBNETS_COUNT = 32,
+    LIMIT_CERT_MEMO_COUNT = 4096, /* certificates whose signature need not be verified again */
     LIMIT_KRL_BYTES = 64 * 1024 * 1024,
     LIMIT_KRL_ENTRIES_COUNT = 4 * 1024 * 1024,
     LIMIT_KRL_CAS_COUNT = 1024,

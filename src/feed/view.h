@@ -46,6 +46,15 @@ struct view_rules {
 struct replica_verdict view_account(const struct view *view, const struct view_rules *rules,
                                     const char *user, int64_t now);
 
+/* Who wants to come in with a certificate. */
+struct view_login {
+    const char *user;
+    const struct inet_address *source; /* NULL: not known */
+    int64_t now;
+    bool verify_ca;
+    struct cert_memo *memo; /* of the caller's thread; NULL: none */
+};
+
 /*
  * A certificate: the view's age, then cert_verify() against the user CAs that the feed told, then
  * serial, and the account's verdict. Zero denies. verify_ca false skips the CA's signature alone
@@ -63,8 +72,7 @@ struct view_cert_verdict {
     bool verify_required;
 };
 struct view_cert_verdict view_cert(const struct view *view, const struct view_rules *rules,
-                                   const struct cert *cert, const char *user,
-                                   const struct inet_address *source, int64_t now, bool verify_ca);
+                                   const struct cert *cert, const struct view_login *login);
 /* A line for the user: what is wrong and the next command to type; "" when nothing is. Printable
  * ASCII, whatever the certificate says. */
 void view_cert_advice(const struct view_cert_verdict *verdict, const struct cert *cert, int64_t now,

@@ -51,18 +51,21 @@ struct replica_verdict view_account(const struct view *view, const struct view_r
 /* --- certificates --- */
 
 static void judge_certificate(const struct view *view, const struct cert *cert,
-                              const struct cert_check *asked, bool verify_ca,
-                              struct view_cert_verdict *verdict) {
-    struct cert_check check = *asked;
+                              const struct view_login *login, struct view_cert_verdict *verdict) {
     char fingerprint[FINGERPRINT_CHARS] = "";
     if (cert->ca_key != NULL) {
         key_fingerprint(cert->ca_key, fingerprint);
     }
     const struct view_ca *ca = view_find_ca(view, fingerprint, CA_USE_USER);
     const struct key *ca_key = ca != NULL ? ca->key : NULL;
-    check.ca_keys = &ca_key;
-    check.ca_key_count = ca_key != NULL ? 1 : 0;
-    if (!verify_ca) {
+    const struct cert_check check = {.type = CERT_USER,
+                                     .ca_keys = &ca_key,
+                                     .ca_key_count = ca_key != NULL ? 1 : 0,
+                                     .now = (uint64_t)login->now,
+                                     .principal = login->user,
+                                     .source = login->source,
+                                     .memo = login->memo};
+    if (!login->verify_ca) {
         verdict->plausible = cert_is_plausible(cert, &check, &verdict->cert_why);
         return;
     }
@@ -81,22 +84,19 @@ static struct view_cert_verdict refusal(const struct view_cert_verdict *verdict)
 }
 
 struct view_cert_verdict view_cert(const struct view *view, const struct view_rules *rules,
-                                   const struct cert *cert, const char *user,
-                                   const struct inet_address *source, int64_t now, bool verify_ca) {
+                                   const struct cert *cert, const struct view_login *login) {
     struct view_cert_verdict verdict = {.cert_why = CERT_ALLOWED};
-    const struct cert_check check = {
-        .type = CERT_USER, .now = (uint64_t)now, .principal = user, .source = source};
-    verdict.replica_why = judge_age(view, rules, now, &verdict.stale);
+    verdict.replica_why = judge_age(view, rules, login->now, &verdict.stale);
     if (verdict.replica_why != REPLICA_ALLOWED) {
         return refusal(&verdict);
     }
-    judge_certificate(view, cert, &check, verify_ca, &verdict);
+    judge_certificate(view, cert, login, &verdict);
     if (!verdict.plausible) {
         return refusal(&verdict);
     }
     verdict.replica_why = judge_serial(view, cert->serial);
     if (verdict.replica_why == REPLICA_ALLOWED) {
-        verdict.replica_why = judge_account(view, user);
+        verdict.replica_why = judge_account(view, login->user);
     }
     return verdict.replica_why == REPLICA_ALLOWED ? verdict : refusal(&verdict);
 }

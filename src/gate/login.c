@@ -22,10 +22,14 @@ static struct decision judge_cert(const struct relay_session *session,
     struct relay *relay = session->worker->relay;
     bool proved = event->type == SERVER_AUTH_PROVED;
     struct decision decision = {0};
+    const struct view_login login = {.user = user,
+                                     .source = &session->from,
+                                     .now = session->worker->now_s,
+                                     .verify_ca = proved,
+                                     .memo = session->worker->memo};
     (void)pthread_rwlock_rdlock(&relay->policy);
     struct view_cert_verdict verdict =
-        view_cert(relay->view, &session->setup->rules, event->cert, user, &session->from,
-                  session->worker->now_s, proved);
+        view_cert(relay->view, &session->setup->rules, event->cert, &login);
     (void)pthread_rwlock_unlock(&relay->policy);
     bool refused_itself =
         verdict.cert_why != CERT_ALLOWED && verdict.cert_why != CERT_REFUSED_UNCHECKED;

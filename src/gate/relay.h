@@ -160,6 +160,7 @@ struct relay_worker {
     size_t input_size;
     struct buf output; /* of whichever session has its turn; empty between */
     struct gather gather;
+    struct cert_memo *memo;
 
     TAILQ_HEAD(, relay_session) sessions;
     TAILQ_HEAD(run_list, relay_session) running; /* have something to do */

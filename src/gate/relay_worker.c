@@ -55,6 +55,7 @@ static err_t worker_fill(struct relay_worker *worker, const struct relay_wiring 
     TRY(wake_new(worker));
     TRY(listen_to(worker, wiring));
     TRY(buffers_new(worker));
+    TRY(cert_memo_new(&worker->memo));
     ask_replace(worker, &worker->keys, SOURCE_KEYS, wiring->keys[worker->index]);
     ask_replace(worker, &worker->names, SOURCE_NAMES, wiring->names[worker->index]);
     return OK;
@@ -109,6 +110,7 @@ void relay_worker_free(struct relay_worker *worker) {
     free(worker->slots);
     free(worker->input);
     buf_done(&worker->output);
+    cert_memo_free(worker->memo);
     (void)pthread_mutex_destroy(&worker->mailbox);
     free(worker);
 }

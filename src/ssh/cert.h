@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/inet.h"
 #include "base/span.h"
+#include "ssh/cert_memo.h"
 #include "ssh/key.h"
 
 enum cert_type { CERT_USER = 1, CERT_HOST = 2 };
@@ -105,6 +106,7 @@ struct cert_check {
     uint64_t now;
     const char *principal;             /* must be one of the certificate's, exactly */
     const struct inet_address *source; /* NULL when there is none; then source-address refuses */
+    struct cert_memo *memo;            /* NULL: the CA's signature is verified in any case */
 };
 
 enum cert_refusal {

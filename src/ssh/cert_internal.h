@@ -16,5 +16,7 @@ err_t cert_insert_option(struct cert_option **options, size_t *count, size_t at,
                          const span_t *value);
 /* The signature blob of a signed certificate; empty when there is none. */
 span_t cert_signature(const struct cert *cert);
+/* The CA's signature, as key_verify() does it; from memory where the memo knows it. */
+err_t cert_memo_verify(struct cert_memo *memo, const struct cert *cert);
 
 #endif

@@ -77,6 +77,11 @@ static enum cert_refusal judge_options(const struct cert *cert, const struct cer
     return CERT_ALLOWED;
 }
 
+static err_t verify_signature(const struct cert *cert, struct cert_memo *memo) {
+    return memo != NULL ? cert_memo_verify(memo, cert)
+                        : key_verify(cert->ca_key, cert_tbs(cert), cert_signature(cert), NULL);
+}
+
 /* Everything but the signature's value. */
 static enum cert_refusal judge_content(const struct cert *cert, const struct cert_check *check,
                                        struct cert_verdict *verdict) {
@@ -108,7 +113,7 @@ static enum cert_refusal judge(const struct cert *cert, const struct cert_check 
         return why;
     }
     if (cert->tbs_len == 0 || cert->tbs_len >= cert->blob.len ||
-        failed(key_verify(cert->ca_key, cert_tbs(cert), cert_signature(cert), NULL))) {
+        failed(verify_signature(cert, check->memo))) {
         return CERT_REFUSED_SIGNATURE;
     }
     return CERT_ALLOWED;

@@ -45,6 +45,32 @@ static void ask_both(struct replica *replica, const struct view *view,
                 asked.stale == seen.stale);
 }
 
+static struct cert_memo *memo; /* of all tests: none may find another verdict for it */
+
+static struct view_cert_verdict judge_login(const struct view *view, const struct view_rules *rules,
+                                            const struct cert *cert, struct view_login login) {
+    login.memo = NULL;
+    struct view_cert_verdict verdict = view_cert(view, rules, cert, &login);
+    login.memo = memo;
+    for (int i = 0; i < 2; i++) {
+        struct view_cert_verdict again = view_cert(view, rules, cert, &login);
+        assert_true(again.allowed == verdict.allowed && again.plausible == verdict.plausible &&
+                    again.stale == verdict.stale && again.cert_why == verdict.cert_why &&
+                    again.replica_why == verdict.replica_why &&
+                    again.verify_required == verdict.verify_required &&
+                    again.force_command == verdict.force_command);
+    }
+    assert_true(!verdict.allowed || cert_memo_knows(memo, cert));
+    return verdict;
+}
+
+static struct view_cert_verdict judge(const struct view *view, const struct view_rules *rules,
+                                      const struct cert *cert, const char *user, int64_t now,
+                                      bool verify_ca) {
+    return judge_login(view, rules, cert,
+                       (struct view_login){.user = user, .now = now, .verify_ca = verify_ca});
+}
+
 static void ask_both_of(struct replica *replica, const struct view *view,
                         const struct view_rules *rules, const char *user, int64_t now,
                         const struct cert *cert) {
@@ -53,8 +79,8 @@ static void ask_both_of(struct replica *replica, const struct view *view,
     key_fingerprint(cert->ca_key, fingerprint);
     const struct replica_login login = {user, cert->serial, fingerprint, now};
     assert_ok(replica_principals(replica, &login, &asked));
-    struct view_cert_verdict seen = view_cert(view, rules, cert, user, NULL, now, true);
-    struct view_cert_verdict guess = view_cert(view, rules, cert, user, NULL, now, false);
+    struct view_cert_verdict seen = judge(view, rules, cert, user, now, true);
+    struct view_cert_verdict guess = judge(view, rules, cert, user, now, false);
     /* sshd has seen to the name itself when it asks the replica. */
     bool named = false;
     for (size_t i = 0; i < cert->principal_count; i++) {
@@ -317,8 +343,11 @@ static void test_certificates(void **state) {
             assert_ok(inet_address_parse(span_str(cases[i].source), &source));
         }
         struct view_cert_verdict verdict =
-            view_cert(view, &strict, cert, cases[i].user, cases[i].source != NULL ? &source : NULL,
-                      NOW, true);
+            judge_login(view, &strict, cert,
+                        (struct view_login){.user = cases[i].user,
+                                            .source = cases[i].source != NULL ? &source : NULL,
+                                            .now = NOW,
+                                            .verify_ca = true});
         view_cert_advice(&verdict, cert, NOW, advice);
         if (verdict.cert_why != cases[i].cert_why || verdict.replica_why != cases[i].replica_why ||
             strstr(advice, cases[i].advice) == NULL) {
@@ -339,14 +368,14 @@ static void test_verdict_tells_options(void **state) {
     struct view *view CLEANUP(view_freep) = fresh();
     struct cert *cert CLEANUP(cert_freep) =
         certificate("ca", "-n alice,bob -z 1 -O force-command=/bin/true -O verify-required");
-    struct view_cert_verdict verdict = view_cert(view, &strict, cert, "alice", NULL, NOW, true);
+    struct view_cert_verdict verdict = judge(view, &strict, cert, "alice", NOW, true);
     assert_true(verdict.allowed && verdict.verify_required);
     assert_string_equal(verdict.force_command, "/bin/true");
-    verdict = view_cert(view, &strict, cert, "bob", NULL, NOW, true);
+    verdict = judge(view, &strict, cert, "bob", NOW, true);
     assert_true(!verdict.allowed && !verdict.plausible && verdict.force_command == NULL);
-    verdict = view_cert(view, &strict, cert, "alice", NULL, NOW + MAX_AGE_S + 1, true);
+    verdict = judge(view, &strict, cert, "alice", NOW + MAX_AGE_S + 1, true);
     assert_true(!verdict.allowed && verdict.stale && verdict.replica_why == REPLICA_STALE);
-    verdict = view_cert(view, &lax, cert, "alice", NULL, NOW + MAX_AGE_S + 1, true);
+    verdict = judge(view, &lax, cert, "alice", NOW + MAX_AGE_S + 1, true);
     assert_true(verdict.allowed && verdict.stale);
 }
 
@@ -358,14 +387,14 @@ static void test_forged_signature(void **state) {
     struct cert *forged CLEANUP(cert_freep) = NULL;
     real->blob.data[real->blob.len - 1] ^= 1;
     assert_ok(cert_parse(buf_span(&real->blob), &forged));
-    struct view_cert_verdict guess = view_cert(view, &strict, forged, "alice", NULL, NOW, false);
+    struct view_cert_verdict guess = judge(view, &strict, forged, "alice", NOW, false);
     assert_true(guess.plausible && !guess.allowed);
     assert_int_equal(guess.cert_why, CERT_REFUSED_UNCHECKED);
-    struct view_cert_verdict verdict = view_cert(view, &strict, forged, "alice", NULL, NOW, true);
+    struct view_cert_verdict verdict = judge(view, &strict, forged, "alice", NOW, true);
     assert_true(!verdict.plausible && !verdict.allowed);
     assert_int_equal(verdict.cert_why, CERT_REFUSED_SIGNATURE);
     /* A forger is not told about accounts either. */
-    verdict = view_cert(view, &strict, forged, "nobody", NULL, NOW, true);
+    verdict = judge(view, &strict, forged, "nobody", NOW, true);
     assert_int_equal(verdict.cert_why, CERT_REFUSED_PRINCIPAL);
     assert_int_equal(verdict.replica_why, REPLICA_ALLOWED);
 }
@@ -558,6 +587,13 @@ static void test_many(void **state) {
     assert_int_equal(view_count(view).accounts, COUNT);
 }
 
+static int setup(void **state) { return failed(cert_memo_new(&memo)) ? -1 : feed_setup(state); }
+
+static int teardown(void **state) {
+    cert_memo_free(memo);
+    return fixture_teardown(state);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order),
@@ -572,5 +608,5 @@ int main(void) {
         cmocka_unit_test(test_sessions),
         cmocka_unit_test(test_many),
     };
-    return cmocka_run_group_tests_name("view", tests, feed_setup, fixture_teardown);
+    return cmocka_run_group_tests_name("view", tests, setup, teardown);
 }

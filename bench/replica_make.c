@@ -40,6 +40,8 @@ static err_t put_host(struct buf *json, const char *host) {
     struct change cluster = {.revision = 1, .kind = CHANGE_CLUSTER, .key = "daint"};
     cluster.cluster.address = "192.0.2.1";
     cluster.cluster.port = 22;
+    cluster.cluster.node_access = NODE_ACCESS_OPEN;
+    cluster.cluster.credentials = CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS;
     TRY(change_answer_add_change(json, &cluster));
     struct change self = {.revision = 1, .kind = CHANGE_HOST, .key = host};
     self.host.cluster = "daint";

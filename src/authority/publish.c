@@ -3,10 +3,43 @@
 #include "authority/authority.h"
 #include "authority/signer_client.h"
 #include "base/clock.h"
+#include "feed/change_names.h"
 #include "store/store.h"
 
-static const char *role_name(enum host_role role) {
-    return role == HOST_JUMP ? "jump" : role == HOST_LOGIN ? "login" : "compute";
+/* Half a state would grant more than the whole one: NULL unless all of it was made. */
+static json_t *settle(json_t *state, bool whole) {
+    if (!whole) {
+        json_decref(state);
+        return NULL;
+    }
+    return state;
+}
+
+/* Puts a member in; one that restricts is named in "critical" as well (feed/change.h). */
+static bool put(json_t *state, const char *name, json_t *value) {
+    return json_object_set_new(state, name, value) == 0;
+}
+
+static bool put_critical(json_t *state, const char *name, json_t *value) {
+    json_t *critical = json_object_get(state, "critical");
+    if (critical == NULL) {
+        critical = json_array();
+        if (!put(state, "critical", critical)) {
+            return false;
+        }
+    }
+    return put(state, name, value) && json_array_append_new(critical, json_string(name)) == 0;
+}
+
+static json_t *subnets_json(const struct subnet_list *subnets) {
+    json_t *list = json_array();
+    bool whole = list != NULL;
+    for (size_t i = 0; whole && i < subnets->count; i++) {
+        char text[INET_CHARS];
+        inet_subnet_print(&subnets->subnets[i], text);
+        whole = json_array_append_new(list, json_string(text)) == 0;
+    }
+    return settle(list, whole);
 }
 
 static err_t add_cluster_name(void *context, const struct cluster *cluster) {
@@ -21,11 +54,33 @@ json_t *publish_account_state(struct store *store, const struct account *account
         json_decref(clusters);
         return NULL;
     }
-    return json_pack("{s:b,s:o}", "enabled", !account->disabled, "clusters", clusters);
+    json_t *state = json_pack("{s:b,s:o}", "enabled", !account->disabled, "clusters", clusters);
+    struct login login = {0};
+    err_t err = store_login_get(store, account->id, &login);
+    bool whole = state != NULL && (!failed(err) || err.code == ERR_NOT_FOUND);
+    if (whole && login.window_until != 0) {
+        whole = put(state, "windowUntil", call_json_time(login.window_until));
+    }
+    if (whole && account->subnets.count != 0) {
+        whole = put_critical(state, "ipSubnets", subnets_json(&account->subnets));
+    }
+    return settle(state, whole);
 }
 
 json_t *publish_cluster_state(const struct cluster *cluster) {
-    return json_pack("{s:s,s:i}", "address", cluster->address, "port", (int)cluster->port);
+    json_t *state = json_pack("{s:s,s:i}", "address", cluster->address, "port", (int)cluster->port);
+    bool whole = state != NULL && cluster->node_access <= NODE_ACCESS_OPEN &&
+                 cluster->credentials < CHANGE_CREDENTIALS_COUNT;
+    if (whole && cluster->node_access == NODE_ACCESS_JOB) {
+        whole = put_critical(state, "nodeAccess",
+                             json_string(change_node_access_names[cluster->node_access]));
+    }
+    if (whole && cluster->credentials != 0 &&
+        cluster->credentials != (CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS)) {
+        whole = put_critical(state, "credentials",
+                             json_string(change_credentials_names[cluster->credentials]));
+    }
+    return settle(state, whole);
 }
 
 json_t *publish_host_state(struct store *store, const struct host *host) {
@@ -33,8 +88,9 @@ json_t *publish_host_state(struct store *store, const struct host *host) {
     if (host->cluster_id != 0 && failed(store_cluster_get(store, host->cluster_id, &cluster))) {
         return NULL;
     }
-    return json_pack("{s:s,s:s,s:s,s:i}", "cluster", cluster.name, "role", role_name(host->role),
-                     "address", host->address, "port", (int)host->port);
+    return json_pack("{s:s,s:s,s:s,s:i}", "cluster", cluster.name, "role",
+                     change_host_role_names[host->role], "address", host->address, "port",
+                     (int)host->port);
 }
 
 json_t *publish_revocation_state(struct store *store, const struct issued *issued) {
@@ -48,19 +104,6 @@ json_t *publish_revocation_state(struct store *store, const struct issued *issue
                      issued->revoked_reason);
 }
 
-static json_t *subnets_json(const struct subnet_list *subnets) {
-    json_t *list = json_array();
-    for (size_t i = 0; i < subnets->count; i++) {
-        char text[INET_CHARS];
-        inet_subnet_print(&subnets->subnets[i], text);
-        if (json_array_append_new(list, json_string(text)) != 0) {
-            json_decref(list);
-            return NULL;
-        }
-    }
-    return list;
-}
-
 json_t *publish_registered_key_state(struct store *store, const struct registered_key *key) {
     struct account account;
     if (failed(store_account_get(store, key->account_id, &account))) {
@@ -69,17 +112,15 @@ json_t *publish_registered_key_state(struct store *store, const struct registere
     json_t *state = json_pack("{s:s,s:s}", "account", account.name, "publicKey", key->key_line);
     bool whole = state != NULL;
     if (whole && key->expires_at != 0) {
-        whole = json_object_set_new(state, "expireTime", call_json_time(key->expires_at)) == 0;
+        whole = put(state, "expireTime", call_json_time(key->expires_at));
     }
     if (whole && key->subnets.count != 0) {
-        whole = json_object_set_new(state, "ipSubnets", subnets_json(&key->subnets)) == 0;
+        whole = put(state, "ipSubnets", subnets_json(&key->subnets));
     }
-    /* Half a state would grant more than the whole one. */
-    if (!whole) {
-        json_decref(state);
-        return NULL;
+    if (whole && key->use == KEY_USE_INTERNAL) {
+        whole = put_critical(state, "use", json_string(change_key_use_names[key->use]));
     }
-    return state;
+    return settle(state, whole);
 }
 
 json_t *publish_ca_lines(const struct authority *authority, enum cert_type type) {

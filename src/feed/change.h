@@ -4,21 +4,33 @@
  *   answer   {"revision":"42","snapshot":false,"changes":[change…]}
  *   change   {"revision":"42","kind":"account","key":"alice","state":{…}}      state null: gone
  *
- *   kind        key                        state
- *   ca          SHA256:… of the CA key     {"type":"user"|"host","publicKey":"ssh-ed25519 …"}
- *   account     name                       {"enabled":true,"clusters":["daint"]}
- *   revocation  serial                     {"account":"alice","expireTime":"…Z","reason":"…"}
- *   cluster     name                       {"address":"daint.example","port":22}
- *   host        name {"cluster":"daint","role":"login","address":"…","port":22} key         id
- * {"account":"alice","publicKey":"…","expireTime":"…Z", "ipSubnets":["10.0.0.0/8"]}   (the last two
- * may lack)
+ *   kind        key                     state
+ *   ca          SHA256:… of the CA key  {"type":"user"|"host","publicKey":"ssh-ed25519 …"}
+ *   account     name                    {"enabled":true,"clusters":["daint"],
+ *                                        "ipSubnets":["10.0.0.0/8"]?,"windowUntil":"…Z"?}
+ *   revocation  serial                  {"account":"alice","expireTime":"…Z","reason":"…"}
+ *   cluster     name                    {"address":"daint.example","port":22,
+ *                                        "nodeAccess":"job"|"open"?,
+ *                                        "credentials":"certificates"|"keys"|"both"?}
+ *   host        name                    {"cluster":"daint","role":"jump"|"login"|"compute"|"job",
+ *                                        "address":"…","port":22}
+ *   key         id                      {"account":"alice","publicKey":"…","expireTime":"…Z"?,
+ *                                        "ipSubnets":["10.0.0.0/8"]?,"use":"person"|"internal"?}
+ *   job         1234@daint              {"account":"alice","cluster":"daint","user":"alice",
+ *                                        "type":"shared"|"whole"|"deploy"|"cluster",
+ *                                        "nodes":["n1"],"startTime":"…Z","endTime":"…Z"?,
+ *                                        "address":"…"?,"port":22?}
+ *
+ * Members with a ? may lack: ipSubnets is then everywhere, windowUntil no window, nodeAccess open,
+ * credentials both, use a person's, endTime not known, address none of its own.
  *
  * A snapshot holds everything that is there; who applies it drops what it lacks, but no revocation.
  *
  * An older reader meets newer writers: changes of an unknown kind and members of an unknown name
  * are skipped. A writer whose new member restricts lists its name in the state's "critical" array;
- * a reader that does not know it refuses the answer, as it would have granted too much. The values
- * of "type" and "role" are always critical.
+ * a reader that does not know it refuses the answer, as it would have granted too much. So are an
+ * account's ipSubnets, nodeAccess "job", credentials other than "both", and use "internal". The
+ * values of "type" and "role" are always critical, and those of the members just named.
  */
 #ifndef POSTERN_FEED_CHANGE_H
 #define POSTERN_FEED_CHANGE_H
@@ -33,8 +45,9 @@ enum change_kind {
     CHANGE_CLUSTER,
     CHANGE_HOST,
     CHANGE_KEY,
+    CHANGE_JOB,
 };
-enum { CHANGE_KINDS_COUNT = CHANGE_KEY + 1 };
+enum { CHANGE_KINDS_COUNT = CHANGE_JOB + 1 };
 
 enum ca_use { CA_USE_USER = 1, CA_USE_HOST = 2 };
 
@@ -58,6 +71,8 @@ struct change {
         struct {
             bool enabled;
             struct change_list clusters; /* that its projects reach */
+            struct change_list subnets;  /* where it may come from; empty: everywhere */
+            int64_t window_until;        /* its enrolment window; 0: closed */
         } account;
         struct {
             uint64_t serial; /* decoded from the key; set for gone ones as well; never 0 */
@@ -68,6 +83,8 @@ struct change {
         struct {
             const char *address; /* "" when not told */
             uint16_t port;       /* 0 when not told */
+            enum node_access node_access;
+            unsigned credentials; /* enum credentials; never 0 */
         } cluster;
         struct {
             const char *cluster; /* "" for a jump host */
@@ -80,9 +97,24 @@ struct change {
             const char *public_key;
             int64_t expires_at; /* 0: never */
             struct change_list subnets;
+            enum key_use use;
         } key_of; /* a registered key */
+        struct {
+            const char *account;
+            const char *cluster; /* what follows the '@' of the key */
+            const char *user;    /* the Unix user on its nodes; never "root" */
+            enum job_type type;
+            struct change_list nodes; /* names of hosts, the first first */
+            int64_t started_at;
+            int64_t ends_at;     /* 0: not known; one that is not after the start never runs */
+            const char *address; /* "" where it has none of its own */
+            uint16_t port;       /* 0 when not told */
+        } job;
     };
 };
+
+/* Appends "1234@daint", the key of a job; the same name stands in certificates and logs. */
+err_t change_job_key(const char *job, const char *cluster, struct buf *out);
 
 /* "ca", "account", …; CHANGE_UNKNOWN gives "". */
 const char *change_kind_name(enum change_kind kind);

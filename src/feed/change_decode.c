@@ -93,14 +93,37 @@ static err_t get_time(const struct place *at, const json_t *object, const char *
     return failed(err) ? refuse(at, err.code, name, "is not a time in RFC 3339") : OK;
 }
 
-static err_t get_port(const struct place *at, const json_t *object, uint16_t *out) {
+/* Absent is 0 where `required` is false. */
+static err_t get_port(const struct place *at, const json_t *object, bool required, uint16_t *out) {
     json_t *member = NULL;
+    if (!required && json_object_get(object, "port") == NULL) {
+        *out = 0;
+        return OK;
+    }
     TRY(get_member(at, object, "port", JSON_INTEGER, &member));
     json_int_t port = json_integer_value(member);
     if (port < 0 || port > UINT16_MAX) {
         return refuse(at, ERR_RANGE, "port", "is not a port number");
     }
     *out = (uint16_t)port;
+    return OK;
+}
+
+/* One of the names of a table (change_names.h), as its index; absent is `otherwise`, or an error
+ * where that is 0. */
+static err_t get_choice(const struct place *at, const json_t *object, const char *name,
+                        const char *const *names, size_t count, size_t otherwise, size_t *out) {
+    const char *text = NULL;
+    if (otherwise != 0 && json_object_get(object, name) == NULL) {
+        *out = otherwise;
+        return OK;
+    }
+    TRY(get_text(at, object, name, 16, &text));
+    size_t index = name_index(names, count, text);
+    if (index == 0) {
+        return refuse(at, ERR_UNSUPPORTED, name, "has a value not known here");
+    }
+    *out = index;
     return OK;
 }
 
@@ -119,7 +142,13 @@ static err_t check_host_name(span_t name, struct fault *fault) {
     return host_name_check(name, "name", fault);
 }
 
-static err_t get_address(const struct place *at, const json_t *state, const char **out) {
+/* Absent is "" where `required` is false. */
+static err_t get_address(const struct place *at, const json_t *state, bool required,
+                         const char **out) {
+    if (!required && json_object_get(state, "address") == NULL) {
+        *out = "";
+        return OK;
+    }
     TRY(get_text(at, state, "address", LIMIT_HOST_NAME_CHARS, out));
     return check_name(at, "address", *out, true, check_host_name);
 }
@@ -190,12 +219,8 @@ static err_t check_subnet(span_t text, struct fault *fault) {
 }
 
 static err_t decode_ca(const struct place *at, const json_t *state, struct change *change) {
-    const char *type = NULL;
-    TRY(get_text(at, state, "type", 16, &type));
-    size_t use = name_index(change_ca_use_names, CHANGE_CA_USES_COUNT, type);
-    if (use == 0) {
-        return refuse(at, ERR_UNSUPPORTED, "type", "is a type of CA not known here");
-    }
+    size_t use = 0;
+    TRY(get_choice(at, state, "type", change_ca_use_names, CHANGE_CA_USES_COUNT, 0, &use));
     struct key *key CLEANUP(key_freep) = NULL;
     TRY(get_key_line(at, state, &change->ca.public_key, &key));
     char fingerprint[FINGERPRINT_CHARS];
@@ -211,8 +236,11 @@ static err_t decode_account(const struct place *at, const json_t *state, struct 
     json_t *enabled = NULL;
     TRY(get_member(at, state, "enabled", JSON_TRUE, &enabled));
     change->account.enabled = json_is_true(enabled);
-    return get_list(at, state, "clusters", true, LIMIT_FEED_CLUSTERS_COUNT, cluster_name_check,
-                    &change->account.clusters);
+    TRY(get_time(at, state, "windowUntil", false, &change->account.window_until));
+    TRY(get_list(at, state, "clusters", true, LIMIT_FEED_CLUSTERS_COUNT, cluster_name_check,
+                 &change->account.clusters));
+    return get_list(at, state, "ipSubnets", false, LIMIT_SUBNETS_COUNT, check_subnet,
+                    &change->account.subnets);
 }
 
 static err_t decode_revocation(const struct place *at, const json_t *state, struct change *change) {
@@ -222,46 +250,97 @@ static err_t decode_revocation(const struct place *at, const json_t *state, stru
 }
 
 static err_t decode_cluster(const struct place *at, const json_t *state, struct change *change) {
-    TRY(get_address(at, state, &change->cluster.address));
-    return get_port(at, state, &change->cluster.port);
+    size_t node_access = 0;
+    size_t credentials = 0;
+    TRY(get_address(at, state, true, &change->cluster.address));
+    TRY(get_port(at, state, true, &change->cluster.port));
+    TRY(get_choice(at, state, "nodeAccess", change_node_access_names, CHANGE_NODE_ACCESSES_COUNT,
+                   NODE_ACCESS_OPEN, &node_access));
+    TRY(get_choice(at, state, "credentials", change_credentials_names, CHANGE_CREDENTIALS_COUNT,
+                   CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS, &credentials));
+    change->cluster.node_access = (enum node_access)node_access;
+    change->cluster.credentials = (unsigned)credentials;
+    return OK;
 }
 
 static err_t decode_host(const struct place *at, const json_t *state, struct change *change) {
-    const char *role = NULL;
-    TRY(get_text(at, state, "role", 16, &role));
-    size_t index = name_index(change_host_role_names, CHANGE_HOST_ROLES_COUNT, role);
-    if (index == 0) {
-        return refuse(at, ERR_UNSUPPORTED, "role", "is a role not known here");
-    }
-    change->host.role = (enum host_role)index;
+    size_t role = 0;
+    TRY(get_choice(at, state, "role", change_host_role_names, CHANGE_HOST_ROLES_COUNT, 0, &role));
+    change->host.role = (enum host_role)role;
     TRY(get_text(at, state, "cluster", LIMIT_CLUSTER_NAME_CHARS, &change->host.cluster));
     TRY(check_name(at, "cluster", change->host.cluster, change->host.role == HOST_JUMP,
                    cluster_name_check));
-    TRY(get_address(at, state, &change->host.address));
-    return get_port(at, state, &change->host.port);
+    TRY(get_address(at, state, true, &change->host.address));
+    return get_port(at, state, true, &change->host.port);
+}
+
+static err_t get_account(const struct place *at, const json_t *state, const char **out) {
+    TRY(get_text(at, state, "account", LIMIT_ACCOUNT_NAME_CHARS, out));
+    return check_name(at, "account", *out, false, account_name_check);
 }
 
 static err_t decode_key(const struct place *at, const json_t *state, struct change *change) {
-    TRY(get_text(at, state, "account", LIMIT_ACCOUNT_NAME_CHARS, &change->key_of.account));
-    TRY(check_name(at, "account", change->key_of.account, false, account_name_check));
+    size_t use = 0;
+    TRY(get_account(at, state, &change->key_of.account));
     TRY(get_key_line(at, state, &change->key_of.public_key, NULL));
     TRY(get_time(at, state, "expireTime", false, &change->key_of.expires_at));
+    TRY(get_choice(at, state, "use", change_key_use_names, CHANGE_KEY_USES_COUNT, KEY_USE_PERSON,
+                   &use));
+    change->key_of.use = (enum key_use)use;
     return get_list(at, state, "ipSubnets", false, LIMIT_SUBNETS_COUNT, check_subnet,
                     &change->key_of.subnets);
+}
+
+static err_t decode_job(const struct place *at, const json_t *state, struct change *change) {
+    size_t type = 0;
+    TRY(get_account(at, state, &change->job.account));
+    TRY(get_text(at, state, "cluster", LIMIT_CLUSTER_NAME_CHARS, &change->job.cluster));
+    if (strcmp(change->job.cluster, strchr(change->key, '@') + 1) != 0) {
+        return refuse(at, ERR_CONFLICT, "cluster", "is not the cluster of the key");
+    }
+    TRY(get_text(at, state, "user", LIMIT_ACCOUNT_NAME_CHARS, &change->job.user));
+    TRY(check_name(at, "user", change->job.user, false, user_name_check));
+    TRY(get_choice(at, state, "type", change_job_type_names, CHANGE_JOB_TYPES_COUNT, 0, &type));
+    change->job.type = (enum job_type)type;
+    TRY(get_time(at, state, "startTime", true, &change->job.started_at));
+    TRY(get_time(at, state, "endTime", false, &change->job.ends_at));
+    TRY(get_address(at, state, false, &change->job.address));
+    TRY(get_port(at, state, false, &change->job.port));
+    return get_list(at, state, "nodes", true, LIMIT_JOB_NODES_COUNT, check_host_name,
+                    &change->job.nodes);
+}
+
+/* "1234@daint": neither part has an '@'. */
+static err_t check_job_key(span_t key, struct fault *fault) {
+    const uint8_t *at = memchr(key.data, '@', key.len);
+    if (at == NULL) {
+        return fault_set(fault, ERR_MALFORMED, "", "is not JOB@CLUSTER");
+    }
+    size_t job_len = (size_t)(at - key.data);
+    TRY(job_name_check(span_of(key.data, job_len), fault));
+    return cluster_name_check(span_of(at + 1, key.len - job_len - 1), fault);
 }
 
 /* What a state of each kind may hold, its decoder, and the rule for its key. */
 static const struct kind_rule {
     err_t (*decode)(const struct place *at, const json_t *state, struct change *change);
     err_t (*check_key)(span_t key, struct fault *fault); /* NULL: checked elsewhere */
-    const char *members[5];
+    const char *members[9];
 } kind_rules[CHANGE_KINDS_COUNT] = {
     [CHANGE_CA] = {decode_ca, NULL, {"type", "publicKey"}},
-    [CHANGE_ACCOUNT] = {decode_account, account_name_check, {"enabled", "clusters"}},
+    [CHANGE_ACCOUNT] = {decode_account,
+                        account_name_check,
+                        {"enabled", "clusters", "ipSubnets", "windowUntil"}},
     [CHANGE_REVOCATION] = {decode_revocation, NULL, {"account", "expireTime", "reason"}},
-    [CHANGE_CLUSTER] = {decode_cluster, cluster_name_check, {"address", "port"}},
+    [CHANGE_CLUSTER] = {decode_cluster,
+                        cluster_name_check,
+                        {"address", "port", "nodeAccess", "credentials"}},
     [CHANGE_HOST] = {decode_host, check_host_name, {"cluster", "role", "address", "port"}},
-    [CHANGE_KEY] = {decode_key, NULL, {"account", "publicKey", "expireTime", "ipSubnets"}},
+    [CHANGE_KEY] = {decode_key, NULL, {"account", "publicKey", "expireTime", "ipSubnets", "use"}},
+    [CHANGE_JOB] = {decode_job,
+                    check_job_key,
+                    {"account", "cluster", "user", "type", "nodes", "startTime", "endTime",
+                     "address", "port"}},
 };
 
 /* Every name in "critical" must be one that is understood here. */
@@ -408,8 +487,11 @@ void change_answer_free(struct change_answer *answer) {
         struct change *change = &answer->changes[i];
         if (change->kind == CHANGE_ACCOUNT) {
             free_list(&change->account.clusters);
+            free_list(&change->account.subnets);
         } else if (change->kind == CHANGE_KEY) {
             free_list(&change->key_of.subnets);
+        } else if (change->kind == CHANGE_JOB) {
+            free_list(&change->job.nodes);
         }
     }
     free(answer->changes);

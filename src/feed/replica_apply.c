@@ -193,6 +193,7 @@ static err_t bind_state(struct applier *applier, sqlite3_stmt *put, const struct
         return bind_number(put, 5, change->host.port);
     case CHANGE_KEY:
         return bind_registered_key(applier, put, change);
+    case CHANGE_JOB:
     case CHANGE_UNKNOWN:
         break;
     }
@@ -200,6 +201,9 @@ static err_t bind_state(struct applier *applier, sqlite3_stmt *put, const struct
 }
 
 static err_t apply_change(struct applier *applier, const struct change *change) {
+    if (change->kind == CHANGE_JOB) {
+        return OK; /* kept with schema 2 */
+    }
     INVARIANT(change->kind > CHANGE_UNKNOWN && change->kind <= CHANGE_KEY);
     sqlite3_stmt **statement =
         change->gone ? &applier->drop[change->kind] : &applier->put[change->kind];

@@ -57,6 +57,8 @@ static err_t read_revocation(sqlite3_stmt *statement, struct row *row) {
 static err_t read_cluster(sqlite3_stmt *statement, struct row *row) {
     row->change.cluster.address = replica_db_text(statement, 1);
     row->change.cluster.port = (uint16_t)sqlite3_column_int(statement, 2);
+    row->change.cluster.node_access = NODE_ACCESS_OPEN;
+    row->change.cluster.credentials = CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS;
     return OK;
 }
 
@@ -74,6 +76,7 @@ static err_t read_key(sqlite3_stmt *statement, struct row *row) {
     row->change.key_of.account = replica_db_text(statement, 1);
     row->change.key_of.public_key = replica_db_text(statement, 2);
     row->change.key_of.expires_at = sqlite3_column_int64(statement, 3);
+    row->change.key_of.use = KEY_USE_PERSON;
     return split(row, replica_db_text(statement, 4), &row->change.key_of.subnets);
 }
 

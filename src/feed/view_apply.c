@@ -28,7 +28,7 @@ static err_t arrivals_make(struct arrivals *arrivals) {
         return FAIL(ERR_MEMORY);
     }
     for (size_t i = 0; i < answer->count; i++) {
-        if (!answer->changes[i].gone) {
+        if (!answer->changes[i].gone && answer->changes[i].kind != CHANGE_JOB) {
             TRY(view_thing_make(&answer->changes[i], &arrivals->things[i]));
         }
     }

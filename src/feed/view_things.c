@@ -48,6 +48,7 @@ static uint32_t hash_key(const struct change *change) {
     case CHANGE_CA:
     case CHANGE_ACCOUNT:
     case CHANGE_KEY:
+    case CHANGE_JOB:
     case CHANGE_UNKNOWN:
         break;
     }
@@ -239,6 +240,7 @@ static const char *key_of(enum change_kind kind, const struct view_link *thing) 
     case CHANGE_KEY:
         return ((const struct view_key *)thing)->id;
     case CHANGE_REVOCATION:
+    case CHANGE_JOB:
     case CHANGE_UNKNOWN:
         break;
     }

@@ -17,8 +17,14 @@ static void encode(const struct change_answer *answer, struct buf *out) {
 
 static void check_plain(const char *text) { INVARIANT(strpbrk(text, "\n\r\"\\ ,") == NULL); }
 
+static void check_all_plain(const struct change_list *list) {
+    for (size_t i = 0; i < list->count; i++) {
+        check_plain(list->items[i]);
+    }
+}
+
 static void check_change(const struct change *change) {
-    INVARIANT(change->kind > CHANGE_UNKNOWN && change->kind <= CHANGE_KEY);
+    INVARIANT(change->kind > CHANGE_UNKNOWN && change->kind <= CHANGE_JOB);
     INVARIANT(change->key[0] != '\0');
     INVARIANT(change->kind != CHANGE_REVOCATION || change->revocation.serial != 0);
     if (change->gone) {
@@ -26,16 +32,20 @@ static void check_change(const struct change *change) {
     }
     if (change->kind == CHANGE_ACCOUNT) {
         check_plain(change->key);
-        for (size_t i = 0; i < change->account.clusters.count; i++) {
-            check_plain(change->account.clusters.items[i]);
-        }
+        check_all_plain(&change->account.clusters);
+        check_all_plain(&change->account.subnets);
     } else if (change->kind == CHANGE_CA) {
         INVARIANT(strpbrk(change->ca.public_key, "\n\r\"") == NULL);
     } else if (change->kind == CHANGE_KEY) {
         INVARIANT(strpbrk(change->key_of.public_key, "\n\r\"") == NULL);
-        for (size_t i = 0; i < change->key_of.subnets.count; i++) {
-            check_plain(change->key_of.subnets.items[i]);
-        }
+        check_all_plain(&change->key_of.subnets);
+    } else if (change->kind == CHANGE_CLUSTER) {
+        INVARIANT(change->cluster.node_access != 0 && change->cluster.credentials != 0);
+    } else if (change->kind == CHANGE_JOB) {
+        check_plain(change->key);
+        check_plain(change->job.user);
+        check_all_plain(&change->job.nodes);
+        INVARIANT(strcmp(change->job.user, "root") != 0 && change->job.type != 0);
     }
 }
 

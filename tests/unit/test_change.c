@@ -13,6 +13,10 @@
 #define CHANGE(kind, key, state)                                                                   \
     "{\"revision\":\"42\",\"kind\":\"" kind "\",\"key\":\"" key "\",\"state\":" state "}"
 
+#define JOB(account, cluster, user, type, nodes)                                                   \
+    "{\"account\":\"" account "\",\"cluster\":\"" cluster "\",\"user\":\"" user                    \
+    "\",\"type\":\"" type "\",\"nodes\":[" nodes "],\"startTime\":\"" TIME_TEXT "\"}"
+
 static const struct {
     const char *json;
     enum err_code code;
@@ -122,6 +126,53 @@ static const struct {
                    "{\"account\":\"bob\",\"publicKey\":\"" CA_LINE
                    "\",\"ipSubnets\":[\"10.0.0.0/8\\\",command=\\\"x\"]}")),
      ERR_MALFORMED, "changes[0].state.ipSubnets"},
+
+    /* What restricts is never read as something milder. */
+    {ANSWER(CHANGE("account", "bob", "{\"enabled\":true,\"clusters\":[],\"ipSubnets\":[\"\"]}")),
+     ERR_MALFORMED, "changes[0].state.ipSubnets"},
+    {ANSWER(CHANGE("account", "bob", "{\"enabled\":true,\"clusters\":[],\"ipSubnets\":null}")),
+     ERR_MALFORMED, "changes[0].state.ipSubnets"},
+    {ANSWER(CHANGE("account", "bob", "{\"enabled\":true,\"clusters\":[],\"windowUntil\":7}")),
+     ERR_MALFORMED, "changes[0].state.windowUntil"},
+    {ANSWER(CHANGE("cluster", "daint", "{\"address\":\"\",\"port\":22,\"nodeAccess\":\"\"}")),
+     ERR_UNSUPPORTED, "changes[0].state.nodeAccess"},
+    {ANSWER(CHANGE("cluster", "daint", "{\"address\":\"\",\"port\":22,\"nodeAccess\":\"team\"}")),
+     ERR_UNSUPPORTED, "changes[0].state.nodeAccess"},
+    {ANSWER(CHANGE("cluster", "daint", "{\"address\":\"\",\"port\":22,\"credentials\":\"none\"}")),
+     ERR_UNSUPPORTED, "changes[0].state.credentials"},
+    {ANSWER(CHANGE("key", "k1",
+                   "{\"account\":\"bob\",\"publicKey\":\"" CA_LINE "\",\"use\":\"robot\"}")),
+     ERR_UNSUPPORTED, "changes[0].state.use"},
+
+    {ANSWER(CHANGE("job", "1234", "null")), ERR_MALFORMED, "changes[0].key"},
+    {ANSWER(CHANGE("job", "@nancy", "null")), ERR_MALFORMED, "changes[0].key"},
+    {ANSWER(CHANGE("job", "1234@", "null")), ERR_MALFORMED, "changes[0].key"},
+    {ANSWER(CHANGE("job", "1@2@nancy", "null")), ERR_MALFORMED, "changes[0].key"},
+    {ANSWER(CHANGE("job", "1 2@nancy", "null")), ERR_MALFORMED, "changes[0].key"},
+    {ANSWER(CHANGE("job", "1@nancy", JOB("alice", "lille", "alice", "whole", "\"n1\""))),
+     ERR_CONFLICT, "changes[0].state.cluster"},
+    {ANSWER(CHANGE("job", "1@nancy", JOB("root", "nancy", "alice", "whole", "\"n1\""))),
+     ERR_MALFORMED, "changes[0].state.account"},
+    {ANSWER(CHANGE("job", "1@nancy", JOB("alice", "nancy", "root", "deploy", "\"n1\""))),
+     ERR_MALFORMED, "changes[0].state.user"},
+    {ANSWER(CHANGE("job", "1@nancy", JOB("alice", "nancy", "-oProxyCommand", "whole", "\"n1\""))),
+     ERR_MALFORMED, "changes[0].state.user"},
+    {ANSWER(CHANGE("job", "1@nancy", JOB("alice", "nancy", "../x", "whole", "\"n1\""))),
+     ERR_MALFORMED, "changes[0].state.user"},
+    {ANSWER(CHANGE("job", "1@nancy", JOB("alice", "nancy", "alice", "half", "\"n1\""))),
+     ERR_UNSUPPORTED, "changes[0].state.type"},
+    {ANSWER(CHANGE("job", "1@nancy", JOB("alice", "nancy", "alice", "whole", "\"n 1\""))),
+     ERR_MALFORMED, "changes[0].state.nodes"},
+    {ANSWER(CHANGE("job", "1@nancy", JOB("alice", "nancy", "alice", "whole", "\"../n1\""))),
+     ERR_MALFORMED, "changes[0].state.nodes"},
+    {ANSWER(CHANGE("job", "1@nancy",
+                   "{\"account\":\"alice\",\"cluster\":\"nancy\",\"user\":\"alice\",\"type\":"
+                   "\"whole\",\"nodes\":[\"n1\"]}")),
+     ERR_NOT_FOUND, "changes[0].state.startTime"},
+    {ANSWER(CHANGE("job", "1@nancy",
+                   "{\"account\":\"alice\",\"cluster\":\"nancy\",\"user\":\"alice\",\"type\":"
+                   "\"whole\",\"startTime\":\"" TIME_TEXT "\"}")),
+     ERR_NOT_FOUND, "changes[0].state.nodes"},
 };
 
 static void test_refused(void **state) {
@@ -142,16 +193,41 @@ static void test_refused(void **state) {
     }
 }
 
+/* clang-format off */
 static const char everything[] = ANSWER(
-    CHANGE("ca", CA_FINGERPRINT, "{\"type\":\"user\",\"publicKey\":\"" CA_LINE "\"}") "," CHANGE("account", "alice", "{\"enabled\":true,\"clusters\":[\"daint\",\"santis\"]}") "," CHANGE(
-        "account",
-        "bob", "null") "," CHANGE("revocation", "18446744073709551615",
-                                  "{\"account\":\"alice\",\"expireTime\":\"" TIME_TEXT
-                                  "\",\"reason\":\"lost \\\"laptop\\\" \\\\ Zürich\"}") "," CHANGE("cluster", "daint", "{\"address\":\"daint.example\",\"port\":22}") "," CHANGE("host", "daint-ln1", "{\"cluster\":\"daint\",\"role\":\"login\",\"address\":\"192.0.2.1\",\"port\":2222}") "," CHANGE("key",
-                                                                                                                                                                                                                                                                                                       "7",
-                                                                                                                                                                                                                                                                                                       "{\"account\":\"alice\",\"publicKey\":\"" CA_LINE "\",\"expireTime\":\"" TIME_TEXT "\",\"ipSubnets\":[\"10.0.0.0/8\",\"2001:db8::/32\"]}") "," CHANGE("key",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                             "8",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                             "{\"account\":\"alice\",\"publicKey\":\"" CA_LINE "\"}"));
+    CHANGE("ca", CA_FINGERPRINT, "{\"type\":\"user\",\"publicKey\":\"" CA_LINE "\"}") ","
+    CHANGE("account", "alice", "{\"enabled\":true,\"clusters\":[\"daint\",\"santis\"]}") ","
+    CHANGE("account", "bob", "null") ","
+    CHANGE("revocation", "18446744073709551615",
+           "{\"account\":\"alice\",\"expireTime\":\"" TIME_TEXT "\","
+           "\"reason\":\"lost \\\"laptop\\\" \\\\ Zürich\"}") ","
+    CHANGE("cluster", "daint", "{\"address\":\"daint.example\",\"port\":22}") ","
+    CHANGE("host", "daint-ln1",
+           "{\"cluster\":\"daint\",\"role\":\"login\",\"address\":\"192.0.2.1\",\"port\":2222}") ","
+    CHANGE("key", "7",
+           "{\"account\":\"alice\",\"publicKey\":\"" CA_LINE "\",\"expireTime\":\"" TIME_TEXT "\","
+           "\"ipSubnets\":[\"10.0.0.0/8\",\"2001:db8::/32\"]}") ","
+    CHANGE("key", "8", "{\"account\":\"alice\",\"publicKey\":\"" CA_LINE "\"}") ","
+    CHANGE("account", "carol",
+           "{\"enabled\":true,\"clusters\":[],\"windowUntil\":\"" TIME_TEXT "\","
+           "\"ipSubnets\":[\"192.0.2.0/24\"],\"critical\":[\"ipSubnets\"]}") ","
+    CHANGE("cluster", "nancy",
+           "{\"address\":\"\",\"port\":0,\"nodeAccess\":\"job\",\"critical\":[\"nodeAccess\"]}") ","
+    CHANGE("cluster", "lille",
+           "{\"address\":\"\",\"port\":0,\"nodeAccess\":\"job\",\"credentials\":\"keys\","
+           "\"critical\":[\"nodeAccess\",\"credentials\"]}") ","
+    CHANGE("cluster", "lyon",
+           "{\"address\":\"\",\"port\":0,\"credentials\":\"certificates\","
+           "\"critical\":[\"credentials\"]}") ","
+    CHANGE("key", "9", "{\"account\":\"alice\",\"publicKey\":\"" CA_LINE "\",\"use\":\"internal\","
+           "\"critical\":[\"use\"]}") ","
+    CHANGE("job", "1234_7@nancy", JOB("alice", "nancy", "alice", "deploy", "\"n1\",\"n2.nancy\"")) ","
+    CHANGE("job", "9+1@nancy",
+           "{\"account\":\"alice\",\"cluster\":\"nancy\",\"user\":\"uprod_00Grm\",\"type\":\"cluster\","
+           "\"nodes\":[],\"startTime\":\"" TIME_TEXT "\",\"endTime\":\"" TIME_TEXT "\","
+           "\"address\":\"192.0.2.9\",\"port\":2201}") ","
+    CHANGE("job", "1235@nancy", "null"));
+/* clang-format on */
 
 static void encode(const struct change_answer *answer, struct buf *out) {
     assert_ok(change_answer_begin(out, answer->revision, answer->snapshot));
@@ -167,13 +243,27 @@ static void test_encode_is_the_inverse(void **state) {
     struct change_answer *answer CLEANUP(change_answer_freep) = NULL;
     struct fault fault = {0};
     assert_ok(change_answer_decode(span_str(everything), &answer, &fault));
-    assert_int_equal(answer->count, 8);
+    assert_int_equal(answer->count, 16);
     assert_true(answer->changes[3].revocation.serial == UINT64_MAX);
     assert_string_equal(answer->changes[3].revocation.reason, "lost \"laptop\" \\ Zürich");
     assert_int_equal(answer->changes[1].account.clusters.count, 2);
     assert_true(answer->changes[2].gone);
     assert_int_equal(answer->changes[5].host.role, HOST_LOGIN);
     assert_int_equal(answer->changes[7].key_of.expires_at, 0);
+    assert_int_equal(answer->changes[7].key_of.use, KEY_USE_PERSON);
+    assert_int_equal(answer->changes[12].key_of.use, KEY_USE_INTERNAL);
+    assert_int_equal(answer->changes[4].cluster.node_access, NODE_ACCESS_OPEN);
+    assert_int_equal(answer->changes[4].cluster.credentials,
+                     CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS);
+    assert_int_equal(answer->changes[10].cluster.node_access, NODE_ACCESS_JOB);
+    assert_int_equal(answer->changes[10].cluster.credentials, CREDENTIALS_KEYS);
+    assert_int_equal(answer->changes[8].account.subnets.count, 1);
+    assert_true(answer->changes[8].account.window_until > 0);
+    assert_int_equal(answer->changes[13].job.nodes.count, 2);
+    assert_int_equal(answer->changes[13].job.type, JOB_DEPLOY);
+    assert_int_equal(answer->changes[13].job.ends_at, 0);
+    assert_string_equal(answer->changes[13].job.address, "");
+    assert_int_equal(answer->changes[14].job.port, 2201);
     struct buf out CLEANUP(buf_done) = BUF(64 * 1024);
     encode(answer, &out);
     assert_true(span_equal_str(buf_span(&out), everything));
@@ -198,6 +288,11 @@ static void test_encode_failure_leaves_no_half(void **state) {
     assert_ok(change_answer_begin(&out, 1, false));
     size_t before = out.len;
     struct change bad = {.revision = 1, .kind = CHANGE_CLUSTER, .key = "daint"};
+    bad.cluster.address = "";
+    assert_fails(change_answer_add_change(&out, &bad), ERR_UNSUPPORTED); /* takes nothing */
+    assert_int_equal(out.len, before);
+    bad.cluster.node_access = NODE_ACCESS_OPEN;
+    bad.cluster.credentials = CREDENTIALS_KEYS;
     bad.cluster.address = "\xff";
     assert_fails(change_answer_add_change(&out, &bad), ERR_MALFORMED);
     assert_int_equal(out.len, before);
@@ -217,7 +312,7 @@ static void test_unknown_is_skipped(void **state) {
         "account", "bob",
         "{\"enabled\":true,\"clusters\":[],"
         "\"shoe\":43,\"critical\":[\"enabled\"]}") ","
-                                                   "{\"revision\":\"42\",\"kind\":\"job\"}");
+                                                   "{\"revision\":\"42\",\"kind\":\"tariff\"}");
     struct change_answer *answer CLEANUP(change_answer_freep) = NULL;
     assert_ok(change_answer_decode(span_str(json), &answer, NULL));
     assert_int_equal(answer->count, 1);
@@ -265,6 +360,21 @@ static void test_limits(void **state) {
                               "\"enabled\":true,\"clusters\":["));
         for (size_t i = 0; i < LIMIT_FEED_CLUSTERS_COUNT + extra; i++) {
             assert_ok(buf_add_format(&json, "%s\"c%zu\"", i > 0 ? "," : "", i));
+        }
+        assert_ok(buf_add_str(&json, "]}}]}"));
+        struct change_answer *got CLEANUP(change_answer_freep) = NULL;
+        assert_fails(change_answer_decode(buf_span(&json), &got, NULL),
+                     extra == 0 ? ERR_NONE : ERR_TOO_LONG);
+    }
+    for (size_t extra = 0; extra <= 1; extra++) {
+        struct buf json CLEANUP(buf_done) = BUF(LIMIT_HTTP_ANSWER_BYTES);
+        assert_ok(buf_add_str(
+            &json, "{\"revision\":\"42\",\"snapshot\":false,\"changes\":[{\"revision\":"
+                   "\"42\",\"kind\":\"job\",\"key\":\"1@nancy\",\"state\":{\"account\":"
+                   "\"alice\",\"cluster\":\"nancy\",\"user\":\"alice\",\"type\":\"whole\","
+                   "\"startTime\":\"" TIME_TEXT "\",\"nodes\":["));
+        for (size_t i = 0; i < LIMIT_JOB_NODES_COUNT + extra; i++) {
+            assert_ok(buf_add_format(&json, "%s\"n%zu.nancy\"", i > 0 ? "," : "", i));
         }
         assert_ok(buf_add_str(&json, "]}}]}"));
         struct change_answer *got CLEANUP(change_answer_freep) = NULL;

@@ -85,5 +85,6 @@ extern const struct route audit_routes[];           /* audit.c */
 extern const struct route host_call_routes[];       /* host_call.c */
 extern const struct route feed_routes[];            /* feed.c */
 extern const struct route site_routes[];            /* site.c */
+extern const struct route known_hosts_routes[];     /* known_hosts.c */
 
 #endif

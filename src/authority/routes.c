@@ -6,10 +6,23 @@
 
 /* The busiest first. */
 const struct route *const route_tables[] = {
-    sign_routes,    feed_routes,    list_routes,       revoke_routes,
-    login_routes,   site_routes,    host_call_routes,  account_routes,
-    project_routes, cluster_routes, host_admin_routes, service_account_routes,
-    audit_routes,   health_routes,  metrics_routes,    NULL,
+    sign_routes,
+    feed_routes,
+    list_routes,
+    revoke_routes,
+    login_routes,
+    site_routes,
+    host_call_routes,
+    account_routes,
+    project_routes,
+    cluster_routes,
+    host_admin_routes,
+    service_account_routes,
+    known_hosts_routes,
+    audit_routes,
+    health_routes,
+    metrics_routes,
+    NULL,
 };
 
 /* Compares template and path segment by segment; fills the parameters. */

@@ -288,6 +288,10 @@ err_t site_save(struct trouble *trouble, const struct site *site) {
     return failed(err) ? trouble_of(trouble, err, "cannot write %s", path) : OK;
 }
 
+err_t site_config_path(const char *name, const char *file, char **out) {
+    return site_path(false, name, file, out);
+}
+
 err_t site_state_path(const char *name, const char *file, char **out) {
     return site_path(true, name, file, out);
 }

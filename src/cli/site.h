@@ -4,7 +4,8 @@
  *   $XDG_CONFIG_HOME/posterngate/SITE/site.json    what `postern init` learnt
  *   $XDG_CONFIG_HOME/posterngate/SITE/tls-ca.pem   the TLS CA it pinned, when there is one
  *   $XDG_CONFIG_HOME/posterngate/SITE/known_hosts  its host CA keys, for ssh's UserKnownHostsFile
- *   $XDG_STATE_HOME/posterngate/SITE/token         the bearer token of `postern login`
+ *   $XDG_CONFIG_HOME/posterngate/SITE/known_hosts.plain  host keys, for clients without
+ * certificates $XDG_STATE_HOME/posterngate/SITE/token         the bearer token of `postern login`
  *   $XDG_STATE_HOME/posterngate/SITE/token-HASH    of an API key, by the key's SHA-256
  *
  * Everything is replaced by rename. Tokens are 0600 in a folder of 0700 and refused otherwise.
@@ -52,6 +53,8 @@ err_t token_save(struct trouble *trouble, const struct site *site, const char *a
 /* Absent is fine. */
 err_t token_remove(struct trouble *trouble, const struct site *site, const char *api_key);
 
+/* A file among what is known of a site; the caller frees *out. */
+err_t site_config_path(const char *name, const char *file, char **out);
 /* The folder that holds a site's tokens, or (file not NULL) a file in it; the caller frees *out. */
 err_t site_state_path(const char *name, const char *file, char **out);
 

@@ -33,8 +33,9 @@ refused "a mistyped option is guessed" 2 'did you mean --file' "$postern" sign -
 refused "a command is missing" 2 'command is missing' "$postern" admin
 refused "too many arguments" 2 'takes no arguments' "$postern" list more
 check "--version" "$postern" --version
-for words in "" init login logout whoami sign gen list revoke revoke-all status key "key inspect" admin "admin account" \
-    "admin account create" "admin project" "admin cluster" "admin host" "admin service-account" "admin service-account key" \
+for words in "" init login logout whoami sign gen list revoke revoke-all status key "key inspect" "key add" "key list" "key remove" \
+    access jobs known-hosts admin "admin account" \
+    "admin account create" "admin project" "admin cluster" "admin host" "admin job" "admin service-account" "admin service-account key" \
     "admin audit"; do
     # shellcheck disable=SC2086
     "$postern" $words --help >"$work/last" 2>&1 && said "Usage: postern $words"

@@ -8,7 +8,8 @@
  *     in doubt, nothing but rollback comes;
  *  4. no writer comes while a listing is calling each();
  *  5. texts passed by pointer fit the fields they are for, serials are 1 … INT64_MAX, and a
- *     revocation has a time.
+ *     revocation and the end of a job have a time;
+ *  6. a job is put with nodes that are different ones and not too many, and without an end.
  */
 #ifndef POSTERN_STORE_BACKEND_H
 #define POSTERN_STORE_BACKEND_H

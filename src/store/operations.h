@@ -47,6 +47,8 @@
       (store, token_hash, out))                                                                    \
     X(host_list, (struct store * store, const char *after_name, size_t max, EACH(host)),           \
       (store, after_name, max, each, context))                                                     \
+    X(host_list_by_job, (struct store * store, entity_id job_id, EACH(host)),                      \
+      (store, job_id, each, context))                                                              \
     X(issued_get, (struct store * store, uint64_t serial, struct issued * out),                    \
       (store, serial, out))                                                                        \
     X(issued_facts,                                                                                \
@@ -67,8 +69,22 @@
       (store, account_id, each, context))                                                          \
     X(session_find, (struct store * store, const char *hash, struct session *out),                 \
       (store, hash, out))                                                                          \
+    X(registered_key_get, (struct store * store, entity_id id, struct registered_key * out),       \
+      (store, id, out))                                                                            \
+    X(registered_key_find,                                                                         \
+      (struct store * store, const char *fingerprint, struct registered_key *out),                 \
+      (store, fingerprint, out))                                                                   \
     X(registered_key_list, (struct store * store, entity_id account_id, EACH(registered_key)),     \
       (store, account_id, each, context))                                                          \
+    X(job_get, (struct store * store, entity_id id, struct job * out), (store, id, out))           \
+    X(job_find, (struct store * store, entity_id cluster_id, const char *name, struct job *out),   \
+      (store, cluster_id, name, out))                                                              \
+    X(job_node_list,                                                                               \
+      (struct store * store, entity_id id, err_t(*each)(void *context, const char *node),          \
+       void *context),                                                                             \
+      (store, id, each, context))                                                                  \
+    X(job_list, (struct store * store, const struct job_filter *filter, EACH(job)),                \
+      (store, filter, each, context))                                                              \
     X(event_revision, (struct store * store, uint64_t * newest, uint64_t * oldest),                \
       (store, newest, oldest))                                                                     \
     X(event_list, (struct store * store, uint64_t since, size_t max, EACH(event)),                 \
@@ -105,6 +121,7 @@
     X(session_sweep, (struct store * store, int64_t now), (store, now))                            \
     X(registered_key_add, (struct store * store, struct registered_key * key), (store, key))       \
     X(registered_key_remove, (struct store * store, entity_id id), (store, id))                    \
+    X(job_prune, (struct store * store, int64_t before), (store, before))                          \
     X(event_prune, (struct store * store, uint64_t up_to), (store, up_to))                         \
     X(audit_append, (struct store * store, struct audit * audit), (store, audit))                  \
     X(meta_put, (struct store * store, const char *name, const char *value), (store, name, value))
@@ -115,6 +132,10 @@
     X(issued_add, (struct store * store, const struct issued *issued), (store, issued))            \
     X(issued_revoke, (struct store * store, uint64_t serial, int64_t at, const char *reason),      \
       (store, serial, at, reason))                                                                 \
+    X(job_put,                                                                                     \
+      (struct store * store, struct job * job, const char *const *nodes, size_t node_count),       \
+      (store, job, nodes, node_count))                                                             \
+    X(job_end, (struct store * store, entity_id id, int64_t at), (store, id, at))                  \
     X(event_append,                                                                                \
       (struct store * store, const char *kind, const char *key, const char *state, int64_t at,     \
        uint64_t *revision),                                                                        \

@@ -1,7 +1,9 @@
 /*
  * The SQLite store's inside: sqlite.c opens, migrates and keeps transactions; sqlite_row.c moves
  * structs into statements and rows into structs; sqlite_statement.c runs statements;
- * sqlite_operations.c has the operations, and sqlite_issued.c those on issued certificates.
+ * sqlite_operations.c has transactions. The operations are in sqlite_people.c, sqlite_machine.c,
+ * sqlite_issued.c, sqlite_credential.c, sqlite_job.c and sqlite_record.c: each is a statement, its
+ * arguments and what its rows look like.
  */
 #ifndef POSTERN_STORE_SQLITE_H
 #define POSTERN_STORE_SQLITE_H
@@ -62,15 +64,13 @@ err_t sqlite_issued_undo(struct store *store);
 err_t sqlite_issued_before_commit(struct store *store);
 void sqlite_issued_rollback(struct sqlite_issued *self);
 
-err_t sqlite_op_issued_add(struct store *store, const struct issued *issued);
-err_t sqlite_op_issued_get(struct store *store, uint64_t serial, struct issued *out);
-err_t sqlite_op_issued_facts(struct store *store, entity_id account_id, const char *fingerprint,
-                             int64_t since, int64_t now, uint32_t *count, bool *key_has_valid);
-err_t sqlite_op_issued_oldest(struct store *store, entity_id account_id, int64_t since,
-                              int64_t *issued_at);
-err_t sqlite_op_issued_list(struct store *store, const struct issued_filter *filter, EACH(issued));
-err_t sqlite_op_issued_revoke(struct store *store, uint64_t serial, int64_t at, const char *reason);
-err_t sqlite_op_revoked_list(struct store *store, int64_t now, EACH(issued));
+/* ---- operations ---- */
+
+#define OPERATION(name, parameters, arguments) err_t sqlite_op_##name parameters;
+READ_LIST(OPERATION)
+WRITE_LIST(OPERATION)
+CHECKED_LIST(OPERATION)
+#undef OPERATION
 
 /* ---- structs and rows ---- */
 
@@ -105,6 +105,7 @@ struct visitor {
         err_t (*issued)(void *context, const struct issued *issued);
         err_t (*api_key)(void *context, const struct api_key *api_key);
         err_t (*registered_key)(void *context, const struct registered_key *registered_key);
+        err_t (*job)(void *context, const struct job *job);
         err_t (*event)(void *context, const struct event *event);
         err_t (*audit)(void *context, const struct audit *audit);
     };
@@ -120,7 +121,7 @@ struct shape {
 
 extern const struct shape account_shape, login_shape, project_shape, membership_shape,
     cluster_shape, host_shape, issued_shape, api_key_shape, session_shape, registered_key_shape,
-    event_shape, audit_shape;
+    job_shape, event_shape, audit_shape;
 
 /* Binds ?1, ?2, … to the members of a struct, which must stay until the statement is reset. */
 err_t shape_bind(const struct shape *shape, sqlite3_stmt *statement, const void *from);

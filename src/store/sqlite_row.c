@@ -28,13 +28,14 @@ SHAPE(account, COLUMN(U64, account, id), COLUMN(TEXT, account, name), COLUMN(U32
       COLUMN(TEXT, account, display_name), COLUMN(TEXT, account, email),
       COLUMN(BOOL, account, administrator), COLUMN(BOOL, account, disabled),
       COLUMN(REFERENCE, account, project_id), COLUMN(U32, account, quota_per_day),
-      COLUMN(I64, account, created_at));
+      COLUMN(I64, account, created_at), COLUMN(SUBNETS, account, subnets));
 
 SHAPE_BARE(login, COLUMN(U64, login, account_id), COLUMN(TEXT, login, password_hash),
            COLUMN(TOTP, login, totp_secret), COLUMN(I64, login, totp_last_step),
            COLUMN(TEXT, login, invitation_hash), COLUMN(I64, login, invitation_expires_at),
            COLUMN(TEXT, login, pending_password_hash), COLUMN(TEXT, login, pending_totp_hex),
-           COLUMN(U32, login, failures), COLUMN(I64, login, locked_until));
+           COLUMN(U32, login, failures), COLUMN(I64, login, locked_until),
+           COLUMN(I64, login, window_until));
 
 SHAPE(project, COLUMN(U64, project, id), COLUMN(TEXT, project, name),
       COLUMN(TEXT, project, display_name), COLUMN(I64, project, created_at));
@@ -43,10 +44,12 @@ SHAPE(membership, COLUMN(U64, membership, project_id), COLUMN(U64, membership, a
       COLUMN(U32, membership, role), COLUMN(I64, membership, since));
 
 SHAPE(cluster, COLUMN(U64, cluster, id), COLUMN(TEXT, cluster, name),
-      COLUMN(TEXT, cluster, address), COLUMN(U16, cluster, port), COLUMN(I64, cluster, created_at));
+      COLUMN(TEXT, cluster, address), COLUMN(U16, cluster, port), COLUMN(I64, cluster, created_at),
+      COLUMN(U32, cluster, node_access), COLUMN(U32, cluster, credentials));
 
 SHAPE(host, COLUMN(U64, host, id), COLUMN(REFERENCE, host, cluster_id), COLUMN(TEXT, host, name),
       COLUMN(TEXT, host, address), COLUMN(U16, host, port), COLUMN(U32, host, role),
+      COLUMN(BOOL, host, scheduler), COLUMN(REFERENCE, host, job_id),
       COLUMN(TEXT, host, enrol_hash), COLUMN(I64, host, enrol_expires_at),
       COLUMN(TEXT, host, token_hash), COLUMN(TEXT, host, key_line), COLUMN(I64, host, enrolled_at),
       COLUMN(I64, host, seen_at));
@@ -71,7 +74,14 @@ SHAPE_BARE(session, COLUMN(TEXT, session, hash), COLUMN(U64, session, account_id
 SHAPE(registered_key, COLUMN(U64, registered_key, id), COLUMN(U64, registered_key, account_id),
       COLUMN(TEXT, registered_key, name), COLUMN(TEXT, registered_key, key_line),
       COLUMN(TEXT, registered_key, fingerprint), COLUMN(SUBNETS, registered_key, subnets),
-      COLUMN(I64, registered_key, created_at), COLUMN(I64, registered_key, expires_at));
+      COLUMN(I64, registered_key, created_at), COLUMN(I64, registered_key, expires_at),
+      COLUMN(U32, registered_key, use), COLUMN(REFERENCE, registered_key, cluster_id));
+
+SHAPE(job, COLUMN(U64, job, id), COLUMN(U64, job, cluster_id), COLUMN(TEXT, job, name),
+      COLUMN(U64, job, account_id), COLUMN(TEXT, job, user), COLUMN(U32, job, type),
+      COLUMN(U32, job, node_count), COLUMN(TEXT, job, address), COLUMN(U16, job, port),
+      COLUMN(TEXT, job, host_key_line), COLUMN(I64, job, started_at), COLUMN(I64, job, ends_at),
+      COLUMN(I64, job, ended_at));
 
 SHAPE(event, COLUMN(U64, event, revision), COLUMN(TEXT, event, kind), COLUMN(TEXT, event, key),
       COLUMN(BORROWED, event, state), COLUMN(I64, event, at));

@@ -12,6 +12,7 @@ union row {
     struct issued issued;
     struct api_key api_key;
     struct registered_key registered_key;
+    struct job job;
     struct event event;
     struct audit audit;
 };
@@ -143,4 +144,17 @@ err_t statement_list(struct store *store, enum statement name, struct arguments 
         TRY(shape_read(shape, statement, &row));
         TRY(shape->visit(&visitor, &row));
     }
+}
+
+err_t statement_list_after(struct store *store, enum statement name, const char *after_name,
+                           size_t max, const struct shape *shape, struct visitor visitor) {
+    return statement_list(store, name,
+                          ARGUMENTS(TEXT(after_name == NULL ? "" : after_name), U64(max)), shape,
+                          visitor);
+}
+
+err_t statement_list_of(struct store *store, enum statement all, enum statement one, entity_id id,
+                        const struct shape *shape, struct visitor visitor) {
+    return id == 0 ? statement_list(store, all, NO_ARGUMENTS, shape, visitor)
+                   : statement_list(store, one, ARGUMENTS(U64(id)), shape, visitor);
 }

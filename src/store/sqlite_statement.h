@@ -62,6 +62,12 @@ err_t statement_get(struct store *store, enum statement name, struct arguments a
                     const struct shape *shape, void *out);
 err_t statement_list(struct store *store, enum statement name, struct arguments arguments,
                      const struct shape *shape, struct visitor visitor);
+/* By name from after a name (NULL: from the first), at most max. */
+err_t statement_list_after(struct store *store, enum statement name, const char *after_name,
+                           size_t max, const struct shape *shape, struct visitor visitor);
+/* Those of one, or of all when id is 0. */
+err_t statement_list_of(struct store *store, enum statement all, enum statement one, entity_id id,
+                        const struct shape *shape, struct visitor visitor);
 
 #define VISITOR(type) ((struct visitor){.context = context, .type = each})
 

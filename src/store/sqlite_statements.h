@@ -2,7 +2,7 @@
  * Every statement that the SQLite store runs. All are prepared when the store opens, so a statement
  * that does not fit the schema is found at once.
  *
- * The column lists stand in the order of the shapes in sqlite_shapes.c; those that an INSERT takes
+ * The column lists stand in the order of the shapes in sqlite_row.c; those that an INSERT takes
  * are numbered from ?1 in that order, as are those of an UPDATE, which leaves the id alone (setting
  * it to itself would make SQLite look up every row that refers to it).
  */
@@ -12,32 +12,53 @@
 #define ACCOUNT_COLUMNS "id, " ACCOUNT_FIELDS
 #define ACCOUNT_FIELDS                                                                             \
     "name, kind, display_name, email, administrator, disabled, project_id, quota_per_day, "        \
-    "created_at"
+    "created_at, subnets"
 #define LOGIN_COLUMNS                                                                              \
     "account_id, password_hash, totp_secret, totp_last_step, invitation_hash, "                    \
-    "invitation_expires_at, pending_password_hash, pending_totp_hex, failures, locked_until"
+    "invitation_expires_at, pending_password_hash, pending_totp_hex, failures, locked_until, "     \
+    "window_until"
 #define PROJECT_COLUMNS "id, name, display_name, created_at"
 #define MEMBER_COLUMNS  "project_id, account_id, role, since"
 #define CLUSTER_COLUMNS "id, " CLUSTER_FIELDS
-#define CLUSTER_FIELDS  "name, address, port, created_at"
+#define CLUSTER_FIELDS  "name, address, port, created_at, node_access, credentials"
 #define HOST_COLUMNS    "id, " HOST_FIELDS
 #define HOST_FIELDS                                                                                \
-    "cluster_id, name, address, port, role, enrol_hash, enrol_expires_at, token_hash, "            \
-    "key_line, enrolled_at, seen_at"
+    "cluster_id, name, address, port, role, scheduler, job_id, enrol_hash, "                       \
+    "enrol_expires_at, token_hash, key_line, enrolled_at, seen_at"
 #define ISSUED_COLUMNS                                                                             \
     "serial, account_id, host_id, key_id, fingerprint, ca_fingerprint, issued_at, valid_after, "   \
     "valid_before, counts, source, revoked_at, revoked_reason, api_key_id"
 #define ISSUED_COLUMNS_OF_I                                                                        \
-    "i.serial, i.account_id, i.host_id, i.key_id, i.fingerprint, i.ca_fingerprint, i.issued_at, i.valid_after, i.valid_before, i.counts, i.source, i.revoked_at, i.revoked_reason, i.api_key_id"
+    "i.serial, i.account_id, i.host_id, i.key_id, i.fingerprint, i.ca_fingerprint, "               \
+    "i.issued_at, i.valid_after, i.valid_before, i.counts, i.source, i.revoked_at, "               \
+    "i.revoked_reason, i.api_key_id"
 #define API_KEY_COLUMNS "id, " API_KEY_FIELDS
 #define API_KEY_FIELDS                                                                             \
     "account_id, name, hash, hint, subnets, created_at, expires_at, last_used_at, revoked_at"
 #define SESSION_COLUMNS "hash, account_id, api_key_id, subnets, created_at, expires_at"
 #define REGISTERED_KEY_COLUMNS                                                                     \
-    "id, account_id, name, key_line, fingerprint, subnets, created_at, expires_at"
+    "id, account_id, name, key_line, fingerprint, subnets, created_at, expires_at, use, "          \
+    "cluster_id"
+#define JOB_COLUMNS "id, " JOB_FIELDS
+#define JOB_FIELDS                                                                                 \
+    "cluster_id, name, account_id, user, type, node_count, address, port, host_key_line, "         \
+    "started_at, ends_at, ended_at"
 #define EVENT_COLUMNS "revision, kind, key, state, at"
 #define AUDIT_COLUMNS                                                                              \
     "sequence, at, actor, action, target, allowed, code, detail, source, request_id"
+
+/*
+ * The jobs of all, of a cluster, an account or a node after id ?1, at most ?2; cluster ?3 and
+ * account ?4 may be 0 where they are not what is looked for.
+ */
+#define JOBS_OF_ALL     "job WHERE true"
+#define JOBS_OF_CLUSTER "job WHERE cluster_id = ?3"
+#define JOBS_OF_ACCOUNT "job WHERE account_id = ?4 AND (?3 = 0 OR cluster_id = ?3)"
+#define JOBS_OF_NODE                                                                               \
+    "job_node AS n CROSS JOIN job ON id = n.job_id WHERE n.node = ?5"                              \
+    " AND (?4 = 0 OR account_id = ?4) AND (?3 = 0 OR cluster_id = ?3)"
+#define JOB_LIST(jobs, state, id)                                                                  \
+    "SELECT " JOB_COLUMNS " FROM " jobs " AND " state " AND " id " > ?1 ORDER BY " id " LIMIT ?2"
 
 /* X(name, SQL) */
 #define STATEMENT_LIST(X)                                                                          \
@@ -49,11 +70,11 @@
     X(savepoint_release, "RELEASE mark")                                                           \
                                                                                                    \
     X(account_add, "INSERT INTO account (" ACCOUNT_COLUMNS                                         \
-                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                           \
+                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")                      \
     X(account_get, "SELECT " ACCOUNT_COLUMNS " FROM account WHERE id = ?1")                        \
     X(account_find, "SELECT " ACCOUNT_COLUMNS " FROM account WHERE name = ?1")                     \
     X(account_update, "UPDATE account SET (" ACCOUNT_FIELDS                                        \
-                      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) WHERE id = ?1")                   \
+                      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) WHERE id = ?1")              \
     X(account_list,                                                                                \
       "SELECT " ACCOUNT_COLUMNS " FROM account WHERE name > ?1 ORDER BY name LIMIT ?2")            \
                                                                                                    \
@@ -61,7 +82,7 @@
     X(login_find_invitation,                                                                       \
       "SELECT " LOGIN_COLUMNS " FROM login WHERE invitation_hash = ?1 AND invitation_hash <> ''")  \
     X(login_put, "INSERT OR REPLACE INTO login (" LOGIN_COLUMNS                                    \
-                 ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                             \
+                 ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")                        \
                                                                                                    \
     X(project_add, "INSERT INTO project (" PROJECT_COLUMNS ") VALUES (?1, ?2, ?3, ?4)")            \
     X(project_get, "SELECT " PROJECT_COLUMNS " FROM project WHERE id = ?1")                        \
@@ -90,15 +111,17 @@
                   " (SELECT cluster_id FROM project_cluster WHERE project_id IN"                   \
                   "  (SELECT project_id FROM member WHERE account_id = ?1)) ORDER BY name")        \
                                                                                                    \
-    X(cluster_add, "INSERT INTO cluster (" CLUSTER_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5)")        \
+    X(cluster_add,                                                                                 \
+      "INSERT INTO cluster (" CLUSTER_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")             \
     X(cluster_get, "SELECT " CLUSTER_COLUMNS " FROM cluster WHERE id = ?1")                        \
     X(cluster_find, "SELECT " CLUSTER_COLUMNS " FROM cluster WHERE name = ?1")                     \
-    X(cluster_update, "UPDATE cluster SET (" CLUSTER_FIELDS ") = (?2, ?3, ?4, ?5) WHERE id = ?1")  \
+    X(cluster_update,                                                                              \
+      "UPDATE cluster SET (" CLUSTER_FIELDS ") = (?2, ?3, ?4, ?5, ?6, ?7) WHERE id = ?1")          \
     X(cluster_list,                                                                                \
       "SELECT " CLUSTER_COLUMNS " FROM cluster WHERE name > ?1 ORDER BY name LIMIT ?2")            \
                                                                                                    \
     X(host_add, "INSERT INTO host (" HOST_COLUMNS                                                  \
-                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                    \
+                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")          \
     X(host_get, "SELECT " HOST_COLUMNS " FROM host WHERE id = ?1")                                 \
     X(host_find, "SELECT " HOST_COLUMNS " FROM host WHERE name = ?1")                              \
     X(host_find_enrol,                                                                             \
@@ -106,9 +129,10 @@
     X(host_find_token,                                                                             \
       "SELECT " HOST_COLUMNS " FROM host WHERE token_hash = ?1 AND token_hash <> ''")              \
     X(host_update, "UPDATE host SET (" HOST_FIELDS                                                 \
-                   ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) WHERE id = ?1")            \
+                   ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) WHERE id = ?1")  \
     X(host_remove, "DELETE FROM host WHERE id = ?1")                                               \
     X(host_list, "SELECT " HOST_COLUMNS " FROM host WHERE name > ?1 ORDER BY name LIMIT ?2")       \
+    X(host_list_by_job, "SELECT " HOST_COLUMNS " FROM host WHERE job_id = ?1 ORDER BY name")       \
                                                                                                    \
     X(issued_add, "INSERT INTO issued (" ISSUED_COLUMNS                                            \
                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")        \
@@ -151,8 +175,9 @@
     X(api_key_find, "SELECT " API_KEY_COLUMNS " FROM api_key WHERE hash = ?1")                     \
     X(api_key_update, "UPDATE api_key SET (" API_KEY_FIELDS                                        \
                       ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) WHERE id = ?1")                   \
-    X(api_key_list,                                                                                \
-      "SELECT " API_KEY_COLUMNS " FROM api_key WHERE ?1 = 0 OR account_id = ?1 ORDER BY id")       \
+    X(api_key_list, "SELECT " API_KEY_COLUMNS " FROM api_key ORDER BY id")                         \
+    X(api_key_list_account,                                                                        \
+      "SELECT " API_KEY_COLUMNS " FROM api_key WHERE account_id = ?1 ORDER BY id")                 \
                                                                                                    \
     X(session_add, "INSERT INTO session (" SESSION_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)")    \
     X(session_find, "SELECT " SESSION_COLUMNS " FROM session WHERE hash = ?1")                     \
@@ -162,10 +187,39 @@
     X(session_sweep, "DELETE FROM session WHERE expires_at <> 0 AND expires_at <= ?1")             \
                                                                                                    \
     X(registered_key_add, "INSERT INTO registered_key (" REGISTERED_KEY_COLUMNS                    \
-                          ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                             \
+                          ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                    \
     X(registered_key_remove, "DELETE FROM registered_key WHERE id = ?1")                           \
-    X(registered_key_list, "SELECT " REGISTERED_KEY_COLUMNS                                        \
-                           " FROM registered_key WHERE ?1 = 0 OR account_id = ?1 ORDER BY id")     \
+    X(registered_key_get, "SELECT " REGISTERED_KEY_COLUMNS " FROM registered_key WHERE id = ?1")   \
+    X(registered_key_find,                                                                         \
+      "SELECT " REGISTERED_KEY_COLUMNS " FROM registered_key WHERE fingerprint = ?1")              \
+    X(registered_key_list, "SELECT " REGISTERED_KEY_COLUMNS " FROM registered_key ORDER BY id")    \
+    X(registered_key_list_account,                                                                 \
+      "SELECT " REGISTERED_KEY_COLUMNS " FROM registered_key WHERE account_id = ?1 ORDER BY id")   \
+                                                                                                   \
+    X(job_add, "INSERT INTO job (" JOB_COLUMNS                                                     \
+               ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")                \
+    X(job_update,                                                                                  \
+      "UPDATE job SET (" JOB_FIELDS                                                                \
+      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) WHERE id = ?1 AND ended_at = 0")   \
+    X(job_get, "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1")                                    \
+    X(job_find,                                                                                    \
+      "SELECT " JOB_COLUMNS " FROM job WHERE cluster_id = ?1 AND name = ?2 AND ended_at = 0")      \
+    X(job_end, "UPDATE job SET ended_at = ?2 WHERE id = ?1 AND ended_at = 0")                      \
+    X(job_prune, "DELETE FROM job WHERE ended_at > 0 AND ended_at < ?1 AND id NOT IN"              \
+                 " (SELECT job_id FROM host WHERE job_id IS NOT NULL)")                            \
+    X(job_list, JOB_LIST(JOBS_OF_ALL, "ended_at = 0", "id"))                                       \
+    X(job_list_all, JOB_LIST(JOBS_OF_ALL, "true", "id"))                                           \
+    X(job_list_cluster, JOB_LIST(JOBS_OF_CLUSTER, "ended_at = 0", "id"))                           \
+    X(job_list_cluster_all, JOB_LIST(JOBS_OF_CLUSTER, "true", "id"))                               \
+    X(job_list_account, JOB_LIST(JOBS_OF_ACCOUNT, "ended_at = 0", "id"))                           \
+    X(job_list_account_all, JOB_LIST(JOBS_OF_ACCOUNT, "true", "id"))                               \
+    X(job_list_node, JOB_LIST(JOBS_OF_NODE, "n.ended = 0", "n.job_id"))                            \
+    X(job_list_node_all, JOB_LIST(JOBS_OF_NODE, "true", "n.job_id"))                               \
+    X(job_node_add, "INSERT INTO job_node (job_id, position, node, ended)"                         \
+                    " VALUES (?1, ?2, ?3, 0)")                                                     \
+    X(job_node_remove, "DELETE FROM job_node WHERE job_id = ?1")                                   \
+    X(job_node_end, "UPDATE job_node SET ended = 1 WHERE job_id = ?1")                             \
+    X(job_node_list, "SELECT node FROM job_node WHERE job_id = ?1 ORDER BY position")              \
                                                                                                    \
     X(event_append, "INSERT INTO event (kind, key, state, at) VALUES (?1, ?2, ?3, ?4)")            \
     X(event_revision,                                                                              \

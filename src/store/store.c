@@ -1,5 +1,6 @@
 #include "store/store.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/backend.h"
@@ -146,4 +147,73 @@ err_t store_event_append(struct store *store, const char *kind, const char *key,
         return FAIL(ERR_TOO_LONG);
     }
     return note(store, store->operations->event_append(store, kind, key, state, at, revision));
+}
+
+/* ---- jobs ---- */
+
+struct node {
+    const char *name;
+    size_t place;
+};
+
+static int by_place(const void *a, const void *b) {
+    const struct node *left = a, *right = b;
+    return (left->place > right->place) - (left->place < right->place);
+}
+
+static int by_name(const void *a, const void *b) {
+    const struct node *left = a, *right = b;
+    int order = strcmp(left->name, right->name);
+    return order != 0 ? order : by_place(a, b);
+}
+
+/* Of names that are alike only the first stays. *out is the caller's to free, the names are not. */
+static err_t unique_names(const char *const *names, size_t *count, const char ***out) {
+    struct node *nodes CLEANUP(freep) = calloc(*count + 1, sizeof *nodes);
+    const char **unique CLEANUP(freep) = calloc(*count + 1, sizeof *unique);
+    size_t kept = 0;
+    if (nodes == NULL || unique == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    for (size_t i = 0; i < *count; i++) {
+        nodes[i] = (struct node){names[i], i};
+    }
+    qsort(nodes, *count, sizeof *nodes, by_name);
+    for (size_t i = 0; i < *count; i++) {
+        if (kept == 0 || strcmp(nodes[i].name, nodes[kept - 1].name) != 0) {
+            nodes[kept++] = nodes[i];
+        }
+    }
+    qsort(nodes, kept, sizeof *nodes, by_place);
+    for (size_t i = 0; i < kept; i++) {
+        unique[i] = nodes[i].name;
+    }
+    *count = kept;
+    *out = TAKE(unique);
+    return OK;
+}
+
+err_t store_job_put(struct store *store, struct job *job, const char *const *nodes,
+                    size_t node_count) {
+    TRY(ready_to_write(store));
+    if (node_count > LIMIT_JOB_NODES_COUNT) {
+        return FAIL(ERR_TOO_LONG);
+    }
+    for (size_t i = 0; i < node_count; i++) {
+        if (strlen(nodes[i]) > LIMIT_HOST_NAME_CHARS) {
+            return FAIL(ERR_TOO_LONG);
+        }
+    }
+    if (job->ended_at != 0) {
+        return FAIL(ERR_CONFLICT);
+    }
+    const char **unique CLEANUP(freep) = NULL;
+    TRY(note(store, unique_names(nodes, &node_count, &unique)));
+    return note(store, store->operations->job_put(store, job, unique, node_count));
+}
+
+err_t store_job_end(struct store *store, entity_id id, int64_t at) {
+    TRY(ready_to_write(store));
+    INVARIANT(at > 0); /* 0 would mean that it runs */
+    return note(store, store->operations->job_end(store, id, at));
 }

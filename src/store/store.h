@@ -94,6 +94,9 @@ err_t store_host_update(struct store *store, const struct host *host);
 err_t store_host_remove(struct store *store, entity_id id);
 err_t store_host_list(struct store *store, const char *after_name, size_t max,
                       err_t (*each)(void *context, const struct host *host), void *context);
+/* The hosts that came with a job (HOST_JOB), by name. */
+err_t store_host_list_by_job(struct store *store, entity_id job_id,
+                             err_t (*each)(void *context, const struct host *host), void *context);
 
 /* Issued certificates. */
 err_t store_issued_add(struct store *store,
@@ -145,12 +148,47 @@ err_t store_session_remove_all(struct store *store, entity_id account_id, entity
 err_t store_session_sweep(struct store *store, int64_t now);
 
 /* account_id 0 lists those of all accounts; in the order of ids. ERR_EXISTS for a fingerprint that
- * is registered, for whichever account. */
+ * is registered, for whichever account. A person's key has no cluster, an internal one has. */
 err_t store_registered_key_add(struct store *store, struct registered_key *key);
 err_t store_registered_key_remove(struct store *store, entity_id id);
+err_t store_registered_key_get(struct store *store, entity_id id, struct registered_key *out);
+err_t store_registered_key_find(struct store *store, const char *fingerprint,
+                                struct registered_key *out);
 err_t store_registered_key_list(struct store *store, entity_id account_id,
                                 err_t (*each)(void *context, const struct registered_key *key),
                                 void *context);
+
+/*
+ * Jobs. One that ended stays on record, with its nodes, until it is pruned.
+ *
+ * Puts a job with its nodes, at most LIMIT_JOB_NODES_COUNT (ERR_TOO_LONG, as for a node's name):
+ * adds it and sets id when that is 0, else changes it and replaces its nodes. A node that is told
+ * twice counts once; node_count is set. ERR_EXISTS when another job that runs on this cluster has
+ * the name; ERR_CONFLICT for a job that has ended.
+ */
+err_t store_job_put(struct store *store, struct job *job, const char *const *nodes,
+                    size_t node_count);
+err_t store_job_get(struct store *store, entity_id id, struct job *out);
+/* The one of that name that runs. */
+err_t store_job_find(struct store *store, entity_id cluster_id, const char *name, struct job *out);
+/* ERR_CONFLICT when it ended already. */
+err_t store_job_end(struct store *store, entity_id id, int64_t at);
+/* In the order in which they were put. */
+err_t store_job_node_list(struct store *store, entity_id id,
+                          err_t (*each)(void *context, const char *node), void *context);
+struct job_filter {
+    entity_id account_id; /* 0: of whichever */
+    entity_id cluster_id; /* 0: of whichever */
+    const char *node;     /* that has this one among its nodes; NULL: whichever it has */
+    bool include_ended;
+    entity_id after_id; /* 0: from the first (paging) */
+    size_t max;
+};
+/* In the order of ids, which is that in which they were added. */
+err_t store_job_list(struct store *store, const struct job_filter *filter,
+                     err_t (*each)(void *context, const struct job *job), void *context);
+/* Forgets those that ended before, but for one that hosts still belong to. */
+err_t store_job_prune(struct store *store, int64_t before);
 
 /* Appends with the next revision, which is strictly increasing and without gaps. */
 err_t store_event_append(struct store *store, const char *kind, const char *key, const char *state,

@@ -31,9 +31,18 @@ static inline entity_id add_project(struct store *store, const char *name) {
     return project.id;
 }
 
-static inline entity_id add_cluster(struct store *store, const char *name) {
-    struct cluster cluster = {.port = 22, .created_at = NOW};
+/* Whoever reaches it may log in on its nodes, with either credential. */
+static inline struct cluster new_cluster(const char *name) {
+    struct cluster cluster = {.port = 22,
+                              .node_access = NODE_ACCESS_OPEN,
+                              .credentials = CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS,
+                              .created_at = NOW};
     (void)snprintf(cluster.name, sizeof cluster.name, "%s", name);
+    return cluster;
+}
+
+static inline entity_id add_cluster(struct store *store, const char *name) {
+    struct cluster cluster = new_cluster(name);
     assert_ok(store_cluster_add(store, &cluster));
     return cluster.id;
 }

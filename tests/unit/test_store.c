@@ -277,14 +277,19 @@ static void test_reach(void **state) {
 
 static void test_cluster(void **state) {
     struct store *store = begun(state);
-    struct cluster out, cluster = {.name = "daint", .address = "daint.example.org", .port = 65535};
+    struct cluster out, cluster = new_cluster("daint"), again = cluster;
+    (void)snprintf(cluster.address, sizeof cluster.address, "daint.example.org");
+    cluster.port = 65535;
+    cluster.node_access = NODE_ACCESS_JOB;
+    cluster.credentials = CREDENTIALS_KEYS;
     assert_fails(store_cluster_get(store, 1, &out), ERR_NOT_FOUND);
     assert_fails(store_cluster_find(store, "daint", &out), ERR_NOT_FOUND);
     assert_fails(store_cluster_update(store, &cluster), ERR_NOT_FOUND);
     assert_ok(store_cluster_add(store, &cluster));
     entity_id other = add_cluster(store, "alps");
-    assert_fails(store_cluster_add(store, &(struct cluster){.name = "daint"}), ERR_EXISTS);
-    struct cluster renamed = {.id = other, .name = "daint"};
+    assert_fails(store_cluster_add(store, &again), ERR_EXISTS);
+    struct cluster renamed = again;
+    renamed.id = other;
     assert_fails(store_cluster_update(store, &renamed), ERR_EXISTS);
     cluster.port = 2222;
     assert_ok(store_cluster_update(store, &cluster));
@@ -683,9 +688,12 @@ static void test_registered_key(void **state) {
     struct store *store = begun(state);
     entity_id alice = add_account(store, "alice"), bob = add_account(store, "bob");
     static struct registered_key one, two, same; /* big */
-    one = (struct registered_key){.account_id = 99, .name = "laptop", .fingerprint = "f1"};
-    two = (struct registered_key){.account_id = bob, .name = "robot", .fingerprint = "f2"};
-    same = (struct registered_key){.account_id = bob, .name = "copy", .fingerprint = "f1"};
+    one = (struct registered_key){
+        .account_id = 99, .use = KEY_USE_PERSON, .name = "laptop", .fingerprint = "f1"};
+    two = (struct registered_key){
+        .account_id = bob, .use = KEY_USE_PERSON, .name = "robot", .fingerprint = "f2"};
+    same = (struct registered_key){
+        .account_id = bob, .use = KEY_USE_PERSON, .name = "copy", .fingerprint = "f1"};
     one.subnets = subnets_of("10.0.0.0/8");
     assert_fails(store_registered_key_remove(store, 1), ERR_NOT_FOUND);
     assert_fails(store_registered_key_add(store, &one), ERR_NOT_FOUND);

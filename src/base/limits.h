@@ -79,6 +79,18 @@ enum limits {
     LIMIT_JOB_NODES_COUNT = 10000,    /* of one job */
     LIMIT_JOBS_COUNT = 100000,        /* running on one cluster */
 
+    /* what a gate asks the authority, and tells it */
+    LIMIT_UPLINK_FRAME_BYTES = 60 * 1024,  /* a question's, within LIMIT_HTTP_BODY_BYTES */
+    LIMIT_UPLINK_ANSWER_BYTES = 64 * 1024, /* an answer's */
+    LIMIT_UPLINK_EVENT_BYTES = 1024,
+    LIMIT_UPLINK_PEERS_COUNT = 256,          /* each worker of each gate is one */
+    LIMIT_UPLINK_QUESTIONS_COUNT = 64,       /* that wait for their turn */
+    LIMIT_UPLINK_EVENTS_COUNT = 4096,        /* kept while the authority is away */
+    LIMIT_AUDIT_EVENTS_COUNT = 50,           /* that a host tells in one call */
+    LIMIT_ENROLMENT_INPUT_BYTES = 32 * 1024, /* that ssh-copy-id may send */
+    LIMIT_ENROLMENT_KEYS_COUNT = 16,         /* in it */
+    LIMIT_ENROLMENT_S = 2 * 60,              /* a session that a password let in, and its token */
+
     /* HTTP */
     LIMIT_HTTP_HEADERS_BYTES = 16 * 1024,
     LIMIT_HTTP_BODY_BYTES = 64 * 1024, /* a request's */

@@ -7,13 +7,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -231,72 +228,8 @@ static void *serve(void *context) {
 
 /* --- beginning and end --- */
 
-/* ERR_TOO_LONG for what no socket can be called. */
-static err_t address_of(const char *path, struct sockaddr_un *out) {
-    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof out->sun_path) {
-        return FAIL(ERR_TOO_LONG);
-    }
-    memcpy(out->sun_path, path, strlen(path));
-    return OK;
-}
-
-/* By a socket of another type, which is told so by one that lives (unix(7): EPROTOTYPE) and makes
- * no subscriber of us. */
 bool publisher_is_served(const char *state_dir) {
-    struct sockaddr_un address;
-    char *path CLEANUP(freep) = NULL;
-    int fd CLEANUP(fd_closep) = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    return fd >= 0 && !failed(path_join(state_dir, PUBLISH_SOCKET, &path)) &&
-           !failed(address_of(path, &address)) &&
-           connect(fd, (const struct sockaddr *)&address, sizeof address) != 0 &&
-           errno == EPROTOTYPE;
-}
-
-/* Under another name first, so that nobody connects to a socket with the wrong mode. */
-static err_t make_socket(const struct config *config, int *out) {
-    struct sockaddr_un address;
-    char *path CLEANUP(freep) = NULL;
-    char *made CLEANUP(freep) = NULL;
-    TRY(path_join(config->state_dir, PUBLISH_SOCKET, &path));
-    TRY(path_join(config->state_dir, PUBLISH_SOCKET ".new", &made));
-    TRY(address_of(made, &address));
-    int fd CLEANUP(fd_closep) = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return err_from_errno(errno);
-    }
-    (void)unlink(made);
-    mode_t before = umask(0177);
-    int bound = bind(fd, (const struct sockaddr *)&address, sizeof address);
-    int why = errno;
-    (void)umask(before);
-    if (bound != 0) {
-        return err_from_errno(why);
-    }
-    /* Only root may give a file away; an unprivileged trial run keeps its own group. */
-    if ((geteuid() == 0 && chown(made, (uid_t)-1, config->command_group) != 0) ||
-        chmod(made, 0660) != 0 || listen(fd, LIMIT_FEED_SUBSCRIBERS_COUNT) != 0 ||
-        rename(made, path) != 0) {
-        err_t err = err_from_errno(errno);
-        (void)unlink(made);
-        return err;
-    }
-    *out = fd;
-    fd = -1;
-    return OK;
-}
-
-/* It takes no signals: those that end the process are for the thread that holds them back while it
- * applies an answer. */
-static err_t start_thread(struct publisher *publisher) {
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int result = pthread_create(&publisher->thread, NULL, serve, publisher);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    publisher->started = result == 0;
-    return result == 0 ? OK : err_from_errno(result);
+    return local_socket_is_served(state_dir, PUBLISH_SOCKET);
 }
 
 err_t publisher_start(const struct config *config, struct publisher **out, struct fault *fault) {
@@ -309,10 +242,13 @@ err_t publisher_start(const struct config *config, struct publisher **out, struc
     TRY(path_join(config->state_dir, HOST_REPLICA_FILE, &publisher->replica_path));
     TRY(path_join(config->state_dir, PUBLISH_SOCKET, &path));
     publisher->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    err_t err =
-        publisher->wake < 0 ? err_from_errno(errno) : make_socket(config, &publisher->listener);
+    err_t err = publisher->wake < 0
+                    ? err_from_errno(errno)
+                    : local_socket_make(config, PUBLISH_SOCKET, 0660, LIMIT_FEED_SUBSCRIBERS_COUNT,
+                                        &publisher->listener);
     if (!failed(err)) {
-        err = start_thread(publisher);
+        err = thread_start(serve, publisher, &publisher->thread);
+        publisher->started = !failed(err);
     }
     if (failed(err)) {
         return fault_set(fault, err.code, path, "%s", err_text(err));

@@ -1,7 +1,8 @@
 /*
  * `postern-host sync`: follows the authority's feed. One connection, one answer at a time; between
  * answers it does what time asks for (renewal, pruning). A stop by signal at any moment loses
- * nothing: see sync_apply.c. A second thread tells the answers on: see publisher.c.
+ * nothing: see sync_apply.c. Other threads tell the answers on and
+ * carry what gates ask and tell: see publisher.c and uplink_server.c.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -29,7 +30,8 @@ struct sync {
     struct replica *replica;
     struct http_client *client;
     struct http_response response;
-    struct publisher *publisher; /* NULL: nobody is told */
+    struct publisher *publisher;  /* NULL: nobody is told */
+    struct uplink_server *uplink; /* NULL: nobody can ask */
     int lock;
     unsigned failures;          /* in a row */
     int64_t chores_at_ms;       /* monotonic */
@@ -40,6 +42,7 @@ struct sync {
 
 static void sync_done(struct sync *sync) {
     publisher_free(sync->publisher);
+    uplink_server_free(sync->uplink);
     http_response_done(&sync->response);
     http_client_free(sync->client);
     replica_close(sync->replica);
@@ -199,17 +202,21 @@ static void wait_after_failure(struct sync *sync) {
     (void)nanosleep(&delay, NULL);
 }
 
-/* Logins of this machine do not depend on it, so it is no reason to follow nobody. */
-static void publish(struct sync *sync) {
+/* Logins of this machine do not depend on them, so they are no reason to follow nobody. */
+static void serve_gates(struct sync *sync) {
     struct fault fault = {0};
     err_t err = publisher_start(&sync->config, &sync->publisher, &fault);
     if (failed(err)) {
         log_error("feed_not_served", err, "socket", fault.field, NULL);
     }
+    err = uplink_server_start(&sync->config, &sync->identity, &sync->uplink, &fault);
+    if (failed(err)) {
+        log_error("uplink_not_served", err, "socket", fault.field, "reason", fault.reason, NULL);
+    }
 }
 
 static _Noreturn void follow(struct sync *sync) {
-    publish(sync);
+    serve_gates(sync);
     notify_send("READY=1\nSTATUS=following the authority");
     renew_if_due(sync); /* the first answer may take as long as nothing happens */
     for (;;) {

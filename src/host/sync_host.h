@@ -3,6 +3,7 @@
 #ifndef POSTERN_HOST_SYNC_HOST_H
 #define POSTERN_HOST_SYNC_HOST_H
 
+#include <pthread.h>
 #include <sys/types.h>
 
 #include "base/secret.h"
@@ -136,6 +137,24 @@ err_t sync_apply(const char *state_dir, struct replica *replica, const struct ch
 /* Brings the files in line with the replica, after a start or an interruption. */
 err_t sync_repair(const char *state_dir, struct replica *replica, int64_t now);
 
+/* --- thread.c --- */
+
+/* A thread that takes no signals: those that end the process are for the one that holds them back
+ * while it applies an answer. */
+err_t thread_start(void *(*run)(void *context), void *context, pthread_t *out);
+
+/* --- local_socket.c: Unix sockets in the state directory --- */
+
+/*
+ * STATE/name with this mode, the command user's group, listening and non-blocking. It replaces a
+ * socket that is there: whoever served it had the lock of the state directory. Nobody can connect
+ * before mode and group are right.
+ */
+err_t local_socket_make(const struct config *config, const char *name, mode_t mode, int backlog,
+                        int *out);
+/* Whether somebody serves the socket of that name. */
+bool local_socket_is_served(const char *state_dir, const char *name);
+
 /* --- publisher.c: STATE/feed.sock, whose frames feed/publish.h describes --- */
 
 /*
@@ -156,6 +175,16 @@ bool publisher_is_served(const char *state_dir);
 /* Neither waits for a subscriber; both take NULL and do nothing then. */
 void publisher_begin(struct publisher *publisher, const struct change_answer *answer, int64_t now);
 void publisher_end(struct publisher *publisher);
+
+/* --- uplink_server.c: STATE/uplink.sock, whose frames feed/uplink.h describes --- */
+
+/* Two threads of its own: one serves gates, the other speaks to the authority (courier.h). */
+struct uplink_server;
+err_t uplink_server_start(const struct config *config, const struct identity *identity,
+                          struct uplink_server **out, struct fault *fault);
+/* Waits for the call under way. Takes NULL. */
+void uplink_server_free(struct uplink_server *server);
+void uplink_server_freep(struct uplink_server **server);
 
 /* How long to wait after so many failures in a row: exponential to BACKOFF_MAX_MS, and jittered
  * over its upper half, so that a thousand hosts do not come back at once. random is any number. */

@@ -93,6 +93,8 @@ static const struct setting table[] = {
     {"policy.encrypted_keys_required", SETTING_BOOL, AT(policy.encrypted_keys_required)},
     {"policy.source_networks", SETTING_SUBNET,
      LIST_AT(policy.subnets.subnets, policy.subnets.count)},
+    {"policy.internal_networks", SETTING_SUBNET,
+     LIST_AT(policy.internal_subnets.subnets, policy.internal_subnets.count)},
     {"policy.backdate", SETTING_DURATION, AT(policy.backdate_s), .max = 3600,
      .range_reason = "is more than 1h; it only covers clocks that disagree: 5min"},
     {"policy.host_certificate_duration", SETTING_DURATION, AT(policy.host_duration_s)},

@@ -59,6 +59,9 @@ struct policy {
     bool force_command_allowed;
     bool encrypted_keys_required; /* checked by the client, told in the site document */
     struct subnet_list subnets; /* certificates are good from these alone; empty: from everywhere */
+    /* The inside: internal keys and certificates for jobs are good from these alone. Empty: there
+     * are no internal keys. */
+    struct subnet_list internal_subnets;
     int64_t host_duration_s;
 };
 

@@ -90,6 +90,7 @@ static const struct refused refused[] = {
     {GOOD "policy: {force_command: maybe}\n", "|policy.force_command|"},
     {GOOD "policy: {source_networks: [10.1.2.3/8]}\n", "bits set beyond its prefix"},
     {GOOD "policy: {source_networks: everywhere}\n", "|policy.source_networks|"},
+    {GOOD "policy: {internal_networks: inside}\n", "|policy.internal_networks|"},
     {GOOD "policy: {backdate: 2h}\n", "|policy.backdate|\"2h\" is more than 1h"},
     {"site: {name: Not A Name}\n", "|site.name|\"Not A Name\" cannot be"},
     {"site: {name: a}\n", "|public_url|is missing"},
@@ -142,7 +143,8 @@ static void reads(void **state) {
     struct told told;
     struct config *config CLEANUP(config_freep) = NULL;
     assert_ok(load(GOOD "policy: {durations: [1d, 90min], default_duration: 90min, key_types: "
-                        "ed25519, source_networks: [10.0.0.0/8, \"2001:db8::/32\"]}\n"
+                        "ed25519, source_networks: [10.0.0.0/8, \"2001:db8::/32\"], "
+                        "internal_networks: 172.16.0.0/12}\n"
                         "listen: {address: \"::1\", port: 0}\nsession_lifetime: 1h\n"
                         "log_level: warn\nreplica: 1023\n",
                    &told, &config));
@@ -159,6 +161,7 @@ static void reads(void **state) {
     assert_int_equal(config->policy.duration_max_s, 86400);
     assert_int_equal(config->policy.duration_default_s, 5400);
     assert_int_equal(config->policy.subnets.count, 2);
+    assert_int_equal(config->policy.internal_subnets.count, 1);
     assert_int_equal(config->policy.quota_per_day, 5);
     assert_int_equal(config->session_lifetime_s, 3600);
     assert_int_equal(config->replica, 1023);

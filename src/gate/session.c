@@ -244,6 +244,9 @@ static err_t on_event(struct relay_session *session, const struct server_event *
     case SERVER_DISCONNECTED:
         session_abandon(session, "client_disconnected");
         return OK;
+    case SERVER_AUTH_PASSWORD:
+    case SERVER_SESSION_EXEC:
+        break; /* not asked for */
     }
     return FAIL(ERR_PROTOCOL);
 }

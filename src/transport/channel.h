@@ -42,6 +42,7 @@ struct channel {
     uint32_t window;     /* how much the peer may send */
     uint8_t state;       /* enum channel_state */
     bool is_session : 1, has_pty : 1, has_shell : 1;
+    bool exec_due : 1, exec_wants_reply : 1; /* the driver's answer to it */
     bool eof_sent : 1, eof_received : 1, close_sent : 1;
 };
 

@@ -7,7 +7,7 @@
  * by server_auth_pk_ok() and never by server_auth_accept(). SERVER_AUTH_PROVED means: the signature
  * over this session's id, this user name and this very key or certificate verifies (with the
  * user-presence flag for security keys). Whether a certificate is any good is the driver's to
- * judge, by cert_verify().
+ * judge, by cert_verify(). SERVER_AUTH_PASSWORD proves nothing by itself.
  *
  * The table of which message is allowed in which state is server.c's; an empty cell ends the
  * session.
@@ -15,13 +15,14 @@
  * Answered without the driver: global requests (keepalive@openssh.com and unknown ones by
  * REQUEST_FAILURE, no-more-sessions@openssh.com is honoured, tcpip-forward and
  * streamlocal-forward@openssh.com refused), channel types other than session and direct-tcpip,
- * channel requests that a gate never grants (exec, subsystem, x11-req, auth-agent-req@openssh.com,
+ * channel requests that a gate never grants (subsystem, x11-req, auth-agent-req@openssh.com,
  * …). hostkeys-00@openssh.com is sent after authentication, and hostkeys-prove-00@openssh.com
  * becomes SERVER_SIGN.
  */
 #ifndef POSTERN_TRANSPORT_SERVER_H
 #define POSTERN_TRANSPORT_SERVER_H
 
+#include "base/secret.h"
 #include "transport/transport.h"
 
 struct server;
@@ -31,6 +32,8 @@ struct server_config {
     struct transport_config transport;
     uint32_t channels_max; /* open at the same time, of one session; at most LIMIT_CHANNELS_COUNT */
     uint32_t auth_tries_max;
+    bool takes_passwords; /* the method "password" is offered, to everybody */
+    bool takes_commands;  /* the driver judges exec; else it is refused */
 };
 
 err_t server_new(const struct server_config *config, int64_t now_ms, struct buf *out,
@@ -45,14 +48,18 @@ typedef uint32_t channel_id;
 enum server_event_type {
     SERVER_NEEDS_INPUT, /* zero */
     SERVER_SIGN,        /* as TRANSPORT_SIGN, and for hostkeys-prove: answer with server_signed() */
-    SERVER_AUTH_METHOD, /* none, password, …: what we do not take; and "publickey" with a key that
+    SERVER_AUTH_METHOD, /* none, hostbased, …: what we do not take; and "publickey" with a key that
                            cannot be read, an algorithm that does not fit it, or a signature that
                            does not verify. Answer with server_auth_fail() */
+    SERVER_AUTH_PASSWORD, /* only with takes_passwords; whether it is right is the driver's to find
+                             out. A request to change one is AUTH_METHOD */
     SERVER_AUTH_OFFERED,
     SERVER_AUTH_PROVED,
     SERVER_OPEN_DIRECT,   /* direct-tcpip to host:port: answer with server_open_* */
     SERVER_OPEN_SESSION,  /* a session channel: answer with server_open_* */
     SERVER_SESSION_SHELL, /* the client asks for a shell on it: write, then server_channel_end() */
+    SERVER_SESSION_EXEC,  /* only with takes_commands: answer with server_exec_answer() before
+                             anything else is asked of the server */
     SERVER_CHANNEL_DATA,
     SERVER_CHANNEL_WINDOW, /* server_channel_room() has grown: the peer takes more, or an exchange
                               is over */
@@ -65,7 +72,8 @@ struct server_event {
     enum server_event_type type;
     /* Spans are inside the input, or the server's, and valid until the next call. CHANNEL_DATA's is
      * always inside the input and stays as it is: the data of several messages can be gathered. */
-    span_t data;     /* SIGN, CHANNEL_DATA; DISCONNECTED: the peer's text */
+    span_t data;     /* SIGN, CHANNEL_DATA; SESSION_EXEC: the command, which may be anything;
+                        DISCONNECTED: the peer's text */
     uint32_t reason; /* DISCONNECTED */
     const struct transport_host_key *host_key; /* SIGN */
     const char *algorithm;                     /* SIGN, AUTH_OFFERED, AUTH_PROVED */
@@ -78,6 +86,9 @@ struct server_event {
     const struct key *key;
     const struct cert *cert;
     uint8_t sk_flags; /* AUTH_PROVED by a security key: what the token asserted */
+    /* AUTH_PASSWORD, until the answer, which wipes it: UTF-8 without control characters, not empty.
+     * In the input it is wiped already. */
+    const secret_t *password;
 
     channel_id channel;
     bool has_pty; /* SESSION_SHELL: the client has a terminal, so lines end in CR LF */
@@ -99,7 +110,8 @@ err_t server_signed(struct server *server, span_t signature, int64_t now_ms, str
 /* --- authentication --- */
 
 /* The next three while an answer to AUTH_* is due (an invariant). A refusal is the only answer to
- * AUTH_METHOD, pk_ok an answer to AUTH_OFFERED alone, accept to AUTH_PROVED alone (invariants). */
+ * AUTH_METHOD, pk_ok an answer to AUTH_OFFERED alone, accept to AUTH_PROVED and AUTH_PASSWORD alone
+ * (invariants). */
 /* One line for the user, before the answer (USERAUTH_BANNER). */
 err_t server_auth_banner(struct server *server, const char *text, int64_t now_ms, struct buf *out);
 err_t server_auth_pk_ok(struct server *server, int64_t now_ms, struct buf *out);
@@ -127,6 +139,10 @@ enum open_failure {
 };
 err_t server_open_refuse(struct server *server, channel_id channel, enum open_failure reason,
                          const char *text, int64_t now_ms, struct buf *out);
+
+/* Whether the command is run; afterwards the channel is as one with a shell. */
+err_t server_exec_answer(struct server *server, channel_id channel, bool granted, int64_t now_ms,
+                         struct buf *out);
 
 /* How much may be sent on the channel right now: the peer's window and packet size; 0 during an
  * exchange, and after our EOF. */

@@ -15,6 +15,7 @@ void server_auth_forget(struct server_auth *auth) {
     cert_free(auth->cert);
     auth->key = NULL;
     auth->cert = NULL;
+    secret_done(&auth->password);
     auth->algorithm = NULL;
     auth->answer = ANSWER_FAILURE;
     auth->costs_nothing = false;
@@ -119,6 +120,39 @@ static err_t take_publickey(struct server *server, span_t rest, struct server_ev
     return err.code == ERR_MEMORY ? err : OK;
 }
 
+/* A new password is not ours to take, and one that could not be set is wrong: tries that failed. */
+static err_t take_password(struct server *server, span_t rest, struct server_event *event) {
+    struct server_auth *auth = &server->auth;
+    struct userauth_password request;
+    TRY(userauth_get_password(rest, &request));
+    if (!server->config->takes_passwords || request.is_change || event->user.len == 0 ||
+        request.password.len == 0 || !text_is_utf8(request.password)) {
+        return OK;
+    }
+    err_t err = secret_copy(request.password, LIMIT_PASSWORD_CHARS_MAX, &auth->password);
+    if (failed(err)) {
+        return err.code == ERR_MEMORY ? err : OK;
+    }
+    auth->answer = ANSWER_SUCCESS;
+    event->type = SERVER_AUTH_PASSWORD;
+    event->password = &auth->password;
+    return OK;
+}
+
+static err_t take_method(struct server *server, const struct userauth_request *request,
+                         struct server_event *event) {
+    if (span_equal_str(request->method, "publickey")) {
+        return take_publickey(server, request->rest, event);
+    }
+    if (!span_equal_str(request->method, "password")) {
+        return OK;
+    }
+    err_t err = take_password(server, request->rest, event);
+    /* The driver's input, in which it was decrypted. */
+    secret_wipe((void *)(uintptr_t)request->rest.data, request->rest.len);
+    return err;
+}
+
 err_t server_auth_on_request(struct server *server, struct server_turn *turn) {
     struct server_auth *auth = &server->auth;
     struct server_event *event = turn->event;
@@ -140,9 +174,7 @@ err_t server_auth_on_request(struct server *server, struct server_turn *turn) {
     event->type = SERVER_AUTH_METHOD;
     event->user = is_name(request.user) ? request.user : span_of(NULL, 0);
     event->method = request.method;
-    if (span_equal_str(request.method, "publickey")) {
-        TRY(take_publickey(server, request.rest, event));
-    }
+    TRY(take_method(server, &request, event));
     auth->costs_nothing = auth->requests == 1 && span_equal_str(request.method, "none");
     server->state = SERVER_ANSWER_DUE;
     return OK;
@@ -203,7 +235,8 @@ err_t server_auth_fail(struct server *server, int64_t now_ms, struct buf *out) {
     }
     struct buf message CLEANUP(buf_done) = BUF(64);
     TRY(wire_put_u8(&message, MSG_USERAUTH_FAILURE));
-    TRY(wire_put_text(&message, "publickey"));
+    TRY(wire_put_text(&message,
+                      server->config->takes_passwords ? "publickey,password" : "publickey"));
     TRY(wire_put_bool(&message, false)); /* no partial success */
     TRY(transport_send(server->transport, buf_span(&message), now_ms, out));
     server_auth_forget(auth);

@@ -154,9 +154,35 @@ static bool judge_request(struct channel *channel, span_t type, struct server_ev
     return span_equal_str(type, "window-change") || span_equal_str(type, "signal");
 }
 
+static err_t take_exec(struct channel *channel, const struct channel_event *request,
+                       struct server_event *event) {
+    span_t rest = request->specific;
+    TRY(wire_get_string(&rest, &event->data));
+    TRY(wire_expect_end(rest));
+    channel->exec_due = true;
+    channel->exec_wants_reply = request->want_reply;
+    event->type = SERVER_SESSION_EXEC;
+    event->has_pty = channel->has_pty;
+    return OK;
+}
+
+err_t server_exec_answer(struct server *server, channel_id id, bool granted, int64_t now_ms,
+                         struct buf *out) {
+    struct channel *channel = channel_find(&server->table, id);
+    INVARIANT(channel != NULL && channel->exec_due);
+    channel->exec_due = false;
+    channel->has_shell = granted;
+    return channel->exec_wants_reply ? channel_reply(&server->table, id, granted, now_ms, out) : OK;
+}
+
 static err_t take_request(struct server *server, const struct channel_event *request,
                           struct server_turn *turn) {
     struct channel *channel = channel_find(&server->table, request->id);
+    INVARIANT(!channel->exec_due);
+    if (server->config->takes_commands && channel->is_session && !channel->has_shell &&
+        span_equal_str(request->data, "exec")) {
+        return take_exec(channel, request, turn->event);
+    }
     bool granted = judge_request(channel, request->data, turn->event);
     return request->want_reply
                ? channel_reply(&server->table, request->id, granted, turn->now_ms, turn->out)

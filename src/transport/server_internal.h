@@ -2,6 +2,7 @@
 #ifndef POSTERN_TRANSPORT_SERVER_INTERNAL_H
 #define POSTERN_TRANSPORT_SERVER_INTERNAL_H
 
+#include "base/secret.h"
 #include "transport/channel.h"
 #include "transport/server.h"
 #include "transport/userauth.h"
@@ -29,6 +30,7 @@ struct server_auth {
     const struct userauth_algorithm *algorithm;
     struct key *key;   /* owned, as the certificate; of a certificate: NULL */
     struct cert *cert; /* or NULL */
+    secret_t password; /* of SERVER_AUTH_PASSWORD */
 };
 
 /* hostkeys-prove-00@openssh.com while signatures are due. */

@@ -72,6 +72,19 @@ err_t userauth_get_publickey(span_t rest, struct userauth_publickey *out) {
     return OK;
 }
 
+err_t userauth_get_password(span_t rest, struct userauth_password *out) {
+    struct userauth_password request = {0};
+    TRY(wire_get_bool(&rest, &request.is_change));
+    TRY(wire_get_string(&rest, &request.password));
+    if (request.is_change) {
+        span_t new_password;
+        TRY(wire_get_string(&rest, &new_password));
+    }
+    TRY(wire_expect_end(rest));
+    *out = request;
+    return OK;
+}
+
 err_t userauth_put_publickey(struct buf *to, span_t user, bool is_signed,
                              const struct userauth_algorithm *algorithm, span_t blob) {
     TRY(wire_put_u8(to, MSG_USERAUTH_REQUEST));

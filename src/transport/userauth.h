@@ -49,6 +49,13 @@ struct userauth_publickey {
 };
 err_t userauth_get_publickey(span_t rest, struct userauth_publickey *out);
 
+/* RFC 4252 section 8. */
+struct userauth_password {
+    bool is_change; /* the form that brings a new password as well */
+    span_t password;
+};
+err_t userauth_get_password(span_t rest, struct userauth_password *out);
+
 /*
  * A "publickey" request up to its signature. With is_signed and behind string session_id, this is
  * also what the signature covers.

@@ -120,6 +120,24 @@ static void send_publickey(struct world *world) {
     send_payload(world, buf_span(&message));
 }
 
+/* Of any text; the form that changes one, too. */
+static void send_password(struct world *world) {
+    struct buf message CLEANUP(buf_done) = BUF(PAYLOAD_BYTES_MAX);
+    uint8_t pick = next_byte(world);
+    span_t password = world->input;
+    password.len = password.len < (size_t)(pick >> 2) ? password.len : (size_t)(pick >> 2);
+    must(wire_put_u8(&message, 50));
+    must(wire_put_text(&message, users[pick & 1]));
+    must(wire_put_text(&message, "ssh-connection"));
+    must(wire_put_text(&message, "password"));
+    must(wire_put_bool(&message, (pick & 2) != 0));
+    must(wire_put_string(&message, password));
+    if ((pick & 2) != 0) {
+        must(wire_put_text(&message, "another"));
+    }
+    send_payload(world, buf_span(&message));
+}
+
 static void send_open(struct world *world) {
     struct buf message CLEANUP(buf_done) = BUF(PAYLOAD_BYTES_MAX);
     bool is_session = (next_byte(world) & 1) != 0;
@@ -154,8 +172,12 @@ static void send_on_channel(struct world *world) {
         uint32_t len = next_number(world);
         must(wire_put_string(&message, span_of(zeros, len < sizeof zeros ? len : sizeof zeros)));
     } else if (number == 98) {
-        must(wire_put_text(&message, types[next_byte(world) % COUNT_OF(types)]));
+        uint8_t type = next_byte(world) % COUNT_OF(types);
+        must(wire_put_text(&message, types[type]));
         must(wire_put_bool(&message, (next_byte(world) & 1) != 0));
+        if (strcmp(types[type], "exec") == 0) {
+            must(wire_put_text(&message, "exit"));
+        }
     }
     send_payload(world, buf_span(&message));
 }
@@ -213,6 +235,11 @@ static void check_channel_event(struct world *world, const struct server_event *
     } else if (event->type == SERVER_SESSION_SHELL) {
         INVARIANT(world->channels[id].is_session && !world->channels[id].has_shell);
         world->channels[id].has_shell = true;
+    } else if (event->type == SERVER_SESSION_EXEC) {
+        INVARIANT(world->channels[id].is_session && !world->channels[id].has_shell);
+        world->channels[id].has_shell = (next_byte(world) & 1) != 0;
+        ignore_err(server_exec_answer(world->server, id, world->channels[id].has_shell, 0,
+                                      &world->to_peer));
     } else if (event->type == SERVER_CHANNEL_DATA) {
         INVARIANT(event->data.len > 0 && event->data.len <= world->channels[id].window);
         world->channels[id].window -= (uint32_t)event->data.len;
@@ -228,6 +255,10 @@ static void take_event(struct world *world, const struct server_event *event) {
     case SERVER_AUTH_METHOD:
     case SERVER_AUTH_OFFERED:
     case SERVER_AUTH_PROVED:
+    case SERVER_AUTH_PASSWORD:
+        INVARIANT((event->password != NULL) == (event->type == SERVER_AUTH_PASSWORD));
+        INVARIANT(event->password == NULL ||
+                  (event->password->len > 0 && event->user.len > 0 && event->key == NULL));
         INVARIANT(event->type != SERVER_AUTH_PROVED || is_proof(world, event));
         INVARIANT(!world->is_accepted && world->due == SERVER_NEEDS_INPUT);
         world->due = event->type;
@@ -297,7 +328,7 @@ static void answer_auth(struct world *world) {
         return;
     }
     world->due = SERVER_NEEDS_INPUT;
-    if (yes && due == SERVER_AUTH_PROVED) {
+    if (yes && (due == SERVER_AUTH_PROVED || due == SERVER_AUTH_PASSWORD)) {
         must(server_auth_accept(world->server, 0, &world->to_peer));
         world->is_accepted = true;
     } else if (yes && due == SERVER_AUTH_OFFERED) {
@@ -375,15 +406,18 @@ static void drive_channel(struct world *world) {
 }
 
 static void other(struct world *world) {
-    uint8_t pick = next_byte(world) % 3;
+    uint8_t pick = next_byte(world) % 4;
     if (world->server_ended) {
         return;
+    }
+    if (pick == 3) {
+        send_password(world);
     }
     if (pick == 0) {
         ignore_err(transport_rekey(world->peer, 0, &world->to_server));
     } else if (pick == 1) {
         ignore_err(transport_rekey(server_transport(world->server), 0, &world->to_peer));
-    } else if (world->is_accepted) {
+    } else if (pick == 2 && world->is_accepted) {
         world->server_ended = failed(server_ping(world->server, 0, &world->to_peer));
     }
 }
@@ -450,7 +484,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                                  .host_keys = &shown,
                                                  .host_key_count = 1},
                                    .channels_max = CHANNELS_MAX,
-                                   .auth_tries_max = 3};
+                                   .auth_tries_max = 3,
+                                   .takes_passwords = true,
+                                   .takes_commands = true};
     struct transport_config peer_config = {
         .role = TRANSPORT_CLIENT, .software = "C", .kex = "curve25519-sha256", .random = random};
     struct world world = {.to_server = BUF(OUT_BYTES_MAX),

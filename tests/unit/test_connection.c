@@ -84,6 +84,49 @@ static void test_session_requests(void **state) {
     (void)rig_message(&rig, MSG_CHANNEL_FAILURE);
 }
 
+static void ask_exec(struct rig *rig, channel_id id, const char *command) {
+    rig_send(rig, "busts", MSG_CHANNEL_REQUEST, (uint32_t)id, "exec", true, command);
+}
+
+/* Where the driver judges commands: one that it refused leaves the channel as it was, one that it
+ * granted is as a shell. */
+static void test_commands(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    rig_authenticate(&rig);
+    rig.server_config.takes_commands = true;
+    channel_id id = rig_session(&rig);
+    ask_exec(&rig, id, "reboot");
+    struct server_event event = rig_event(&rig, SERVER_SESSION_EXEC);
+    assert_int_equal(event.channel, id);
+    assert_true(span_equal_str(event.data, "reboot"));
+    assert_ok(server_exec_answer(rig.server, id, false, rig.now_ms, &rig.to_peer.bytes));
+    (void)rig_message(&rig, MSG_CHANNEL_FAILURE);
+    ask_exec(&rig, id, "exit");
+    assert_true(span_equal_str(rig_event(&rig, SERVER_SESSION_EXEC).data, "exit"));
+    assert_ok(server_exec_answer(rig.server, id, true, rig.now_ms, &rig.to_peer.bytes));
+    (void)rig_message(&rig, MSG_CHANNEL_SUCCESS);
+    ask_exec(&rig, id, "exit"); /* once */
+    rig_quiet(&rig);
+    (void)rig_message(&rig, MSG_CHANNEL_FAILURE);
+    ask(&rig, id, "shell");
+    rig_quiet(&rig);
+    (void)rig_message(&rig, MSG_CHANNEL_FAILURE);
+    channel_id direct = rig_direct(&rig);
+    ask_exec(&rig, direct, "exit");
+    rig_quiet(&rig);
+    (void)rig_message(&rig, MSG_CHANNEL_FAILURE);
+}
+
+static void test_command_without_a_command(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    rig_authenticate(&rig);
+    rig.server_config.takes_commands = true;
+    ask(&rig, rig_session(&rig), "exec");
+    rig_fatal(&rig, DISCONNECT_PROTOCOL_ERROR);
+}
+
 static void test_shell_without_pty(void **state) {
     (void)state;
     struct rig rig CLEANUP(rig_done);
@@ -365,6 +408,8 @@ int main(void) {
         cmocka_unit_test(test_unsolicited_replies),
         cmocka_unit_test(test_ping),
         cmocka_unit_test(test_session_requests),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_command_without_a_command),
         cmocka_unit_test(test_shell_without_pty),
         cmocka_unit_test(test_no_shell_on_direct),
         cmocka_unit_test(test_session_end),

@@ -510,6 +510,139 @@ static void test_every_key_type_proves(void **state) {
     }
 }
 
+/* --- passwords --- */
+
+/* RFC 4252 section 8; the form that changes one brings another. */
+static void put_password(struct rig *rig, const char *user, bool is_change, span_t password) {
+    struct buf message CLEANUP(buf_done) = BUF(RIG_BYTES_MAX);
+    assert_ok(wire_put_u8(&message, MSG_USERAUTH_REQUEST));
+    assert_ok(wire_put_text(&message, user));
+    assert_ok(wire_put_text(&message, "ssh-connection"));
+    assert_ok(wire_put_text(&message, "password"));
+    assert_ok(wire_put_bool(&message, is_change));
+    assert_ok(wire_put_string(&message, password));
+    if (is_change) {
+        assert_ok(wire_put_text(&message, "another password"));
+    }
+    rig_send_span(rig, buf_span(&message));
+}
+
+/* It is refused without being shown to anybody, and these methods can go on. */
+static void expect_no_password(struct rig *rig, const char *methods) {
+    struct server_event event = rig_event(rig, SERVER_AUTH_METHOD);
+    assert_true(span_equal_str(event.method, "password"));
+    assert_null(event.password);
+    assert_breaks(server_auth_accept, rig);
+    rig_fail(rig);
+    span_t body = rig_message(rig, MSG_USERAUTH_FAILURE);
+    span_t list;
+    assert_ok(wire_get_string(&body, &list));
+    assert_true(span_equal_str(list, methods));
+}
+
+static void test_passwords_that_nobody_takes(void **state) {
+    (void)state;
+    static char long_one[LIMIT_PASSWORD_CHARS_MAX + 2];
+    memset(long_one, 'x', LIMIT_PASSWORD_CHARS_MAX + 1);
+    static const struct {
+        const char *user;
+        bool is_change;
+        span_t password;
+    } cases[] = {
+        {"alice", true, {(const uint8_t *)"correct horse", 13}},
+        {"alice", false, {(const uint8_t *)"", 0}},
+        {"alice", false, {(const uint8_t *)"a\0b", 3}},
+        {"alice", false, {(const uint8_t *)"a\xff", 2}},
+        {"alice", false, {(const uint8_t *)"a\n", 2}},
+        {"alice", false, {(const uint8_t *)long_one, LIMIT_PASSWORD_CHARS_MAX + 1}},
+        {"", false, {(const uint8_t *)"correct horse", 13}},
+        {"alice\nroot", false, {(const uint8_t *)"correct horse", 13}},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct rig rig CLEANUP(rig_done);
+        rig_start(&rig);
+        rig.server_config.takes_passwords = true;
+        rig_get_service(&rig);
+        put_password(&rig, cases[i].user, cases[i].is_change, cases[i].password);
+        expect_no_password(&rig, "publickey,password");
+    }
+    struct rig rig CLEANUP(rig_done);
+    rig_start(&rig);
+    rig_get_service(&rig);
+    put_password(&rig, "alice", false, SPAN_LITERAL("correct horse"));
+    expect_no_password(&rig, "publickey"); /* none is asked for, so none is taken */
+}
+
+static void test_password_before_the_service(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    rig_start(&rig);
+    rig.server_config.takes_passwords = true;
+    put_password(&rig, "alice", false, SPAN_LITERAL("correct horse"));
+    rig_fatal(&rig, DISCONNECT_PROTOCOL_ERROR);
+}
+
+static void test_password_with_more_behind_it(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    rig_start(&rig);
+    rig.server_config.takes_passwords = true;
+    rig_get_service(&rig);
+    rig_send(&rig, "bssstsb", MSG_USERAUTH_REQUEST, "alice", "ssh-connection", "password", false,
+             "correct horse", 0);
+    rig_fatal(&rig, DISCONNECT_PROTOCOL_ERROR);
+}
+
+/* All that the server read: the password was in it. */
+static bool input_has(const struct rig *rig, const char *text) {
+    return memmem(rig->to_server.bytes.data, rig->to_server.bytes.len, text, strlen(text)) != NULL;
+}
+
+static void test_password_is_the_drivers_to_judge(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    rig_start(&rig);
+    rig.server_config.takes_passwords = true;
+    rig_get_service(&rig);
+    put_password(&rig, "alice", false, SPAN_LITERAL("correct horse"));
+    struct server_event event = rig_event(&rig, SERVER_AUTH_PASSWORD);
+    assert_true(span_equal_str(event.user, "alice"));
+    assert_true(span_equal_str(secret_span(event.password), "correct horse"));
+    assert_null(event.key);
+    assert_null(event.cert);
+    assert_false(server_is_authenticated(rig.server));
+    assert_false(input_has(&rig, "correct horse"));
+    assert_breaks(server_auth_pk_ok, &rig);
+    rig_fail(&rig);
+    assert_null(event.password->text); /* the server's own, wiped with the answer */
+    (void)rig_message(&rig, MSG_USERAUTH_FAILURE);
+    assert_breaks(server_auth_accept, &rig);
+    put_password(&rig, "alice", false, SPAN_LITERAL("battery staple"));
+    event = rig_event(&rig, SERVER_AUTH_PASSWORD);
+    assert_ok(server_auth_accept(rig.server, rig.now_ms, &rig.to_peer.bytes));
+    assert_null(event.password->text);
+    assert_true(server_is_authenticated(rig.server));
+    (void)rig_message(&rig, MSG_USERAUTH_SUCCESS);
+}
+
+/* Wrong ones count as other tries do. */
+static void test_passwords_cost_tries(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    rig_start(&rig); /* three tries */
+    rig.server_config.takes_passwords = true;
+    rig_get_service(&rig);
+    for (unsigned i = 0; i < 2; i++) {
+        put_password(&rig, "alice", false, SPAN_LITERAL("guess"));
+        (void)rig_event(&rig, SERVER_AUTH_PASSWORD);
+        rig_fail(&rig);
+    }
+    put_password(&rig, "alice", false, SPAN_LITERAL("guess"));
+    (void)rig_event(&rig, SERVER_AUTH_PASSWORD);
+    assert_fails(server_auth_fail(rig.server, rig.now_ms, &rig.to_peer.bytes), ERR_REFUSED);
+    rig_ended(&rig, DISCONNECT_NO_MORE_AUTH_METHODS);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forged_proofs),
@@ -525,6 +658,11 @@ int main(void) {
         cmocka_unit_test(test_name_with_comma_is_one_name),
         cmocka_unit_test(test_security_key_wants_a_touch),
         cmocka_unit_test(test_every_key_type_proves),
+        cmocka_unit_test(test_passwords_that_nobody_takes),
+        cmocka_unit_test(test_password_before_the_service),
+        cmocka_unit_test(test_password_with_more_behind_it),
+        cmocka_unit_test(test_password_is_the_drivers_to_judge),
+        cmocka_unit_test(test_passwords_cost_tries),
     };
     return cmocka_run_group_tests_name("server_auth", tests, rig_make_keys, rig_free_keys);
 }

@@ -25,17 +25,21 @@ err_t log_level_parse(const char *text, enum log_level *out) {
     return FAIL(ERR_MALFORMED);
 }
 
+static bool is_plain(unsigned char c) { return c >= 0x20 && c != 0x7f && c != '"' && c != '\\'; }
+
 static err_t add_escaped(struct buf *line, const char *value) {
+    size_t len = strnlen(value, VALUE_BYTES_MAX), done = 0;
     TRY(buf_add_byte(line, '"'));
-    for (size_t i = 0; value[i] != '\0' && i < VALUE_BYTES_MAX; i++) {
-        unsigned char c = (unsigned char)value[i];
-        if (c == '"' || c == '\\') {
-            TRY(buf_add_byte(line, '\\'));
-            TRY(buf_add_byte(line, c));
-        } else if (c < 0x20 || c == 0x7f) {
-            TRY(buf_add_format(line, "\\u%04x", c));
-        } else {
-            TRY(buf_add_byte(line, c));
+    while (done < len) {
+        size_t plain = done;
+        while (plain < len && is_plain((unsigned char)value[plain])) {
+            plain++;
+        }
+        TRY(buf_add(line, span_of(value + done, plain - done)));
+        done = plain;
+        if (done < len) {
+            unsigned char c = (unsigned char)value[done++];
+            TRY(buf_add_format(line, c == '"' || c == '\\' ? "\\%c" : "\\u%04x", c));
         }
     }
     return buf_add_byte(line, '"');

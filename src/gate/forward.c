@@ -259,7 +259,7 @@ static err_t read_target(struct forward *forward, bool *again) {
     enum socket_result result = socket_read(forward->source.fd, data, most, &count);
     TRY(server_channel_data_end(session->server, forward->id, count, worker->now_ms,
                                 &worker->output));
-    if (forward->quick > 0) {
+    if (forward->quick > 0 && count > 0) {
         forward->quick--;
         socket_quickack(forward->source.fd);
     }

@@ -286,6 +286,7 @@ static enum socket_result read_more(struct relay_session *session, size_t most, 
     session->source.readable = result == SOCKET_DONE && (count == most || session->source.ended);
     if (count > 0) {
         session->heard_ms = worker->now_ms;
+        session->ack_due = session->quick > 0;
         session->bytes_in += count;
         COUNT(worker, bytes_from_clients_total, count);
     }
@@ -298,7 +299,6 @@ static err_t take_input(struct relay_session *session) {
     size_t len;
     size_t most = session->phase == SESSION_OPEN ? RELAY_READ_BYTES : LOGIN_READ_BYTES;
     enum socket_result result = read_more(session, most, &len);
-    session->ack_due = session->quick > 0;
     session->input_due = false;
     struct transport_input input = {worker->input, len};
     err_t err = take_events(session, &input);
@@ -409,8 +409,10 @@ void session_turn(struct relay_session *session) {
     session_settle(session, live_turn(session));
     if (session->ack_due) {
         session->ack_due = false;
-        session->quick--;
-        socket_quickack(session->source.fd);
+        if (!session->waits) { /* else our answer is on its way, and acknowledges as well */
+            session->quick--;
+            socket_quickack(session->source.fd);
+        }
     }
     if (session->phase < SESSION_ENDING && (may_read(session) || may_move(session))) {
         session_schedule(session);

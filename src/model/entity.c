@@ -47,6 +47,56 @@ bool subnet_list_allows(const struct subnet_list *list, const struct inet_addres
     return false;
 }
 
+/* Adds a subnet and keeps the list without entries that others cover; false when it is full. */
+static bool subnets_add(struct subnet_list *list, const struct inet_subnet *subnet) {
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (inet_subnet_covers(&list->subnets[i], subnet)) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (!inet_subnet_covers(subnet, &list->subnets[i])) {
+            list->subnets[kept++] = list->subnets[i];
+        }
+    }
+    list->count = kept;
+    if (list->count == LIMIT_SUBNETS_COUNT) {
+        return false;
+    }
+    list->subnets[list->count++] = *subnet;
+    return true;
+}
+
+/* Two subnets overlap only when one covers the other, so the smaller one is what they share. */
+static const struct inet_subnet *subnet_shared(const struct inet_subnet *a,
+                                               const struct inet_subnet *b) {
+    return inet_subnet_covers(b, a) ? a : inet_subnet_covers(a, b) ? b : NULL;
+}
+
+err_t subnet_list_intersect(const struct subnet_list *a, const struct subnet_list *b,
+                            struct subnet_list *out) {
+    struct subnet_list both = {.count = 0};
+    if (a->count == 0 || b->count == 0) {
+        both = a->count == 0 ? *b : *a;
+        *out = both;
+        return OK;
+    }
+    for (size_t i = 0; i < a->count; i++) {
+        for (size_t j = 0; j < b->count; j++) {
+            const struct inet_subnet *shared = subnet_shared(&a->subnets[i], &b->subnets[j]);
+            if (shared != NULL && !subnets_add(&both, shared)) {
+                return FAIL(ERR_TOO_LONG);
+            }
+        }
+    }
+    if (both.count == 0) {
+        return FAIL(ERR_NOT_FOUND); /* and never the empty list */
+    }
+    *out = both;
+    return OK;
+}
+
 /* Classes of characters in names; not <ctype.h>'s, which follow the locale. */
 enum { LOWER = 1, DIGIT = 2, UNDERSCORE = 4, HYPHEN = 8, DOT = 16, UPPER = 32, PLUS = 64 };
 

@@ -234,6 +234,13 @@ err_t subnet_list_parse(span_t text, struct subnet_list *out);
 err_t subnet_list_print(const struct subnet_list *list, struct buf *out);
 /* An empty list contains every address. */
 bool subnet_list_allows(const struct subnet_list *list, const struct inet_address *address);
+/*
+ * The addresses that both lists allow, where an empty list stands for every address, on both sides
+ * and in the result. So two lists that share nothing have no result: that is ERR_NOT_FOUND, and
+ * whoever asked must refuse. ERR_TOO_LONG past LIMIT_SUBNETS_COUNT. `out` may be `a` or `b`.
+ */
+err_t subnet_list_intersect(const struct subnet_list *a, const struct subnet_list *b,
+                            struct subnet_list *out);
 
 /*
  * Names. Account: a POSIX user name, [a-z_][a-z0-9_-]*. Project, cluster: [a-z0-9][a-z0-9._-]*.

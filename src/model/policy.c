@@ -137,48 +137,6 @@ static struct decision decide_duration(const struct policy *policy, int64_t aske
 
 /* ---- subnets ---- */
 
-/* Adds a subnet and keeps the list without entries that others cover; false when it is full. */
-static bool subnets_add(struct subnet_list *list, const struct inet_subnet *subnet) {
-    size_t kept = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        if (inet_subnet_covers(&list->subnets[i], subnet)) {
-            return true;
-        }
-    }
-    for (size_t i = 0; i < list->count; i++) {
-        if (!inet_subnet_covers(subnet, &list->subnets[i])) {
-            list->subnets[kept++] = list->subnets[i];
-        }
-    }
-    list->count = kept;
-    if (list->count == LIMIT_SUBNETS_COUNT) {
-        return false;
-    }
-    list->subnets[list->count++] = *subnet;
-    return true;
-}
-
-/* Two subnets overlap only when one covers the other, so the smaller one is what they share. */
-static bool subnets_intersect(const struct subnet_list *a, const struct subnet_list *b,
-                              struct subnet_list *out) {
-    struct subnet_list both = {.count = 0};
-    for (size_t i = 0; i < a->count; i++) {
-        for (size_t j = 0; j < b->count; j++) {
-            const struct inet_subnet *smaller = NULL;
-            if (inet_subnet_covers(&b->subnets[j], &a->subnets[i])) {
-                smaller = &a->subnets[i];
-            } else if (inet_subnet_covers(&a->subnets[i], &b->subnets[j])) {
-                smaller = &b->subnets[j];
-            }
-            if (smaller != NULL && !subnets_add(&both, smaller)) {
-                return false;
-            }
-        }
-    }
-    *out = both;
-    return true;
-}
-
 static struct decision refuse_subnets(const struct subnet_list *imposed, bool by_credential) {
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_SUBNETS_COUNT * INET_CHARS);
     if (failed(subnet_list_print(imposed, &text))) {
@@ -193,25 +151,14 @@ static struct decision refuse_subnets(const struct subnet_list *imposed, bool by
 /* Narrows *list by `by`, where an empty list stands for every address on both sides. */
 static struct decision narrow_subnets(struct subnet_list *list, const struct subnet_list *by,
                                       bool by_credential) {
-    if (by == NULL || by->count == 0) {
-        return allowed;
-    }
-    if (list->count == 0) {
-        *list = *by;
-        return allowed;
-    }
-    struct subnet_list both;
-    if (!subnets_intersect(list, by, &both)) {
+    err_t err = by == NULL ? OK : subnet_list_intersect(list, by, list);
+    if (err.code == ERR_TOO_LONG) {
         return refuse(DECISION_subnets_refused, "ipSubnets",
                       "together with the restrictions that hold anyway these are more than %d "
                       "subnets; ask for fewer",
                       LIMIT_SUBNETS_COUNT);
     }
-    if (both.count == 0) {
-        return refuse_subnets(by, by_credential);
-    }
-    *list = both;
-    return allowed;
+    return failed(err) ? refuse_subnets(by, by_credential) : allowed;
 }
 
 static struct decision decide_subnets(const struct policy *policy, const struct subnet_list *asked,

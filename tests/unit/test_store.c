@@ -1,50 +1,8 @@
 /*
- * The conformance suite: the same tests over every store. What only SQLite has (durability, the
- * schema, full disks) is in test_store_sqlite.c.
+ * The conformance suite: the same tests over every store. Jobs are in test_store_job.c. What only
+ * SQLite has (durability, the schema, full disks) is in test_store_sqlite.c.
  */
-#include <unistd.h>
-
-#include "store_fixture.h"
-
-struct backend {
-    const char *name;
-    struct store *store;
-    char directory[64];
-};
-
-static int set_up(void **state) {
-    struct backend *backend = *state;
-    char path[128];
-    if (strcmp(backend->name, "memory") == 0) {
-        assert_ok(store_open_memory(&backend->store));
-        return 0;
-    }
-    (void)snprintf(backend->directory, sizeof backend->directory, "/tmp/test-store-XXXXXX");
-    assert_non_null(mkdtemp(backend->directory));
-    (void)snprintf(path, sizeof path, "%s/db", backend->directory);
-    assert_ok(store_open_sqlite(path, &backend->store));
-    return 0;
-}
-
-static int tear_down(void **state) {
-    struct backend *backend = *state;
-    char path[128];
-    store_closep(&backend->store);
-    if (backend->directory[0] != '\0') {
-        (void)snprintf(path, sizeof path, "%s/db", backend->directory);
-        assert_int_equal(unlink(path), 0);
-        assert_int_equal(rmdir(backend->directory), 0); /* closing took -wal and -shm away */
-        backend->directory[0] = '\0';
-    }
-    return 0;
-}
-
-static struct store *store_of(void **state) { return ((struct backend *)*state)->store; }
-
-static struct store *begun(void **state) {
-    assert_ok(store_begin(store_of(state)));
-    return store_of(state);
-}
+#include "store_suite.h"
 
 /* ---- accounts ---- */
 
@@ -71,6 +29,7 @@ static void test_account(void **state) {
     (void)snprintf(alice.email, sizeof alice.email, "alice@example.org");
     alice.administrator = true;
     alice.quota_per_day = UINT32_MAX;
+    alice.subnets = subnets_of("10.0.0.0/8,2001:db8::/32");
     alice.id = 4711; /* what stands there before does not matter */
     assert_ok(store_account_add(store, &alice));
     assert_true(alice.id != 0 && alice.id != 4711);
@@ -142,6 +101,7 @@ static void test_login(void **state) {
     login.totp_last_step = INT64_MAX;
     login.failures = 3;
     login.locked_until = NOW;
+    login.window_until = NOW + 2 * DAY;
     login.invitation_expires_at = NOW + 1;
     memset(login.password_hash, 'h', sizeof login.password_hash - 1);
     memset(login.invitation_hash, 'i', sizeof login.invitation_hash - 1);
@@ -280,11 +240,20 @@ static void test_cluster(void **state) {
     struct cluster out, cluster = new_cluster("daint"), again = cluster;
     (void)snprintf(cluster.address, sizeof cluster.address, "daint.example.org");
     cluster.port = 65535;
-    cluster.node_access = NODE_ACCESS_JOB;
-    cluster.credentials = CREDENTIALS_KEYS;
     assert_fails(store_cluster_get(store, 1, &out), ERR_NOT_FOUND);
     assert_fails(store_cluster_find(store, "daint", &out), ERR_NOT_FOUND);
     assert_fails(store_cluster_update(store, &cluster), ERR_NOT_FOUND);
+    static const struct {
+        enum node_access node_access;
+        unsigned credentials;
+    } refused[] = {{0, 3}, {3, 3}, {NODE_ACCESS_JOB, 0}, {NODE_ACCESS_JOB, 4}};
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        cluster.node_access = refused[i].node_access;
+        cluster.credentials = refused[i].credentials;
+        assert_fails(store_cluster_add(store, &cluster), ERR_RANGE);
+    }
+    cluster.node_access = NODE_ACCESS_JOB;
+    cluster.credentials = CREDENTIALS_KEYS;
     assert_ok(store_cluster_add(store, &cluster));
     entity_id other = add_cluster(store, "alps");
     assert_fails(store_cluster_add(store, &again), ERR_EXISTS);
@@ -292,6 +261,9 @@ static void test_cluster(void **state) {
     renamed.id = other;
     assert_fails(store_cluster_update(store, &renamed), ERR_EXISTS);
     cluster.port = 2222;
+    cluster.credentials = 0;
+    assert_fails(store_cluster_update(store, &cluster), ERR_RANGE);
+    cluster.credentials = CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS;
     assert_ok(store_cluster_update(store, &cluster));
     assert_ok(store_cluster_find(store, "daint", &out));
     assert_memory_equal(&out, &cluster, sizeof out);
@@ -320,7 +292,15 @@ static void test_host(void **state) {
     one.cluster_id = add_cluster(store, "daint");
     one.role = 0;
     assert_fails(store_host_add(store, &one), ERR_RANGE);
+    one.role = HOST_JOB; /* without a job */
+    assert_fails(store_host_add(store, &one), ERR_RANGE);
+    one.role = 5;
+    assert_fails(store_host_add(store, &one), ERR_RANGE);
     one.role = HOST_LOGIN;
+    one.job_id = 99;
+    assert_fails(store_host_add(store, &one), ERR_RANGE);
+    one.job_id = 0;
+    one.scheduler = true;
     assert_ok(store_host_add(store, &one));
     assert_ok(store_host_add(store, &two)); /* empty hashes are not alike */
     assert_fails(store_host_add(store, &(struct host){.name = "ln2", .role = 1}), ERR_EXISTS);
@@ -684,31 +664,62 @@ static err_t each_registered_key(void *context, const struct registered_key *key
     return collect(context, key->name);
 }
 
+static void test_registered_key_refused(void **state) {
+    struct store *store = begun(state);
+    entity_id alice = add_account(store, "alice"), daint = add_cluster(store, "daint");
+    static struct registered_key out; /* big */
+    static const struct {
+        enum key_use use;
+        bool in_cluster;
+    } refused[] = {{0, false}, {3, false}, {KEY_USE_PERSON, true}, {KEY_USE_INTERNAL, false}};
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        out = (struct registered_key){.account_id = alice,
+                                      .use = refused[i].use,
+                                      .cluster_id = refused[i].in_cluster ? daint : 0};
+        assert_fails(store_registered_key_add(store, &out), ERR_RANGE);
+    }
+    out = (struct registered_key){.account_id = 99, .use = KEY_USE_PERSON};
+    assert_fails(store_registered_key_add(store, &out), ERR_NOT_FOUND);
+    out = (struct registered_key){.account_id = alice, .use = KEY_USE_INTERNAL, .cluster_id = 99};
+    assert_fails(store_registered_key_add(store, &out), ERR_NOT_FOUND);
+    assert_fails(store_registered_key_remove(store, 1), ERR_NOT_FOUND);
+    assert_fails(store_registered_key_get(store, 1, &out), ERR_NOT_FOUND);
+    assert_fails(store_registered_key_find(store, "f1", &out), ERR_NOT_FOUND);
+    assert_int_equal(out.cluster_id, 99); /* untouched by failures */
+    assert_ok(store_commit(store));
+}
+
 static void test_registered_key(void **state) {
     struct store *store = begun(state);
     entity_id alice = add_account(store, "alice"), bob = add_account(store, "bob");
-    static struct registered_key one, two, same; /* big */
+    static struct registered_key out, one, two, same; /* big */
     one = (struct registered_key){
-        .account_id = 99, .use = KEY_USE_PERSON, .name = "laptop", .fingerprint = "f1"};
-    two = (struct registered_key){
-        .account_id = bob, .use = KEY_USE_PERSON, .name = "robot", .fingerprint = "f2"};
+        .account_id = alice, .use = KEY_USE_PERSON, .name = "laptop", .fingerprint = "f1"};
+    two = (struct registered_key){.account_id = bob,
+                                  .use = KEY_USE_INTERNAL,
+                                  .cluster_id = add_cluster(store, "daint"),
+                                  .name = "frontends",
+                                  .fingerprint = "f2"};
     same = (struct registered_key){
         .account_id = bob, .use = KEY_USE_PERSON, .name = "copy", .fingerprint = "f1"};
     one.subnets = subnets_of("10.0.0.0/8");
-    assert_fails(store_registered_key_remove(store, 1), ERR_NOT_FOUND);
-    assert_fails(store_registered_key_add(store, &one), ERR_NOT_FOUND);
-    one.account_id = alice;
     assert_ok(store_registered_key_add(store, &one));
     assert_ok(store_registered_key_add(store, &two));
     assert_fails(store_registered_key_add(store, &same), ERR_EXISTS);
+    assert_ok(store_registered_key_get(store, one.id, &out));
+    assert_memory_equal(&out, &one, sizeof out);
+    assert_ok(store_registered_key_find(store, "f2", &out));
+    assert_memory_equal(&out, &two, sizeof out);
     struct listing of_bob = {0}, all = {0}, left = {0};
     assert_ok(store_registered_key_list(store, bob, each_registered_key, &of_bob));
-    assert_string_equal(of_bob.text, "robot");
+    assert_string_equal(of_bob.text, "frontends");
     assert_ok(store_registered_key_list(store, 0, each_registered_key, &all));
-    assert_string_equal(all.text, "laptop robot");
+    assert_string_equal(all.text, "laptop frontends");
     assert_ok(store_registered_key_remove(store, one.id));
+    assert_fails(store_registered_key_find(store, "f1", &out), ERR_NOT_FOUND);
     assert_ok(store_registered_key_list(store, 0, each_registered_key, &left));
-    assert_string_equal(left.text, "robot");
+    assert_string_equal(left.text, "frontends");
+    assert_ok(store_registered_key_add(store, &same)); /* the fingerprint is free again */
     assert_ok(store_commit(store));
 }
 
@@ -979,37 +990,31 @@ static void test_nested_listing(void **state) {
     assert_ok(store_commit(store));
 }
 
-#define TEST(function)                                                                             \
-    { #function, function }
-
-static const struct {
-    const char *name;
-    void (*run)(void **state);
-} tests[] = {
-    TEST(test_account),         TEST(test_account_list),
-    TEST(test_login),           TEST(test_project),
-    TEST(test_member),          TEST(test_reach),
-    TEST(test_cluster),         TEST(test_host),
-    TEST(test_issued),          TEST(test_facts),
-    TEST(test_facts_of_undone), TEST(test_facts_of_keys),
-    TEST(test_issued_list),     TEST(test_api_key),
-    TEST(test_session),         TEST(test_registered_key),
-    TEST(test_event),           TEST(test_event_skip),
-    TEST(test_audit),           TEST(test_meta),
-    TEST(test_rollback),        TEST(test_marks),
+static const struct store_test tests[] = {
+    TEST(test_account),
+    TEST(test_account_list),
+    TEST(test_login),
+    TEST(test_project),
+    TEST(test_member),
+    TEST(test_reach),
+    TEST(test_cluster),
+    TEST(test_host),
+    TEST(test_issued),
+    TEST(test_facts),
+    TEST(test_facts_of_undone),
+    TEST(test_facts_of_keys),
+    TEST(test_issued_list),
+    TEST(test_api_key),
+    TEST(test_session),
+    TEST(test_registered_key_refused),
+    TEST(test_registered_key),
+    TEST(test_event),
+    TEST(test_event_skip),
+    TEST(test_audit),
+    TEST(test_meta),
+    TEST(test_rollback),
+    TEST(test_marks),
     TEST(test_nested_listing),
 };
 
-int main(void) {
-    static struct backend backends[] = {{.name = "memory"}, {.name = "sqlite"}};
-    int failures = 0;
-    for (size_t i = 0; i < COUNT_OF(backends); i++) {
-        struct CMUnitTest table[COUNT_OF(tests)];
-        for (size_t j = 0; j < COUNT_OF(tests); j++) {
-            table[j] =
-                (struct CMUnitTest){tests[j].name, tests[j].run, set_up, tear_down, &backends[i]};
-        }
-        failures += _cmocka_run_group_tests(backends[i].name, table, COUNT_OF(table), NULL, NULL);
-    }
-    return failures;
-}
+int main(void) { return run_over_stores(tests, COUNT_OF(tests)); }

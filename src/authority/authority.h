@@ -83,6 +83,8 @@ extern const struct route host_admin_routes[];      /* host_admin.c */
 extern const struct route service_account_routes[]; /* service_account.c */
 extern const struct route audit_routes[];           /* audit.c */
 extern const struct route host_call_routes[];       /* host_call.c */
+extern const struct route window_routes[];          /* window.c */
+extern const struct route gate_audit_routes[];      /* gate_audit.c */
 extern const struct route feed_routes[];            /* feed.c */
 extern const struct route site_routes[];            /* site.c */
 extern const struct route known_hosts_routes[];     /* known_hosts.c */

@@ -19,6 +19,8 @@ const struct route *const route_tables[] = {
     host_admin_routes,
     service_account_routes,
     known_hosts_routes,
+    window_routes,
+    gate_audit_routes,
     audit_routes,
     health_routes,
     metrics_routes,

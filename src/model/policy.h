@@ -63,6 +63,9 @@ struct policy {
      * are no internal keys. */
     struct subnet_list internal_subnets;
     int64_t host_duration_s;
+    int64_t enrolment_window_s; /* how long a password alone may register keys, at a gate; 0: no
+                                   account ever gets such a window */
+    bool further_keys;          /* whoever is let in at a gate otherwise may register more there */
 };
 
 /* The defaults of a fresh installation: 1d and 1min, five a day, every type but RSA below 3072

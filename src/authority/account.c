@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/internal_key.h"
 #include "authority/invitation.h"
 #include "authority/publish.h"
 #include "authority/revoke.h"
@@ -289,11 +290,12 @@ static void apply(const struct change_request *request, struct account *account)
 
 /* Everything that a disabled account could still use ends in this transaction. */
 static bool end_access(struct call *call, const struct account *account) {
-    size_t count = 0;
+    size_t count = 0, keys = 0;
     err_t err = store_session_remove_all(call_store(call), account->id, 0, call->now);
     struct revoke_scope scope = {.account_id = account->id};
     return call_ok(call, err, "the sessions") &&
-           revoke_all(call, scope, "account disabled", &count);
+           revoke_all(call, scope, "account disabled", &count) &&
+           internal_key_drop(call, account->id, NULL, &keys);
 }
 
 static void describe(const struct account *was, const struct account *is, char *out, size_t size) {

@@ -85,6 +85,8 @@ extern const struct route audit_routes[];           /* audit.c */
 extern const struct route host_call_routes[];       /* host_call.c */
 extern const struct route window_routes[];          /* window.c */
 extern const struct route gate_audit_routes[];      /* gate_audit.c */
+extern const struct route internal_key_routes[];    /* internal_key.c */
+extern const struct route job_certificate_routes[]; /* job_certificate.c */
 extern const struct route feed_routes[];            /* feed.c */
 extern const struct route site_routes[];            /* site.c */
 extern const struct route known_hosts_routes[];     /* known_hosts.c */

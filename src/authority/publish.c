@@ -1,5 +1,7 @@
 #include "authority/publish.h"
 
+#include <stdio.h>
+
 #include "authority/authority.h"
 #include "authority/signer_client.h"
 #include "base/clock.h"
@@ -170,4 +172,16 @@ void publish_host(struct call *call, const struct host *host) {
 
 void publish_host_gone(struct call *call, const char *name) {
     call_publish(call, "host", name, NULL);
+}
+
+void publish_registered_key(struct call *call, const struct registered_key *key) {
+    char id[24];
+    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)key->id);
+    publish(call, "key", id, publish_registered_key_state(call_store(call), key));
+}
+
+void publish_registered_key_gone(struct call *call, const struct registered_key *key) {
+    char id[24];
+    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)key->id);
+    call_publish(call, "key", id, NULL);
 }

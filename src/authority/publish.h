@@ -23,5 +23,7 @@ void publish_account(struct call *call, const struct account *account);
 void publish_cluster(struct call *call, const struct cluster *cluster);
 void publish_host(struct call *call, const struct host *host);
 void publish_host_gone(struct call *call, const char *name);
+void publish_registered_key(struct call *call, const struct registered_key *key);
+void publish_registered_key_gone(struct call *call, const struct registered_key *key);
 
 #endif

@@ -13,6 +13,8 @@ const struct route *const route_tables[] = {
     login_routes,
     site_routes,
     host_call_routes,
+    internal_key_routes,
+    job_certificate_routes,
     account_routes,
     project_routes,
     cluster_routes,

@@ -124,6 +124,12 @@ enum limits {
                                                                    and some short ones */
     LIMIT_LOGIN_DESTINATIONS_COUNT = 4096, /* sshd takes no more permitopen of one key */
 
+    /* internal keys and job keys, on frontends */
+    LIMIT_HOME_FILE_BYTES = 4096,   /* of a key file in a home, that is read */
+    LIMIT_HOME_FILE_CHARS = 64,     /* its name */
+    LIMIT_HOME_S = 10,              /* for one look into a home, or one writing */
+    LIMIT_INTERNAL_KEYS_COUNT = 64, /* of one account: each frontend may keep one */
+
     /* files */
     LIMIT_CONFIG_FILE_BYTES = 1024 * 1024,
     LIMIT_CONFIG_DEPTH = 8,              /* lists and mappings in one another */

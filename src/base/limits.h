@@ -75,9 +75,13 @@ enum limits {
     LIMIT_HOST_KEYS_COUNT = 4,    /* of one host */
 
     /* keys and jobs */
-    LIMIT_REGISTERED_KEYS_COUNT = 32, /* of one account, that people registered */
-    LIMIT_JOB_NODES_COUNT = 10000,    /* of one job */
-    LIMIT_JOBS_COUNT = 100000,        /* running on one cluster */
+    LIMIT_REGISTERED_KEYS_COUNT = 32,              /* of one account, that people registered */
+    LIMIT_JOB_NODES_COUNT = 10000,                 /* of one job */
+    LIMIT_JOBS_COUNT = 100000,                     /* running on one cluster */
+    LIMIT_SCHEDULER_LIST_BYTES = 64 * 1024 * 1024, /* what a scheduler's program may print */
+    LIMIT_SCHEDULER_S = 8,                         /* until it has */
+    LIMIT_SCHEDULER_HOOK_S = 2,                    /* a prologue or epilogue, whatever happens */
+    LIMIT_HOSTLIST_BRACKETS_COUNT = 4,             /* of one name: "r[1-4]n[1-9]" has two */
 
     /* what a gate asks the authority, and tells it */
     LIMIT_UPLINK_FRAME_BYTES = 60 * 1024,  /* a question's, within LIMIT_HTTP_BODY_BYTES */

@@ -138,16 +138,43 @@ err_t memory_op_job_list(struct store *store, const struct job_filter *filter, E
     return OK;
 }
 
-err_t memory_op_job_prune(struct store *store, int64_t before, size_t max) {
+static bool is_due(const struct job *job, int64_t at) {
+    return job->ended_at == 0 && job->ends_at != 0 && job->ends_at <= at;
+}
+
+/* The one that follows `last` in the order of ends; NULL: none. */
+static const struct job *next_due(const struct memory_store *self, const struct job *last,
+                                  int64_t at) {
+    const struct job *next = NULL;
+    for (size_t i = 0; i < self->jobs.count; i++) {
+        const struct job *row = ROW(&self->jobs, job, i);
+        bool follows = last == NULL || row->ends_at > last->ends_at ||
+                       (row->ends_at == last->ends_at && row->id > last->id);
+        if (is_due(row, at) && follows && (next == NULL || row->ends_at < next->ends_at)) {
+            next = row;
+        }
+    }
+    return next;
+}
+
+err_t memory_op_job_list_due(struct store *store, int64_t at, size_t max, EACH(job)) {
+    const struct memory_store *self = memory_store_of(store);
+    const struct job *job = next_due(self, NULL, at);
+    for (; job != NULL && max > 0; max--, job = next_due(self, job, at)) {
+        TRY(each(context, job));
+    }
+    return OK;
+}
+
+err_t memory_op_job_prune(struct store *store, int64_t before) {
     struct memory_store *self = memory_store_of(store);
-    for (size_t i = self->jobs.count, left = max; i > 0 && left > 0; i--) {
+    for (size_t i = self->jobs.count; i > 0; i--) {
         const struct job *job = ROW(&self->jobs, job, i - 1);
         entity_id id = job->id;
         if (job->ended_at != 0 && job->ended_at < before &&
             FIND(&self->hosts, host, row->job_id == id) == NONE) {
             TRY(remove_nodes(self, id));
             TRY(table_remove(&self->jobs, &self->log, i - 1));
-            left--;
         }
     }
     return OK;

@@ -137,3 +137,8 @@ err_t memory_op_host_list_by_job(struct store *store, entity_id job_id, EACH(hos
     LIST_ALL(&memory_store_of(store)->hosts, host, job_id != 0 && row->job_id == job_id);
     return OK;
 }
+
+err_t memory_op_host_list_by_role(struct store *store, enum host_role role, EACH(host)) {
+    LIST_ALL(&memory_store_of(store)->hosts, host, row->role == role);
+    return OK;
+}

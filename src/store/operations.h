@@ -49,6 +49,8 @@
       (store, after_name, max, each, context))                                                     \
     X(host_list_by_job, (struct store * store, entity_id job_id, EACH(host)),                      \
       (store, job_id, each, context))                                                              \
+    X(host_list_by_role, (struct store * store, enum host_role role, EACH(host)),                  \
+      (store, role, each, context))                                                                \
     X(issued_get, (struct store * store, uint64_t serial, struct issued * out),                    \
       (store, serial, out))                                                                        \
     X(issued_facts,                                                                                \
@@ -85,6 +87,8 @@
       (store, id, each, context))                                                                  \
     X(job_list, (struct store * store, const struct job_filter *filter, EACH(job)),                \
       (store, filter, each, context))                                                              \
+    X(job_list_due, (struct store * store, int64_t at, size_t max, EACH(job)),                     \
+      (store, at, max, each, context))                                                             \
     X(event_revision, (struct store * store, uint64_t * newest, uint64_t * oldest),                \
       (store, newest, oldest))                                                                     \
     X(event_list, (struct store * store, uint64_t since, size_t max, EACH(event)),                 \
@@ -121,7 +125,7 @@
     X(session_sweep, (struct store * store, int64_t now), (store, now))                            \
     X(registered_key_add, (struct store * store, struct registered_key * key), (store, key))       \
     X(registered_key_remove, (struct store * store, entity_id id), (store, id))                    \
-    X(job_prune, (struct store * store, int64_t before, size_t max), (store, before, max))         \
+    X(job_prune, (struct store * store, int64_t before), (store, before))                          \
     X(event_prune, (struct store * store, uint64_t up_to), (store, up_to))                         \
     X(audit_append, (struct store * store, struct audit * audit), (store, audit))                  \
     X(meta_put, (struct store * store, const char *name, const char *value), (store, name, value))

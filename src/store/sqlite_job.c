@@ -98,6 +98,11 @@ err_t sqlite_op_job_list(struct store *store, const struct job_filter *filter, E
     return statement_list(store, name, (struct arguments){values, count}, &job_shape, VISITOR(job));
 }
 
-err_t sqlite_op_job_prune(struct store *store, int64_t before, size_t max) {
-    return statement_run(store, STATEMENT_job_prune, ARGUMENTS(I64(before), U64(max)), NULL);
+err_t sqlite_op_job_list_due(struct store *store, int64_t at, size_t max, EACH(job)) {
+    return statement_list(store, STATEMENT_job_list_due, ARGUMENTS(I64(at), U64(max)), &job_shape,
+                          VISITOR(job));
+}
+
+err_t sqlite_op_job_prune(struct store *store, int64_t before) {
+    return statement_run(store, STATEMENT_job_prune, ARGUMENTS(I64(before)), NULL);
 }

@@ -93,3 +93,8 @@ err_t sqlite_op_host_list_by_job(struct store *store, entity_id job_id, EACH(hos
     return statement_list(store, STATEMENT_host_list_by_job, ARGUMENTS(U64(job_id)), &host_shape,
                           VISITOR(host));
 }
+
+err_t sqlite_op_host_list_by_role(struct store *store, enum host_role role, EACH(host)) {
+    return statement_list(store, STATEMENT_host_list_by_role, ARGUMENTS(U64(role)), &host_shape,
+                          VISITOR(host));
+}

@@ -133,6 +133,7 @@
     X(host_remove, "DELETE FROM host WHERE id = ?1")                                               \
     X(host_list, "SELECT " HOST_COLUMNS " FROM host WHERE name > ?1 ORDER BY name LIMIT ?2")       \
     X(host_list_by_job, "SELECT " HOST_COLUMNS " FROM host WHERE job_id = ?1 ORDER BY name")       \
+    X(host_list_by_role, "SELECT " HOST_COLUMNS " FROM host WHERE role = ?1 ORDER BY name")        \
                                                                                                    \
     X(issued_add, "INSERT INTO issued (" ISSUED_COLUMNS                                            \
                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")        \
@@ -205,9 +206,8 @@
     X(job_find,                                                                                    \
       "SELECT " JOB_COLUMNS " FROM job WHERE cluster_id = ?1 AND name = ?2 AND ended_at = 0")      \
     X(job_end, "UPDATE job SET ended_at = ?2 WHERE id = ?1 AND ended_at = 0")                      \
-    X(job_prune,                                                                                   \
-      "DELETE FROM job WHERE id IN (SELECT id FROM job WHERE ended_at > 0 AND ended_at < ?1"       \
-      " AND NOT EXISTS (SELECT 1 FROM host WHERE host.job_id = job.id) LIMIT ?2)")                 \
+    X(job_prune, "DELETE FROM job WHERE ended_at > 0 AND ended_at < ?1 AND id NOT IN"              \
+                 " (SELECT job_id FROM host WHERE job_id IS NOT NULL)")                            \
     X(job_list, JOB_LIST(JOBS_OF_ALL, "ended_at = 0", "id"))                                       \
     X(job_list_all, JOB_LIST(JOBS_OF_ALL, "true", "id"))                                           \
     X(job_list_cluster, JOB_LIST(JOBS_OF_CLUSTER, "ended_at = 0", "id"))                           \
@@ -216,6 +216,8 @@
     X(job_list_account_all, JOB_LIST(JOBS_OF_ACCOUNT, "true", "id"))                               \
     X(job_list_node, JOB_LIST(JOBS_OF_NODE, "n.ended = 0", "n.job_id"))                            \
     X(job_list_node_all, JOB_LIST(JOBS_OF_NODE, "true", "n.job_id"))                               \
+    X(job_list_due, "SELECT " JOB_COLUMNS " FROM job WHERE ended_at = 0 AND ends_at <> 0"          \
+                    " AND ends_at <= ?1 ORDER BY ends_at, id LIMIT ?2")                            \
     X(job_node_add, "INSERT INTO job_node (job_id, position, node, ended)"                         \
                     " VALUES (?1, ?2, ?3, 0)")                                                     \
     X(job_node_remove, "DELETE FROM job_node WHERE job_id = ?1")                                   \

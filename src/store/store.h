@@ -97,6 +97,9 @@ err_t store_host_list(struct store *store, const char *after_name, size_t max,
 /* The hosts that came with a job (HOST_JOB), by name. */
 err_t store_host_list_by_job(struct store *store, entity_id job_id,
                              err_t (*each)(void *context, const struct host *host), void *context);
+/* By name. */
+err_t store_host_list_by_role(struct store *store, enum host_role role,
+                              err_t (*each)(void *context, const struct host *host), void *context);
 
 /* Issued certificates. */
 err_t store_issued_add(struct store *store,
@@ -187,8 +190,11 @@ struct job_filter {
 /* In the order of ids, which is that in which they were added. */
 err_t store_job_list(struct store *store, const struct job_filter *filter,
                      err_t (*each)(void *context, const struct job *job), void *context);
-/* Forgets at most `max` of those that ended before, but none that hosts still belong to. */
-err_t store_job_prune(struct store *store, int64_t before, size_t max);
+/* Those that run although their limit of time has come, the earliest first. */
+err_t store_job_list_due(struct store *store, int64_t at, size_t max,
+                         err_t (*each)(void *context, const struct job *job), void *context);
+/* Forgets those that ended before, but for one that hosts still belong to. */
+err_t store_job_prune(struct store *store, int64_t before);
 
 /* Appends with the next revision, which is strictly increasing and without gaps. */
 err_t store_event_append(struct store *store, const char *kind, const char *key, const char *state,

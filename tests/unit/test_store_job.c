@@ -191,7 +191,7 @@ static void test_undone(void **state) {
     expect_nodes(store, id, "n1 n2");
     expect_jobs(store, (struct job_filter){.node = "n1"}, "1");
     assert_ok(store_job_end(store, id, NOW));
-    assert_ok(store_job_prune(store, NOW + 1, 9));
+    assert_ok(store_job_prune(store, NOW + 1));
     store_rollback(store);
     assert_ok(store_begin(store));
     expect_nodes(store, id, "n1 n2");
@@ -294,6 +294,56 @@ static void test_hosts(void **state) {
     assert_ok(store_commit(store));
 }
 
+static void expect_roles(struct store *store, enum host_role role, const char *expected) {
+    struct listing listing = {0};
+    assert_ok(store_host_list_by_role(store, role, each_host, &listing));
+    assert_string_equal(listing.text, expected);
+}
+
+static void test_roles(void **state) {
+    struct store *store = begun(state);
+    struct place place = new_place(store);
+    static struct host host; /* big */
+    const char *const jump_hosts[] = {"gate2", "gate1"};
+    for (size_t i = 0; i < COUNT_OF(jump_hosts); i++) {
+        host = (struct host){.role = HOST_JUMP};
+        (void)snprintf(host.name, sizeof host.name, "%s", jump_hosts[i]);
+        assert_ok(store_host_add(store, &host));
+    }
+    (void)add_job_host(store, "c1", place, add_job(store, "1", place, "c1"));
+    expect_roles(store, HOST_JUMP, "gate1 gate2");
+    expect_roles(store, HOST_JOB, "c1");
+    expect_roles(store, HOST_LOGIN, "");
+    assert_ok(store_commit(store));
+}
+
+static void expect_due(struct store *store, int64_t at, size_t max, const char *expected) {
+    struct listing listing = {0};
+    assert_ok(store_job_list_due(store, at, max, each_job, &listing));
+    assert_string_equal(listing.text, expected);
+}
+
+static void test_due(void **state) {
+    struct store *store = begun(state);
+    struct place place = new_place(store);
+    static const struct {
+        const char *name;
+        int64_t ends_at;
+    } jobs[] = {{"late", NOW + 20}, {"b", NOW + 10}, {"never", 0}, {"c", NOW + 10}, {"over", NOW}};
+    static struct job job; /* big */
+    for (size_t i = 0; i < COUNT_OF(jobs); i++) {
+        job = new_job(jobs[i].name, place.account, place.cluster);
+        job.ends_at = jobs[i].ends_at;
+        assert_ok(store_job_put(store, &job, NULL, 0));
+    }
+    assert_ok(store_job_end(store, job.id, NOW - 1));
+    expect_due(store, NOW + 9, 9, "");
+    expect_due(store, NOW + 10, 9, "b c");
+    expect_due(store, INT64_MAX, 9, "b c late");
+    expect_due(store, INT64_MAX, 1, "b");
+    assert_ok(store_commit(store));
+}
+
 static void test_prune(void **state) {
     struct store *store = begun(state);
     struct place place = new_place(store);
@@ -304,25 +354,18 @@ static void test_prune(void **state) {
     assert_ok(store_job_end(store, a, NOW + 1));
     assert_ok(store_job_end(store, b, NOW + 2));
     assert_ok(store_job_end(store, c, NOW + 1));
-    assert_ok(store_job_prune(store, NOW + 1, 9)); /* before, not at */
+    assert_ok(store_job_prune(store, NOW + 1)); /* before, not at */
     expect_jobs(store, all, "a b c d");
-    assert_ok(store_job_prune(store, NOW + 2, 0));
-    expect_jobs(store, all, "a b c d");
-    assert_ok(store_job_prune(store, NOW + 2, 9)); /* but for those that hosts belong to */
+    assert_ok(store_job_prune(store, NOW + 2)); /* but for those that hosts belong to */
     expect_jobs(store, all, "b c d");
     expect_nodes(store, a, "");
     expect_nodes(store, d, "n1");
     assert_ok(store_host_remove(store, host));
-    assert_ok(store_job_prune(store, INT64_MAX, 1));
-    struct listing left = {0};
-    all.max = 9;
-    assert_ok(store_job_list(store, &all, each_job, &left));
-    assert_int_equal(left.count, 2); /* one of the two that ended is gone */
-    assert_ok(store_job_prune(store, INT64_MAX, 1));
+    assert_ok(store_job_prune(store, INT64_MAX));
     expect_jobs(store, all, "d"); /* that runs */
     entity_id e = add_job(store, "e", place, "");
     assert_ok(store_job_end(store, e, NOW));
-    assert_ok(store_job_prune(store, INT64_MAX, SIZE_MAX));
+    assert_ok(store_job_prune(store, INT64_MAX));
     assert_true(add_job(store, "f", place, "") != e); /* an id is never given twice */
     assert_ok(store_commit(store));
 }
@@ -360,9 +403,9 @@ static void test_limits(void **state) {
 }
 
 static const struct store_test tests[] = {
-    TEST(test_refused), TEST(test_put),    TEST(test_name_is_taken),
-    TEST(test_end),     TEST(test_undone), TEST(test_list),
-    TEST(test_hosts),   TEST(test_prune),  TEST(test_limits),
+    TEST(test_refused), TEST(test_put),   TEST(test_name_is_taken), TEST(test_end),
+    TEST(test_undone),  TEST(test_list),  TEST(test_hosts),         TEST(test_roles),
+    TEST(test_due),     TEST(test_prune), TEST(test_limits),
 };
 
 int main(void) { return run_over_stores(tests, COUNT_OF(tests)); }

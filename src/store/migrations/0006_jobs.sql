@@ -31,6 +31,7 @@ CREATE UNIQUE INDEX job_running ON job (cluster_id, name) WHERE ended_at = 0;
 CREATE INDEX job_by_account ON job (account_id, ended_at);
 CREATE INDEX job_by_cluster ON job (cluster_id, ended_at);
 CREATE INDEX job_by_end ON job (ended_at);
+CREATE INDEX job_by_limit ON job (ends_at) WHERE ended_at = 0 AND ends_at <> 0;
 
 -- `ended` repeats what job says, so that a node's jobs that run are found without looking at all it ever had.
 CREATE TABLE job_node (
@@ -67,4 +68,5 @@ UPDATE sqlite_sequence SET name = 'host' WHERE name = 'host_before';
 DROP TABLE host_before;
 CREATE UNIQUE INDEX host_by_enrol ON host (enrol_hash) WHERE enrol_hash <> '';
 CREATE UNIQUE INDEX host_by_token ON host (token_hash) WHERE token_hash <> '';
+CREATE INDEX host_by_role ON host (role, name);
 CREATE INDEX host_by_job ON host (job_id) WHERE job_id IS NOT NULL;

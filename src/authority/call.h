@@ -163,17 +163,22 @@ err_t call_read_bool(struct call *call, const char *field, enum call_presence pr
 /* An array of texts; *out borrows the array, whose items were all checked to be strings. */
 err_t call_read_strings(struct call *call, const char *field, enum call_presence presence,
                         size_t count_max, size_t chars_max, const json_t **out);
-/* An array of objects; *out borrows it. What is in them is the caller's to judge. */
-err_t call_read_objects(struct call *call, const char *field, enum call_presence presence,
-                        size_t count_max, const json_t **out);
-/* An address: whom a host calls for. call_on_behalf() makes it the audit row's source. */
-err_t call_read_address(struct call *call, const char *field, struct inet_address *out);
 /* A duration ("90d", "1min") in seconds. */
 err_t call_read_duration(struct call *call, const char *field, enum call_presence presence,
                          int64_t *out);
-/* An array of CIDR subnets or addresses. */
+/* RFC 3339 ("2026-04-01T14:15:20Z"). */
+err_t call_read_time(struct call *call, const char *field, enum call_presence presence,
+                     int64_t *out);
+/* An array of CIDR subnets or addresses; an empty one is refused, for it could mean "everywhere" as
+ * well as "nowhere". */
 err_t call_read_subnets(struct call *call, const char *field, enum call_presence presence,
                         struct subnet_list *out);
+/* From where something is good: "ipSubnets", or "from": "mine" for the caller's present address or
+ * "everywhere" (an empty list). *given tells whether either was there. */
+err_t call_read_sources(struct call *call, struct subnet_list *out, bool *given);
+/* The line of a public key file, of whichever kind of key; *comment (may be NULL) borrows from the
+ * body. Whoever sends a private key is told that it is burnt. The caller frees *out. */
+err_t call_read_public_key(struct call *call, const char *field, struct key **out, span_t *comment);
 /* A text that is a decimal 64-bit number ("serialNumber"); a JSON number is refused. */
 err_t call_read_u64(struct call *call, const char *field, enum call_presence presence,
                     uint64_t *out);
@@ -217,8 +222,6 @@ void call_audit(struct call *call, const char *target, bool allowed, const char 
                 const char *detail);
 /* Who acted, where there is no bearer (a login's user name): cut to what is printable. */
 void call_actor(struct call *call, const char *actor);
-/* Store thread: whom a host calls for, in place of the host's own address. */
-void call_on_behalf(struct call *call, const struct inet_address *source);
 /* The writes so far stand although the call gets refused (failed logins are counted). */
 void call_keep_writes(struct call *call);
 
@@ -251,6 +254,8 @@ void call_certify(struct call *call, struct cert **certs, size_t count,
 /* "2026-04-01T14:15:20Z", a 64-bit number as a text. */
 json_t *call_json_time(int64_t when);
 json_t *call_json_u64(uint64_t value);
+/* ["10.0.0.0/8",…]; NULL: out of memory, as for the others. */
+json_t *call_json_subnets(const struct subnet_list *subnets);
 /* {"k":v,…} is json_pack(); a member that is absent when the text is empty: */
 void call_json_set_text(json_t *object, const char *name, const char *text);
 

@@ -225,38 +225,6 @@ err_t call_read_strings(struct call *call, const char *field, enum call_presence
     return OK;
 }
 
-err_t call_read_objects(struct call *call, const char *field, enum call_presence presence,
-                        size_t count_max, const json_t **out) {
-    const json_t *value;
-    TRY(take_member(call, field, presence, &value));
-    if (value == NULL) {
-        return OK;
-    }
-    bool fits = json_is_array(value);
-    for (size_t i = 0; fits && i < json_array_size(value); i++) {
-        fits = json_is_object(json_array_get(value, i));
-    }
-    if (!fits) {
-        return wrong_type(call, field, "an array of objects: [{…}]");
-    }
-    if (json_array_size(value) > count_max) {
-        call_problem(call, 400, "too_long", field, "%s has more than %zu items", field, count_max);
-        return FAIL(ERR_TOO_LONG);
-    }
-    *out = value;
-    return OK;
-}
-
-err_t call_read_address(struct call *call, const char *field, struct inet_address *out) {
-    const char *text = NULL;
-    TRY(call_read_string(call, field, CALL_REQUIRED, INET_CHARS, &text));
-    err_t err = inet_address_parse(span_str(text), out);
-    if (failed(err)) {
-        call_problem(call, 422, "bad_address", field, "%s is not an IP address", field);
-    }
-    return err;
-}
-
 err_t call_read_duration(struct call *call, const char *field, enum call_presence presence,
                          int64_t *out) {
     const char *text = NULL;
@@ -273,12 +241,32 @@ err_t call_read_duration(struct call *call, const char *field, enum call_presenc
     return err;
 }
 
+err_t call_read_time(struct call *call, const char *field, enum call_presence presence,
+                     int64_t *out) {
+    const char *text = NULL;
+    TRY(call_read_string(call, field, presence, TIME_CHARS, &text));
+    if (text == NULL) {
+        return OK;
+    }
+    err_t err = time_parse(span_str(text), out);
+    if (failed(err)) {
+        call_problem(call, 422, "bad_time", field,
+                     "%s is not a time; write it in the form 2026-04-01T14:15:20Z", field);
+    }
+    return err;
+}
+
 err_t call_read_subnets(struct call *call, const char *field, enum call_presence presence,
                         struct subnet_list *out) {
     const json_t *array = NULL;
     TRY(call_read_strings(call, field, presence, LIMIT_SUBNETS_COUNT, INET_CHARS, &array));
     if (array == NULL) {
         return OK;
+    }
+    if (json_array_size(array) == 0) {
+        call_problem(call, 422, "subnets_refused", field,
+                     "%s is empty; leave it out for what is good from everywhere", field);
+        return FAIL(ERR_MALFORMED);
     }
     struct subnet_list list = {.count = 0};
     for (size_t i = 0; i < json_array_size(array); i++) {
@@ -297,6 +285,53 @@ err_t call_read_subnets(struct call *call, const char *field, enum call_presence
     }
     *out = list;
     return OK;
+}
+
+/* The whole of an address: /32 or /128. */
+static struct inet_subnet subnet_of(const struct inet_address *address) {
+    return (struct inet_subnet){.address = *address, .prefix_bits = address->family_bits};
+}
+
+err_t call_read_sources(struct call *call, struct subnet_list *out, bool *given) {
+    struct subnet_list list = {.count = 0};
+    const char *from = NULL;
+    TRY(call_read_string(call, "from", CALL_OPTIONAL, 16, &from));
+    TRY(call_read_subnets(call, "ipSubnets", CALL_OPTIONAL, &list));
+    bool mine = from != NULL && strcmp(from, "mine") == 0;
+    if (from != NULL && list.count > 0) {
+        call_problem(call, 422, "subnets_refused", "from", "give from or ipSubnets, not both");
+        return FAIL(ERR_MALFORMED);
+    }
+    if (from != NULL && !mine && strcmp(from, "everywhere") != 0) {
+        call_problem(call, 422, "subnets_refused", "from",
+                     "from is \"mine\" (your present address) or \"everywhere\"; for others, give "
+                     "ipSubnets");
+        return FAIL(ERR_MALFORMED);
+    }
+    if (mine) {
+        list.subnets[list.count++] = subnet_of(call->source);
+    }
+    *given = from != NULL || list.count > 0;
+    *out = list;
+    return OK;
+}
+
+err_t call_read_public_key(struct call *call, const char *field, struct key **out,
+                           span_t *comment) {
+    span_t line = {NULL, 0};
+    TRY(call_read_text(call, field, CALL_REQUIRED, LIMIT_KEY_FILE_BYTES, &line));
+    err_t err = key_parse_line(line, out, comment);
+    if (err.code == ERR_KEY_PRIVATE) {
+        call_problem(
+            call, 422, err_name(err), field,
+            "this is a PRIVATE key. It has left your machine, so consider it compromised: "
+            "delete it everywhere, remove its public half wherever it is trusted, and make "
+            "a new pair with: ssh-keygen -t ed25519. Nothing of it was kept here. Only the "
+            "public key (the .pub file) is ever needed");
+    } else if (failed(err)) {
+        call_problem(call, 422, err_name(err), field, "%s: %s", field, err_text(err));
+    }
+    return err;
 }
 
 err_t call_read_u64(struct call *call, const char *field, enum call_presence presence,
@@ -381,6 +416,19 @@ json_t *call_json_u64(uint64_t value) {
     char text[24];
     (void)snprintf(text, sizeof text, "%llu", (unsigned long long)value);
     return json_string(text);
+}
+
+json_t *call_json_subnets(const struct subnet_list *subnets) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < subnets->count; i++) {
+        char text[INET_CHARS];
+        inet_subnet_print(&subnets->subnets[i], text);
+        if (json_array_append_new(list, json_string(text)) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
 }
 
 void call_json_set_text(json_t *object, const char *name, const char *text) {

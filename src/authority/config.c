@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/inet.h"
 #include "base/text.h"
 
@@ -55,12 +54,6 @@ static err_t take_log_level(void *target, const char *text) {
     return log_level_parse(text, &((struct config *)target)->log_level);
 }
 
-static err_t take_window(void *target, const char *text) {
-    int64_t *window_s = &((struct config *)target)->policy.enrolment_window_s;
-    *window_s = 0;
-    return strcmp(text, "none") == 0 ? OK : duration_parse(span_str(text), window_s);
-}
-
 #define AT(member)            SETTING_AT(struct config, member)
 #define LIST_AT(array, count) SETTING_LIST_AT(struct config, array, count)
 static const struct setting table[] = {
@@ -105,9 +98,10 @@ static const struct setting table[] = {
     {"policy.backdate", SETTING_DURATION, AT(policy.backdate_s), .max = 3600,
      .range_reason = "is more than 1h; it only covers clocks that disagree: 5min"},
     {"policy.host_certificate_duration", SETTING_DURATION, AT(policy.host_duration_s)},
-    {"policy.enrolment_window", SETTING_WORD, AT(policy.enrolment_window_s), .take = take_window,
-     .reason = "is not a duration; write a number and a unit, 2d for instance, or none"},
-    {"policy.further_keys", SETTING_BOOL, AT(policy.further_keys)},
+    {"policy.registered_keys.allowed", SETTING_BOOL, AT(policy.registered_keys_allowed)},
+    {"policy.registered_keys.default_duration", SETTING_DURATION,
+     AT(policy.registered_key_default_s)},
+    {"policy.registered_keys.max_duration", SETTING_DURATION, AT(policy.registered_key_max_s)},
     {"session_lifetime", SETTING_DURATION, AT(session_lifetime_s)},
     {"log_level", SETTING_WORD, AT(log_level), .take = take_log_level,
      .reason = "is not a level; known are debug, info, warn, error"},
@@ -152,6 +146,21 @@ static void judge_policy(struct settings_reader *reader, struct policy *policy) 
     }
 }
 
+/* Where there is a longest time, it is also what is given when none is asked for. */
+static void judge_registered_keys(struct settings_reader *reader, struct policy *policy) {
+    static const char usual[] = "policy.registered_keys.default_duration";
+    int64_t max_s = policy->registered_key_max_s;
+    if (max_s == 0 || settings_is_bad(reader, usual)) {
+        return;
+    }
+    if (policy->registered_key_default_s == 0) {
+        policy->registered_key_default_s = max_s;
+    } else if (policy->registered_key_default_s > max_s) {
+        settings_tell(reader, usual, usual,
+                      "is more than policy.registered_keys.max_duration; lower it, or raise that");
+    }
+}
+
 static void judge_tls(struct settings_reader *reader, const struct config *config) {
     bool certificate = settings_is_set(settings_of(reader), "tls.certificate");
     bool key = settings_is_set(settings_of(reader), "tls.key");
@@ -188,6 +197,7 @@ static char *copy_of(const char *text) {
 static void judge(struct settings_reader *reader, void *target) {
     struct config *config = target;
     judge_policy(reader, &config->policy);
+    judge_registered_keys(reader, &config->policy);
     judge_tls(reader, config);
     judge_signer(reader);
     if (config->site_title == NULL && config->site_name != NULL) {

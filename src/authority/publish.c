@@ -33,17 +33,6 @@ static bool put_critical(json_t *state, const char *name, json_t *value) {
     return put(state, name, value) && json_array_append_new(critical, json_string(name)) == 0;
 }
 
-static json_t *subnets_json(const struct subnet_list *subnets) {
-    json_t *list = json_array();
-    bool whole = list != NULL;
-    for (size_t i = 0; whole && i < subnets->count; i++) {
-        char text[INET_CHARS];
-        inet_subnet_print(&subnets->subnets[i], text);
-        whole = json_array_append_new(list, json_string(text)) == 0;
-    }
-    return settle(list, whole);
-}
-
 static err_t add_cluster_name(void *context, const struct cluster *cluster) {
     return json_array_append_new(context, json_string(cluster->name)) == 0 ? OK : FAIL(ERR_MEMORY);
 }
@@ -64,7 +53,7 @@ json_t *publish_account_state(struct store *store, const struct account *account
         whole = put(state, "windowUntil", call_json_time(login.window_until));
     }
     if (whole && account->subnets.count != 0) {
-        whole = put_critical(state, "ipSubnets", subnets_json(&account->subnets));
+        whole = put_critical(state, "ipSubnets", call_json_subnets(&account->subnets));
     }
     return settle(state, whole);
 }
@@ -117,7 +106,7 @@ json_t *publish_registered_key_state(struct store *store, const struct registere
         whole = put(state, "expireTime", call_json_time(key->expires_at));
     }
     if (whole && key->subnets.count != 0) {
-        whole = put(state, "ipSubnets", subnets_json(&key->subnets));
+        whole = put(state, "ipSubnets", call_json_subnets(&key->subnets));
     }
     if (whole && key->use == KEY_USE_INTERNAL) {
         whole = put_critical(state, "use", json_string(change_key_use_names[key->use]));

@@ -181,18 +181,12 @@ static bool find_managed(struct call *call, struct account *out) {
 }
 
 static json_t *api_key_json(const struct api_key *key) {
-    json_t *subnets = json_array();
-    for (size_t i = 0; i < key->subnets.count; i++) {
-        char text[INET_CHARS];
-        inet_subnet_print(&key->subnets.subnets[i], text);
-        (void)json_array_append_new(subnets, json_string(text));
-    }
     char id[24];
     (void)snprintf(id, sizeof id, "%llu", (unsigned long long)key->id);
-    json_t *json =
-        json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:b}", "id", id, "name", key->name, "hint", key->hint,
-                  "ipSubnets", subnets, "createdTime", call_json_time(key->created_at),
-                  "expireTime", call_json_time(key->expires_at), "revoked", key->revoked_at != 0);
+    json_t *json = json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:b}", "id", id, "name", key->name, "hint",
+                             key->hint, "ipSubnets", call_json_subnets(&key->subnets),
+                             "createdTime", call_json_time(key->created_at), "expireTime",
+                             call_json_time(key->expires_at), "revoked", key->revoked_at != 0);
     if (json != NULL && key->last_used_at != 0) {
         (void)json_object_set_new(json, "lastUsedTime", call_json_time(key->last_used_at));
     }
@@ -230,12 +224,6 @@ static err_t key_read(struct call *call) {
     TRY(call_read_string(call, "name", CALL_REQUIRED, LIMIT_DISPLAY_NAME_CHARS, &name));
     TRY(call_read_duration(call, "expiresIn", CALL_OPTIONAL, &own->lifetime_s));
     TRY(call_read_subnets(call, "ipSubnets", CALL_OPTIONAL, &own->subnets));
-    /* No list means "from everywhere"; an empty one could mean either, so it means nothing. */
-    if (own->subnets.count == 0 && json_is_array(json_object_get(call->body, "ipSubnets"))) {
-        call_problem(call, 422, "subnets_refused", "ipSubnets",
-                     "ipSubnets is empty; leave it out for a key that is good from everywhere");
-        return FAIL(ERR_MALFORMED);
-    }
     if (name[0] == '\0') {
         call_problem(call, 422, "name_refused", "name", "give the key a name to tell it by");
         return FAIL(ERR_MALFORMED);

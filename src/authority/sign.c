@@ -47,26 +47,9 @@ static void release(void *own) {
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-static err_t read_public_key(struct call *call, struct key **out) {
-    span_t line = {NULL, 0};
-    TRY(call_read_text(call, "publicKey", CALL_REQUIRED, LIMIT_KEY_FILE_BYTES, &line));
-    err_t err = key_parse_line(line, out, NULL);
-    if (err.code == ERR_KEY_PRIVATE) {
-        call_problem(
-            call, 422, err_name(err), "publicKey",
-            "this is a PRIVATE key. It has left your machine, so consider it compromised: "
-            "delete it everywhere, remove its public half wherever it is trusted, and make "
-            "a new pair with: ssh-keygen -t ed25519. Nothing of it was kept here. Only the "
-            "public key (the .pub file) is ever needed");
-    } else if (failed(err)) {
-        call_problem(call, 422, err_name(err), "publicKey", "publicKey: %s", err_text(err));
-    }
-    return err;
-}
-
 static err_t read_sign(struct call *call) {
     struct signing *signing = call_own(call, sizeof *signing, release);
-    TRY(read_public_key(call, &signing->key));
+    TRY(call_read_public_key(call, "publicKey", &signing->key, NULL));
     TRY(call_read_duration(call, "duration", CALL_OPTIONAL, &signing->duration_s));
     TRY(call_read_subnets(call, "ipSubnets", CALL_OPTIONAL, &signing->subnets));
     return call_read_string(call, "forceCommand", CALL_OPTIONAL, LIMIT_FORCE_COMMAND_CHARS,
@@ -123,6 +106,14 @@ static void tell_quota_end(struct call *call, int64_t since) {
     }
 }
 
+/* Those whose address is one and not a name, which may stand for another tomorrow. */
+static err_t add_jump_host(void *context, const struct host *host) {
+    struct inet_subnet subnet;
+    const char *place = host->address[0] != '\0' ? host->address : host->name;
+    return failed(inet_subnet_parse(span_str(place), &subnet)) ? OK
+                                                               : subnet_list_add(context, &subnet);
+}
+
 static bool decide(struct call *call, struct signing *signing, const char *fingerprint,
                    struct sign_grant *grant) {
     struct authority *authority = call->authority;
@@ -140,6 +131,14 @@ static bool decide(struct call *call, struct signing *signing, const char *finge
                  NULL)) {
         return false;
     }
+    struct subnet_list jump_hosts = {.count = 0};
+    if (facts.account->subnets.count != 0 &&
+        !call_ok(call,
+                 store_host_list_by_role(authority->store, HOST_JUMP, add_jump_host, &jump_hosts),
+                 "the jump hosts")) {
+        return false;
+    }
+    facts.jump_hosts = &jump_hosts;
     struct sign_request request = {
         .key = signing->key,
         .duration_s = signing->duration_s,
@@ -168,7 +167,7 @@ static err_t build(struct call *call, struct signing *signing, const struct sign
     char key_id[sizeof((struct issued *)NULL)->key_id];
     make_key_id(call, key_id, sizeof key_id);
     TRY(cert_new(&signing->cert));
-    TRY(policy_fill_cert(&call->authority->policy, grant, call->caller.account.name, key_id,
+    TRY(policy_fill_cert(&call->authority->policy, grant, &call->caller.account, key_id,
                          signing->key, signing->cert));
     signing->cert->serial = signing->serial;
     return OK;

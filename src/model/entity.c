@@ -47,25 +47,22 @@ bool subnet_list_allows(const struct subnet_list *list, const struct inet_addres
     return false;
 }
 
-/* Adds a subnet and keeps the list without entries that others cover; false when it is full. */
-static bool subnets_add(struct subnet_list *list, const struct inet_subnet *subnet) {
-    size_t kept = 0;
+err_t subnet_list_add(struct subnet_list *list, const struct inet_subnet *subnet) {
+    struct subnet_list kept = {.count = 0};
     for (size_t i = 0; i < list->count; i++) {
         if (inet_subnet_covers(&list->subnets[i], subnet)) {
-            return true;
+            return OK;
         }
-    }
-    for (size_t i = 0; i < list->count; i++) {
         if (!inet_subnet_covers(subnet, &list->subnets[i])) {
-            list->subnets[kept++] = list->subnets[i];
+            kept.subnets[kept.count++] = list->subnets[i];
         }
     }
-    list->count = kept;
-    if (list->count == LIMIT_SUBNETS_COUNT) {
-        return false;
+    if (kept.count == LIMIT_SUBNETS_COUNT) {
+        return FAIL(ERR_TOO_LONG);
     }
-    list->subnets[list->count++] = *subnet;
-    return true;
+    kept.subnets[kept.count++] = *subnet;
+    *list = kept;
+    return OK;
 }
 
 /* Two subnets overlap only when one covers the other, so the smaller one is what they share. */
@@ -85,8 +82,8 @@ err_t subnet_list_intersect(const struct subnet_list *a, const struct subnet_lis
     for (size_t i = 0; i < a->count; i++) {
         for (size_t j = 0; j < b->count; j++) {
             const struct inet_subnet *shared = subnet_shared(&a->subnets[i], &b->subnets[j]);
-            if (shared != NULL && !subnets_add(&both, shared)) {
-                return FAIL(ERR_TOO_LONG);
+            if (shared != NULL) {
+                TRY(subnet_list_add(&both, shared));
             }
         }
     }

@@ -124,8 +124,7 @@ struct issued {
     uint64_t serial;
     entity_id account_id; /* 0 for a host certificate */
     entity_id host_id;    /* 0 for a user certificate */
-    /* "alice@site", "alice@site job:1234@daint" */
-    char key_id[LIMIT_ACCOUNT_NAME_CHARS + 96 + LIMIT_JOB_NAME_CHARS + LIMIT_CLUSTER_NAME_CHARS];
+    char key_id[LIMIT_ACCOUNT_NAME_CHARS + 96];
     char fingerprint[64]; /* of the certified key */
     char ca_fingerprint[64];
     int64_t issued_at;
@@ -235,6 +234,9 @@ err_t subnet_list_parse(span_t text, struct subnet_list *out);
 err_t subnet_list_print(const struct subnet_list *list, struct buf *out);
 /* An empty list contains every address. */
 bool subnet_list_allows(const struct subnet_list *list, const struct inet_address *address);
+/* Adds a subnet and keeps the list without entries that others cover; ERR_TOO_LONG when it is full.
+ */
+err_t subnet_list_add(struct subnet_list *list, const struct inet_subnet *subnet);
 /*
  * The addresses that both lists allow, where an empty list stands for every address, on both sides
  * and in the result. So two lists that share nothing have no result: that is ERR_NOT_FOUND, and

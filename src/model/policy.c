@@ -95,6 +95,34 @@ struct decision policy_key(const struct policy *policy, const struct key *key) {
     return allowed;
 }
 
+struct decision policy_register(const struct policy *policy, const struct register_request *request,
+                                int64_t now, int64_t *expires_at) {
+    if (!policy->registered_keys_allowed) {
+        return refuse(DECISION_keys_refused, "",
+                      "keys are not registered here; get a certificate: postern sign");
+    }
+    struct decision decision = policy_key(policy, request->key);
+    if (!decision.allowed) {
+        return decision;
+    }
+    int64_t lasts_s = request->duration_s != 0   ? request->duration_s
+                      : request->expires_at != 0 ? request->expires_at - now
+                                                 : policy->registered_key_default_s;
+    int64_t max_s = policy->registered_key_max_s;
+    if (request->expires_at != 0 && lasts_s <= 0) {
+        return refuse(DECISION_expiry_refused, "expireTime",
+                      "this time has passed; give one that is to come, or none");
+    }
+    if (max_s != 0 && (lasts_s == 0 || lasts_s > max_s)) {
+        char text[DURATION_CHARS];
+        duration_print(max_s, text);
+        return refuse(DECISION_expiry_refused, request->duration_s != 0 ? "duration" : "expireTime",
+                      "keys are registered here for at most %s; ask for less", text);
+    }
+    *expires_at = lasts_s == 0 ? 0 : now + lasts_s;
+    return decision;
+}
+
 /* ---- duration ---- */
 
 static struct decision refuse_duration(const struct policy *policy, int64_t asked) {
@@ -137,36 +165,58 @@ static struct decision decide_duration(const struct policy *policy, int64_t aske
 
 /* ---- subnets ---- */
 
-static struct decision refuse_subnets(const struct subnet_list *imposed, bool by_credential) {
+enum imposed_by { IMPOSED_BY_SITE, IMPOSED_BY_API_KEY, IMPOSED_BY_ACCOUNT };
+
+static struct decision refuse_subnets(const struct subnet_list *imposed, enum imposed_by by) {
+    static const char *const whose[] = {"here", "for the API key that was used",
+                                        "by your own restriction (postern access)"};
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_SUBNETS_COUNT * INET_CHARS);
     if (failed(subnet_list_print(imposed, &text))) {
         buf_clear(&text);
     }
     return refuse(DECISION_subnets_refused, "ipSubnets",
-                  "none of these addresses is allowed %s; choose within: %.*s",
-                  by_credential ? "for the API key that was used" : "here",
+                  "none of these addresses is allowed %s; choose within: %.*s", whose[by],
                   (int)(text.len > 280 ? 280 : text.len), (const char *)text.data);
 }
 
-/* Narrows *list by `by`, where an empty list stands for every address on both sides. */
-static struct decision narrow_subnets(struct subnet_list *list, const struct subnet_list *by,
-                                      bool by_credential) {
-    err_t err = by == NULL ? OK : subnet_list_intersect(list, by, list);
+/* Narrows *list by `imposed`, where an empty list stands for every address on both sides. */
+static struct decision narrow_subnets(struct subnet_list *list, const struct subnet_list *imposed,
+                                      enum imposed_by by) {
+    err_t err = imposed == NULL ? OK : subnet_list_intersect(list, imposed, list);
     if (err.code == ERR_TOO_LONG) {
         return refuse(DECISION_subnets_refused, "ipSubnets",
                       "together with the restrictions that hold anyway these are more than %d "
                       "subnets; ask for fewer",
                       LIMIT_SUBNETS_COUNT);
     }
-    return failed(err) ? refuse_subnets(by, by_credential) : allowed;
+    return failed(err) ? refuse_subnets(imposed, by) : allowed;
+}
+
+/* Where the account chose that it may come in from, with the jump hosts that it comes through. */
+static bool own_subnets(const struct sign_facts *facts, struct subnet_list *out) {
+    struct subnet_list list = facts->account->subnets;
+    size_t jumps = list.count == 0 || facts->jump_hosts == NULL ? 0 : facts->jump_hosts->count;
+    for (size_t i = 0; i < jumps; i++) {
+        if (failed(subnet_list_add(&list, &facts->jump_hosts->subnets[i]))) {
+            return false;
+        }
+    }
+    *out = list;
+    return true;
 }
 
 static struct decision decide_subnets(const struct policy *policy, const struct subnet_list *asked,
-                                      const struct subnet_list *credential,
-                                      struct subnet_list *out) {
+                                      const struct sign_facts *facts, struct subnet_list *out) {
     struct subnet_list list = {.count = 0};
+    struct subnet_list own;
     if (asked != NULL) {
         list = *asked;
+    }
+    if (!own_subnets(facts, &own)) {
+        return refuse(DECISION_subnets_refused, "ipSubnets",
+                      "with the jump hosts' addresses your own restriction has more than %d "
+                      "subnets; make it shorter: postern access --from SUBNET",
+                      LIMIT_SUBNETS_COUNT);
     }
     for (size_t i = 0; i < list.count; i++) {
         if (list.subnets[i].address.family_bits == 0) {
@@ -175,9 +225,12 @@ static struct decision decide_subnets(const struct policy *policy, const struct 
                           i + 1);
         }
     }
-    struct decision decision = narrow_subnets(&list, &policy->subnets, false);
+    struct decision decision = narrow_subnets(&list, &policy->subnets, IMPOSED_BY_SITE);
     if (decision.allowed) {
-        decision = narrow_subnets(&list, credential, true);
+        decision = narrow_subnets(&list, facts->credential_subnets, IMPOSED_BY_API_KEY);
+    }
+    if (decision.allowed) {
+        decision = narrow_subnets(&list, &own, IMPOSED_BY_ACCOUNT);
     }
     if (decision.allowed) {
         *out = list;
@@ -275,8 +328,7 @@ struct decision policy_sign(const struct policy *policy, const struct sign_reque
         decision = decide_duration(policy, request->duration_s, &duration);
     }
     if (decision.allowed) {
-        decision =
-            decide_subnets(policy, request->subnets, facts->credential_subnets, &granted.subnets);
+        decision = decide_subnets(policy, request->subnets, facts, &granted.subnets);
     }
     if (decision.allowed) {
         decision = decide_force_command(policy, request->force_command);
@@ -292,33 +344,6 @@ struct decision policy_sign(const struct policy *policy, const struct sign_reque
     granted.valid_before = facts->now + duration;
     granted.force_command = request->force_command;
     *grant = granted;
-    return decision;
-}
-
-struct decision policy_sign_job(const struct policy *policy, const struct key *key,
-                                const struct account *account, const struct job *job, int64_t now,
-                                struct sign_grant *grant) {
-    if (account->disabled) {
-        return refuse(DECISION_account_disabled, "", "the account %s is disabled", account->name);
-    }
-    bool runs = job != NULL && job->account_id == account->id && account->id != 0 &&
-                job->ended_at == 0 && job->started_at <= now &&
-                (job->ends_at == 0 || now < job->ends_at);
-    if (!runs) {
-        return refuse(DECISION_no_job, "job", "%s has no such job that runs on this cluster",
-                      account->name);
-    }
-    struct decision decision = policy_key(policy, key);
-    if (!decision.allowed) {
-        return decision;
-    }
-    INVARIANT(now > 0 && policy->backdate_s >= 0 && policy->duration_max_s > 0);
-    int64_t until = now + policy->duration_max_s;
-    *grant = (struct sign_grant){
-        .valid_after = now > policy->backdate_s ? now - policy->backdate_s : 0,
-        .valid_before = job->ends_at != 0 && job->ends_at < until ? job->ends_at : until,
-        .subnets = policy->internal_subnets,
-    };
     return decision;
 }
 
@@ -338,6 +363,7 @@ void policy_default(struct policy *policy) {
         .extension_count = COUNT_OF(extensions),
         .force_command_allowed = true,
         .host_duration_s = 90LL * DAY_S,
+        .registered_keys_allowed = true,
     };
     for (size_t i = 0; i < COUNT_OF(key_kinds); i++) {
         policy->key_types |= key_kinds[i].bits;
@@ -356,13 +382,13 @@ static err_t add_source_address(const struct subnet_list *subnets, struct cert *
 }
 
 err_t policy_fill_cert(const struct policy *policy, const struct sign_grant *grant,
-                       const char *principal, const char *key_id, const struct key *key,
+                       const struct account *account, const char *key_id, const struct key *key,
                        struct cert *cert) {
     INVARIANT(grant->valid_after >= 0 && grant->valid_after < grant->valid_before);
     struct key *copy CLEANUP(key_freep) = NULL;
     TRY(key_copy(key, &copy));
     TRY(cert_set_key_id(cert, key_id));
-    TRY(cert_add_principal(cert, principal));
+    TRY(cert_add_principal(cert, account->name));
     if (grant->force_command != NULL) {
         TRY(cert_add_critical_option(cert, "force-command", grant->force_command));
     }

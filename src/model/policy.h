@@ -23,7 +23,8 @@
     X(subnets_refused, 422)                                                                        \
     X(source_refused, 403)                                                                         \
     X(force_command_refused, 422)                                                                  \
-    X(no_job, 404)
+    X(keys_refused, 403)                                                                           \
+    X(expiry_refused, 422)
 
 enum decision_code {
 #define DECISION_ENUM(code, status) DECISION_##code,
@@ -64,9 +65,9 @@ struct policy {
      * are no internal keys. */
     struct subnet_list internal_subnets;
     int64_t host_duration_s;
-    int64_t enrolment_window_s; /* how long a password alone may register keys, at a gate; 0: no
-                                   account ever gets such a window */
-    bool further_keys;          /* whoever is let in at a gate otherwise may register more there */
+    bool registered_keys_allowed;
+    int64_t registered_key_default_s; /* of a key for which no time was asked; 0: until removed */
+    int64_t registered_key_max_s;     /* 0: any */
 };
 
 /* The defaults of a fresh installation: 1d and 1min, five a day, every type but RSA below 3072
@@ -90,6 +91,9 @@ struct sign_facts {
     const struct subnet_list
         *credential_subnets;           /* of the API key it signed in with; may be NULL */
     const struct inet_address *source; /* where the request comes from */
+    /* Behind a jump host sshd sees that one's address: where the account chose from where it may
+     * come in, these are good as well. May be NULL. */
+    const struct subnet_list *jump_hosts;
     int64_t now;
 };
 
@@ -109,24 +113,26 @@ struct decision policy_sign(const struct policy *policy, const struct sign_reque
 /* Whether a key may be used at all: the part of policy_sign() that needs no account. */
 struct decision policy_key(const struct policy *policy, const struct key *key);
 
+/* A key that is to be trusted by itself. At most one of the two times is asked for; both 0: the
+ * default. */
+struct register_request {
+    const struct key *key;
+    int64_t expires_at;
+    int64_t duration_s;
+};
+/* *expires_at, 0 for never, is set only when the decision allows. */
+struct decision policy_register(const struct policy *policy, const struct register_request *request,
+                                int64_t now, int64_t *expires_at);
+
 /* "ed25519", "ecdsa", "rsa", "sk-ed25519", "sk-ecdsa" → bits of policy.key_types; ERR_NOT_FOUND. */
 err_t policy_key_type_parse(span_t name, uint32_t *bits);
 
 /*
- * A certificate for a job alone, which no person asks for: while the job runs and for
- * duration_max_s at most, from inside, and not counted. `job` is the one of that name that runs, or
- * NULL; that there is none and that it is another's look the same.
- */
-struct decision policy_sign_job(const struct policy *policy, const struct key *key,
-                                const struct account *account, const struct job *job, int64_t now,
-                                struct sign_grant *grant);
-
-/*
- * Fills a certificate with its one principal, the account's name or a job's, and key id, validity
- * and options. The caller sets the serial and nonce. The extensions are those of the policy.
+ * Fills a certificate for the account: key id "account@site", its one principal, validity, options.
+ * The caller sets the serial and nonce. The extensions are those of the policy.
  */
 err_t policy_fill_cert(const struct policy *policy, const struct sign_grant *grant,
-                       const char *principal, const char *key_id, const struct key *key,
+                       const struct account *account, const char *key_id, const struct key *key,
                        struct cert *cert);
 
 /*

@@ -178,6 +178,20 @@ static void takes_the_largest_quota(void **state) {
     assert_int_equal(config->policy.quota_per_day, LIMIT_QUOTA_PER_DAY);
 }
 
+static void lets_no_key_outlast_the_longest(void **state) {
+    (void)state;
+    struct told told = {.count = 0};
+    struct config *config CLEANUP(config_freep) = NULL;
+    assert_fails(load(GOOD "policy:\n  registered_keys:\n    default_duration: 91d\n"
+                           "    max_duration: 90d\n",
+                      &told, &config),
+                 ERR_MALFORMED);
+    assert_non_null(strstr(told.text, "policy.registered_keys.default_duration"));
+    assert_ok(load(GOOD "policy:\n  registered_keys:\n    max_duration: 90d\n", &told, &config));
+    assert_int_equal(config->policy.registered_key_default_s, 90 * 86400);
+    assert_true(config->policy.registered_keys_allowed);
+}
+
 static void shows_an_example_that_reads(void **state) {
     (void)state;
     struct told told = {.count = 0};
@@ -190,7 +204,7 @@ static void shows_an_example_that_reads(void **state) {
     for (size_t i = 0; i < SETTINGS_COUNT_MAX; i++) {
         set += config->settings.lines[i] != 0;
     }
-    assert_int_equal(set, 27); /* all but signer.agent, which excludes signer.directory */
+    assert_int_equal(set, 28); /* all but signer.agent, which excludes signer.directory */
 }
 
 static void checks_files(void **state) {
@@ -218,6 +232,7 @@ int main(void) {
         cmocka_unit_test(refuses),
         cmocka_unit_test(tells_every_error),
         cmocka_unit_test(reads),
+        cmocka_unit_test(lets_no_key_outlast_the_longest),
         cmocka_unit_test(shows_an_example_that_reads),
         cmocka_unit_test(checks_files),
         cmocka_unit_test(misses_the_file),

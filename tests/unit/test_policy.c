@@ -396,55 +396,6 @@ static void test_never_widens(void **state) {
     assert_true(allowed > 1000);
 }
 
-/* ---- jobs ---- */
-
-static void test_jobs(void **state) {
-    (void)state;
-    struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
-    struct policy policy;
-    policy_default(&policy);
-    const struct account alice = {.id = 7, .name = "alice"};
-    const struct job running = {
-        .account_id = 7, .name = "1234", .started_at = NOW - 60, .ends_at = NOW + 600};
-    const struct sign_grant untouched = {.valid_before = 1};
-    struct sign_grant grant = untouched;
-    struct job bad[4] = {running, running, running, running};
-    bad[0].account_id = 8;
-    bad[1].ended_at = NOW - 1;
-    bad[2].started_at = NOW + 1;
-    bad[3].ends_at = NOW;
-    for (size_t i = 0; i <= COUNT_OF(bad); i++) {
-        struct decision decision =
-            policy_sign_job(&policy, key, &alice, i < COUNT_OF(bad) ? &bad[i] : NULL, NOW, &grant);
-        assert_false(decision.allowed);
-        assert_int_equal(decision.code, DECISION_no_job);
-        assert_string_equal(decision.reason, "alice has no such job that runs on this cluster");
-        assert_memory_equal(&grant, &untouched, sizeof grant);
-    }
-    struct account disabled = alice;
-    disabled.disabled = true;
-    assert_int_equal(policy_sign_job(&policy, key, &disabled, &running, NOW, &grant).code,
-                     DECISION_account_disabled);
-    policy.key_types = 0;
-    assert_int_equal(policy_sign_job(&policy, key, &alice, &running, NOW, &grant).code,
-                     DECISION_key_type_refused);
-    assert_memory_equal(&grant, &untouched, sizeof grant);
-    policy_default(&policy);
-    policy.internal_subnets = subnets_of("10.0.0.0/8");
-    assert_true(policy_sign_job(&policy, key, &alice, &running, NOW, &grant).allowed);
-    assert_int_equal(grant.valid_before, NOW + 600);
-    assert_int_equal(grant.valid_after, NOW - policy.backdate_s);
-    assert_int_equal(grant.subnets.count, 1);
-    assert_false(grant.counts);
-    /* A job without an end, and one that outlasts what may be signed. */
-    for (int64_t ends_at = 0; ends_at <= NOW + 30 * DAY; ends_at += NOW + 30 * DAY) {
-        struct job longer = running;
-        longer.ends_at = ends_at;
-        assert_true(policy_sign_job(&policy, key, &alice, &longer, NOW, &grant).allowed);
-        assert_int_equal(grant.valid_before, NOW + policy.duration_max_s);
-    }
-}
-
 /* ---- certificates ---- */
 
 static void test_fill_cert(void **state) {
@@ -457,8 +408,8 @@ static void test_fill_cert(void **state) {
     setting.request.force_command = "/bin/true";
     struct sign_grant grant = granted(&setting);
     assert_ok(cert_new(&cert));
-    assert_ok(policy_fill_cert(&setting.policy, &grant, setting.account.name, "alice@example.org",
-                               key, cert));
+    assert_ok(policy_fill_cert(&setting.policy, &grant, &setting.account, "alice@example.org", key,
+                               cert));
     assert_int_equal(cert->type, CERT_USER);
     assert_true(key_equal(cert->key, key));
     assert_string_equal(cert->key_id, "alice@example.org");
@@ -477,8 +428,122 @@ static void test_fill_cert(void **state) {
     struct cert *refused CLEANUP(cert_freep) = NULL;
     assert_ok(cert_new(&refused));
     (void)snprintf(setting.account.name, sizeof setting.account.name, "alice,root");
-    assert_fails(policy_fill_cert(&setting.policy, &grant, setting.account.name, "x", key, refused),
+    assert_fails(policy_fill_cert(&setting.policy, &grant, &setting.account, "x", key, refused),
                  ERR_PRINCIPAL);
+}
+
+/* ---- registered keys ---- */
+
+static void test_register(void **state) {
+    (void)state;
+    enum { MAX_S = 90 * DAY, USUAL_S = 30 * DAY };
+    static const struct {
+        int64_t expires_at, duration_s, usual_s, max_s;
+        int64_t until; /* -1: refused */
+    } cases[] = {
+        {.expires_at = NOW, .until = -1},
+        {.expires_at = NOW - 1, .max_s = MAX_S, .until = -1},
+        {.expires_at = NOW + MAX_S + 1, .max_s = MAX_S, .until = -1},
+        {.duration_s = MAX_S + 1, .max_s = MAX_S, .until = -1},
+        {.max_s = MAX_S, .until = -1}, /* for good; posternd.yaml's reader sets a usual time */
+        {.until = 0},
+        {.expires_at = NOW + 1, .until = NOW + 1},
+        {.duration_s = MAX_S, .max_s = MAX_S, .until = NOW + MAX_S},
+        {.usual_s = USUAL_S, .max_s = MAX_S, .until = NOW + USUAL_S},
+        {.usual_s = USUAL_S, .duration_s = 60, .until = NOW + 60},
+    };
+    struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct policy policy;
+        int64_t until = -1;
+        policy_default(&policy);
+        policy.registered_key_default_s = cases[i].usual_s;
+        policy.registered_key_max_s = cases[i].max_s;
+        const struct register_request request = {key, cases[i].expires_at, cases[i].duration_s};
+        struct decision decision = policy_register(&policy, &request, NOW, &until);
+        assert_int_equal(decision.allowed, cases[i].until >= 0);
+        assert_int_equal(decision.code,
+                         decision.allowed ? DECISION_allowed : DECISION_expiry_refused);
+        assert_int_equal(until, cases[i].until);
+    }
+}
+
+static void test_register_refused(void **state) {
+    (void)state;
+    struct policy policy;
+    int64_t until = -1;
+    policy_default(&policy);
+    struct key *small CLEANUP(key_freep) = key_of(line_rsa_2048);
+    struct register_request request = {.key = small};
+    assert_int_equal(policy_register(&policy, &request, NOW, &until).code,
+                     DECISION_key_size_refused);
+    policy.registered_keys_allowed = false;
+    assert_int_equal(policy_register(&policy, &request, NOW, &until).code, DECISION_keys_refused);
+    assert_int_equal(until, -1);
+}
+
+/* What the account chose holds, wider by the jump hosts that it comes through and by nothing else.
+ */
+static void test_own_subnets(void **state) {
+    (void)state;
+    static const struct {
+        const char *own, *jumps, *asked, *site;
+        const char *granted; /* NULL: refused */
+    } cases[] = {
+        {"", "192.0.2.1", "", "", ""}, /* no restriction, nothing to widen */
+        {"10.0.0.0/8", "", "", "", "10.0.0.0/8"},
+        {"10.0.0.0/8", "192.0.2.1", "", "", "10.0.0.0/8,192.0.2.1/32"},
+        {"10.0.0.0/8", "192.0.2.1", "10.1.0.0/16", "", "10.1.0.0/16"},
+        {"10.0.0.0/8", "192.0.2.1", "", "10.2.0.0/16", "10.2.0.0/16"},
+        {"10.0.0.0/8", "192.0.2.1", "11.0.0.0/8", "", NULL},
+        {"10.0.0.0/8", "", "", "11.0.0.0/8", NULL},
+    };
+    struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
+    static struct setting setting;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buf text CLEANUP(buf_done) = BUF(LIMIT_SUBNETS_COUNT * INET_CHARS);
+        struct sign_grant grant = {.valid_before = 0};
+        settle(&setting, key);
+        struct subnet_list jumps = subnets_of(cases[i].jumps), asked = subnets_of(cases[i].asked);
+        setting.account.subnets = subnets_of(cases[i].own);
+        setting.policy.subnets = subnets_of(cases[i].site);
+        setting.facts.jump_hosts = &jumps;
+        setting.facts.credential_subnets = NULL;
+        setting.request.subnets = &asked;
+        struct decision decision =
+            policy_sign(&setting.policy, &setting.request, &setting.facts, &grant);
+        assert_int_equal(decision.allowed, cases[i].granted != NULL);
+        if (decision.allowed) {
+            assert_ok(subnet_list_print(&grant.subnets, &text));
+            assert_true(span_equal_str(buf_span(&text), cases[i].granted));
+        } else {
+            assert_int_equal(decision.code, DECISION_subnets_refused);
+        }
+    }
+}
+
+static void test_own_subnets_full(void **state) {
+    (void)state;
+    struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
+    static struct setting setting;
+    settle(&setting, key);
+    struct subnet_list none = {.count = 0}, jumps = subnets_of("192.0.2.1");
+    setting.request.subnets = &none;
+    setting.facts.credential_subnets = NULL;
+    setting.facts.jump_hosts = &jumps;
+    for (unsigned i = 0; i < LIMIT_SUBNETS_COUNT; i++) {
+        struct inet_subnet *subnet = &setting.account.subnets.subnets[i];
+        *subnet = (struct inet_subnet){.address = address_of("10.0.0.0"), .prefix_bits = 24};
+        subnet->address.bytes[2] = (uint8_t)i;
+    }
+    setting.account.subnets.count = LIMIT_SUBNETS_COUNT - 1;
+    assert_int_equal(granted(&setting).subnets.count, LIMIT_SUBNETS_COUNT);
+    setting.account.subnets.count = LIMIT_SUBNETS_COUNT;
+    struct sign_grant grant;
+    struct decision decision =
+        policy_sign(&setting.policy, &setting.request, &setting.facts, &grant);
+    assert_int_equal(decision.code, DECISION_subnets_refused);
+    assert_non_null(strstr(decision.reason, "postern access"));
 }
 
 /* ---- serial numbers ---- */
@@ -555,7 +620,10 @@ int main(void) {
         cmocka_unit_test(test_sign_allowed),
         cmocka_unit_test(test_intersections),
         cmocka_unit_test(test_never_widens),
-        cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_own_subnets),
+        cmocka_unit_test(test_own_subnets_full),
+        cmocka_unit_test(test_register),
+        cmocka_unit_test(test_register_refused),
         cmocka_unit_test(test_fill_cert),
         cmocka_unit_test(test_serials),
         cmocka_unit_test(test_serials_exhausted),

@@ -30,16 +30,21 @@
 
 struct replica;
 
-enum { REPLICA_SCHEMA = 1 };
+enum { REPLICA_SCHEMA = 2 };
 
 /*
  * ERR_NOT_FOUND when there is none, ERR_MALFORMED when it is no replica or is damaged,
  * ERR_UNSUPPORTED for another schema, ERR_PERMISSION, ERR_BUSY, ERR_IO.
  */
 err_t replica_open_read(const char *path, struct replica **out);
-/* Makes the file when absent: mode 0640, of the given group (-1: leave it as the system does).
- * ERR_BUSY when another writer is at it. */
+/*
+ * Makes the file when absent: mode 0640, of the given group (-1: leave it as the system does). One
+ * of an older schema is made anew in one transaction: its CAs and revocations stay, all the rest
+ * must come by a snapshot, and until then nobody gets in. ERR_BUSY when another writer is at it.
+ */
 err_t replica_open_write(const char *path, gid_t group, struct replica **out);
+/* Why a replica could not be opened or read, and what to do: for the log and for people. */
+const char *replica_error_text(err_t err);
 void replica_close(struct replica *replica);
 void replica_closep(struct replica **replica);
 
@@ -65,6 +70,12 @@ enum { REPLICA_PRUNE_SLACK_S = 300 };
 err_t replica_prune(struct replica *replica, int64_t now, size_t *pruned);
 
 /*
+ * Makes it the replica of that site, which is named by the authority's URL. One that held another
+ * site's truth is emptied, revocations and all, and *emptied set: their names mean other people.
+ */
+err_t replica_claim(struct replica *replica, const char *site, bool *emptied);
+
+/*
  * What the writer knows of its own machine, for the readers, which read no configuration. `name` is
  * the host's in the feed.
  */
@@ -83,7 +94,7 @@ err_t replica_self_get(struct replica *replica, struct replica_self *out);
 struct replica_info {
     uint64_t revision; /* 0: never synced */
     int64_t synced_at; /* 0: never */
-    size_t accounts, revocations, keys, clusters, hosts;
+    size_t accounts, revocations, keys, clusters, hosts, jobs;
 };
 err_t replica_info(struct replica *replica, struct replica_info *out);
 /* The revision alone, without counting. */
@@ -94,13 +105,7 @@ err_t replica_revision(struct replica *replica, uint64_t *out);
  */
 err_t replica_needs_snapshot(struct replica *replica, int64_t now, bool *out);
 
-/* May this certificate's account log in here? Zero denies. */
-struct replica_login {
-    const char *user;
-    uint64_t serial;
-    const char *ca_fingerprint; /* "SHA256:…" of the CA that signed; NULL when not told */
-    int64_t now;
-};
+/* --- who may log in here --- */
 
 enum replica_why {
     REPLICA_UNDECIDED, /* zero */
@@ -115,6 +120,8 @@ enum replica_why {
     REPLICA_NO_KEY,  /* of registered keys and of sessions, which only view.h judges */
     REPLICA_SOURCE,  /* the same */
     REPLICA_EXPIRED, /* the same */
+    REPLICA_NO_JOB,
+    REPLICA_NO_CREDENTIAL,
     REPLICA_ALLOWED,
 };
 
@@ -123,12 +130,49 @@ struct replica_verdict {
     enum replica_why why;
     bool stale; /* allowed although the replica is too old: worth a warning */
 };
-/* A failure to read denies as well, and is returned. */
-err_t replica_principals(struct replica *replica, const struct replica_login *login,
-                         struct replica_verdict *out);
-/* The part that needs no certificate: age, host, account, reach. */
-err_t replica_account(struct replica *replica, const char *user, int64_t now,
-                      struct replica_verdict *out);
+
+struct replica_login {
+    const char *user;    /* the Unix user to be */
+    enum credentials by; /* which of the two asks; 0 is refused */
+    int64_t now;
+    /* Of a certificate. */
+    uint64_t serial;
+    const char *ca_fingerprint; /* "SHA256:…" of the CA that signed; NULL when not told */
+};
+
+/* By whose right one may log in as that user. Borrowed until the callback returns. */
+struct replica_entry {
+    const char *account;
+    const char *job; /* "1234@nancy"; "" where no job is asked for */
+    int64_t job_started_at;
+    const char *subnets; /* where the account may come from, "10.0.0.0/8,…"; "" : from everywhere */
+};
+
+/*
+ * Both of sshd's commands ask this, so that certificates and keys get the same answer. The
+ * certificate's serial and CA are judged first. Then, where `login->user` is who one would be:
+ *
+ *   jump host                             the account of that name, which reaches a cluster
+ *   login host, compute host of a
+ *   cluster with open nodes               the account of that name, which reaches the cluster
+ *   compute host of any other cluster     the account of each job that runs here, under the
+ *                                         account's own name; of a deploy job also as "root"
+ *   job host                              the account of the job of type cluster whose host it is,
+ *                                         as the user that the job told
+ *
+ * Everywhere the account must be enabled, it must reach the cluster, and the cluster must take such
+ * credentials (on a jump host: one cluster that it reaches). A job counts from its start to its
+ * end, on hosts of its own cluster alone; one of another type than cluster whose user is not its
+ * account counts nowhere. Newest job first. `each` is called inside of one reading transaction: it
+ * may list (replica_keys()), but ask nothing here.
+ *
+ * verdict->allowed: there was an entry; otherwise verdict->why says why nobody may. A failure to
+ * read denies as well, and is returned.
+ */
+err_t replica_entry_list(struct replica *replica, const struct replica_login *login,
+                         struct replica_verdict *verdict,
+                         err_t (*each)(void *context, const struct replica_entry *entry),
+                         void *context);
 const char *replica_why_text(enum replica_why why);
 
 err_t replica_is_revoked(struct replica *replica, uint64_t serial, bool *out);
@@ -137,9 +181,11 @@ struct replica_key {
     const char *public_key;
     int64_t expires_at;  /* 0: never */
     const char *subnets; /* "10.0.0.0/8,…" as from= takes it; "" : from everywhere */
+    bool internal;       /* kept in the account's homes: good from the inside networks alone, which
+                            `subnets` are */
 };
-/* The account's registered keys that have not expired, by id. */
-err_t replica_keys(struct replica *replica, const char *user, int64_t now,
+/* The account's registered keys that have not expired, by id; a person's and internal ones. */
+err_t replica_keys(struct replica *replica, const char *account, int64_t now,
                    err_t (*each)(void *context, const struct replica_key *key), void *context);
 
 /* Revoked serials in ascending order; public keys of the CAs of one use by fingerprint. */
@@ -149,13 +195,33 @@ err_t replica_ca_list(struct replica *replica, enum ca_use use,
                       err_t (*each)(void *context, const char *public_key), void *context);
 
 /*
- * Where a jump host may lead to: login and compute hosts and clusters, by name and by address, each
- * pair of name and port once; those of the clusters that the account reaches, or all for NULL.
- * Compute hosts come last, first their names and then their addresses: who cannot take all, stops.
+ * Where a jump host may lead to: login, compute and job hosts, clusters, and addresses that jobs
+ * have of their own, by name and by address, each pair of name and port once. For an account: those
+ * of the clusters that it reaches and that take such credentials, and of what only its running jobs
+ * open (compute hosts of clusters whose nodes are not open, job hosts, jobs' addresses) what they
+ * open at `now`. For NULL all. Compute hosts come last, first their names and then their addresses:
+ * who cannot take all, stops.
  */
-err_t replica_destination_list(struct replica *replica, const char *user,
+err_t replica_destination_list(struct replica *replica, const char *account, enum credentials by,
+                               int64_t now,
                                err_t (*each)(void *context, const char *name, uint16_t port),
                                void *context);
+
+/* The jobs that run at `now`, newest first: an account's, or all for NULL. */
+struct replica_job {
+    const char *name; /* "1234@nancy" */
+    const char *account, *user;
+    enum job_type type;
+    int64_t started_at, ends_at; /* ends_at 0: not known */
+    const char *address;         /* "" where it has none of its own */
+    uint16_t port;
+    bool here; /* this host is one of its nodes */
+};
+err_t replica_job_list(struct replica *replica, const char *account, int64_t now,
+                       err_t (*each)(void *context, const struct replica_job *job), void *context);
+/* The nodes of a job, "1234@nancy", in its order. */
+err_t replica_job_node_list(struct replica *replica, const char *job,
+                            err_t (*each)(void *context, const char *node), void *context);
 /* The jump hosts, by name; the address is "" where none is told. */
 err_t replica_jump_list(struct replica *replica,
                         err_t (*each)(void *context, const char *name, const char *address),

@@ -23,6 +23,8 @@ err_t replica_db_bind_text(sqlite3_stmt *statement, int index, const char *text)
 /* Never NULL; borrowed until the next step. */
 const char *replica_db_text(sqlite3_stmt *statement, int column);
 err_t replica_db_pragma(struct replica *replica, const char *sql, int64_t *out);
+/* The value of a name in `meta` as a number; 0 when absent. */
+err_t replica_db_meta(struct replica *replica, const char *name, int64_t *out);
 /* ERR_UNSUPPORTED or ERR_MALFORMED unless this is a replica of our schema. */
 err_t replica_db_check_schema(struct replica *replica);
 

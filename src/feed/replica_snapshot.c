@@ -4,35 +4,61 @@
 #include "feed/publish.h"
 #include "feed/replica_db.h"
 
-enum {
-    LIST_COUNT_MAX = LIMIT_FEED_CLUSTERS_COUNT > LIMIT_SUBNETS_COUNT ? LIMIT_FEED_CLUSTERS_COUNT
-                                                                     : LIMIT_SUBNETS_COUNT
-};
+enum { WORDS_BYTES_MAX = LIMIT_JOB_NODES_COUNT * (LIMIT_HOST_NAME_CHARS + 1) };
 
-/* One row as a change; its text is the statement's, and lists are taken apart in `bytes`. */
-struct row {
-    struct change change;
-    const char *items[LIST_COUNT_MAX];
+/* A list's texts, each with its NUL, and where they begin; room for the longest list there is. */
+struct words {
     struct buf bytes;
+    const char *items[LIMIT_JOB_NODES_COUNT];
+    size_t count;
 };
+_Static_assert(LIMIT_JOB_NODES_COUNT >= LIMIT_FEED_CLUSTERS_COUNT &&
+                   LIMIT_JOB_NODES_COUNT >= LIMIT_SUBNETS_COUNT,
+               "room for every list");
 
-/* The words of a text that commas separate; *out borrows from row->bytes. ERR_MALFORMED for more
- * than an answer could have brought. */
-static err_t split(struct row *row, const char *text, struct change_list *out) {
-    buf_clear(&row->bytes);
-    TRY(buf_add(&row->bytes, span_of(text, strlen(text) + 1)));
-    out->items = row->items;
-    out->count = 0;
-    char *rest = NULL;
-    for (char *word = strtok_r((char *)row->bytes.data, ",", &rest); word != NULL;
-         word = strtok_r(NULL, ",", &rest)) {
-        if (out->count == COUNT_OF(row->items)) {
-            return FAIL(ERR_MALFORMED);
-        }
-        row->items[out->count++] = word;
+static void words_clear(struct words *words) {
+    buf_clear(&words->bytes);
+    words->count = 0;
+}
+
+/* ERR_MALFORMED for more than an answer could have brought. */
+static err_t words_add(struct words *words, span_t word) {
+    if (words->count == COUNT_OF(words->items)) {
+        return FAIL(ERR_MALFORMED);
     }
+    words->count++;
+    TRY(buf_add(&words->bytes, word));
+    return buf_add_byte(&words->bytes, '\0');
+}
+
+/* Borrowed from the words; only now, as the bytes have moved while there were ever more. */
+static struct change_list words_list(struct words *words) {
+    const char *at = (const char *)words->bytes.data;
+    for (size_t i = 0; i < words->count; i++) {
+        words->items[i] = at;
+        at += strlen(at) + 1;
+    }
+    return (struct change_list){words->items, words->count};
+}
+
+/* The words of a text that commas separate. */
+static err_t split(struct words *words, const char *text, struct change_list *out) {
+    words_clear(words);
+    for (const char *at = text; *at != '\0';) {
+        size_t len = strcspn(at, ",");
+        TRY(len > 0 ? words_add(words, span_of(at, len)) : OK);
+        at += len + (at[len] == ',' ? 1 : 0);
+    }
+    *out = words_list(words);
     return OK;
 }
+
+/* One row as a change; its text is the statement's, and its lists are in words of their own. */
+struct row {
+    struct replica *replica;
+    struct change change;
+    struct words words, more_words;
+};
 
 static err_t read_ca(sqlite3_stmt *statement, struct row *row) {
     row->change.ca.use = (enum ca_use)sqlite3_column_int(statement, 1);
@@ -44,7 +70,9 @@ static err_t read_ca(sqlite3_stmt *statement, struct row *row) {
 
 static err_t read_account(sqlite3_stmt *statement, struct row *row) {
     row->change.account.enabled = sqlite3_column_int(statement, 1) == 1;
-    return split(row, replica_db_text(statement, 2), &row->change.account.clusters);
+    row->change.account.window_until = sqlite3_column_int64(statement, 4);
+    TRY(split(&row->words, replica_db_text(statement, 2), &row->change.account.clusters));
+    return split(&row->more_words, replica_db_text(statement, 3), &row->change.account.subnets);
 }
 
 static err_t read_revocation(sqlite3_stmt *statement, struct row *row) {
@@ -57,9 +85,9 @@ static err_t read_revocation(sqlite3_stmt *statement, struct row *row) {
 static err_t read_cluster(sqlite3_stmt *statement, struct row *row) {
     row->change.cluster.address = replica_db_text(statement, 1);
     row->change.cluster.port = (uint16_t)sqlite3_column_int(statement, 2);
-    row->change.cluster.node_access = NODE_ACCESS_OPEN;
-    row->change.cluster.credentials = CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS;
-    return OK;
+    row->change.cluster.node_access = (enum node_access)sqlite3_column_int(statement, 3);
+    row->change.cluster.credentials = (unsigned)sqlite3_column_int(statement, 4);
+    return OK; /* the encoder refuses what is none of them */
 }
 
 static err_t read_host(sqlite3_stmt *statement, struct row *row) {
@@ -67,7 +95,7 @@ static err_t read_host(sqlite3_stmt *statement, struct row *row) {
     row->change.host.role = (enum host_role)sqlite3_column_int(statement, 2);
     row->change.host.address = replica_db_text(statement, 3);
     row->change.host.port = (uint16_t)sqlite3_column_int(statement, 4);
-    return row->change.host.role >= HOST_JUMP && row->change.host.role <= HOST_COMPUTE
+    return row->change.host.role >= HOST_JUMP && row->change.host.role <= HOST_JOB
                ? OK
                : FAIL(ERR_MALFORMED);
 }
@@ -76,8 +104,27 @@ static err_t read_key(sqlite3_stmt *statement, struct row *row) {
     row->change.key_of.account = replica_db_text(statement, 1);
     row->change.key_of.public_key = replica_db_text(statement, 2);
     row->change.key_of.expires_at = sqlite3_column_int64(statement, 3);
-    row->change.key_of.use = KEY_USE_PERSON;
-    return split(row, replica_db_text(statement, 4), &row->change.key_of.subnets);
+    row->change.key_of.use = (enum key_use)sqlite3_column_int(statement, 5);
+    return split(&row->words, replica_db_text(statement, 4), &row->change.key_of.subnets);
+}
+
+static err_t add_node(void *context, const char *node) {
+    return words_add(context, span_str(node));
+}
+
+static err_t read_job(sqlite3_stmt *statement, struct row *row) {
+    row->change.job.account = replica_db_text(statement, 1);
+    row->change.job.cluster = replica_db_text(statement, 2);
+    row->change.job.user = replica_db_text(statement, 3);
+    row->change.job.type = (enum job_type)sqlite3_column_int(statement, 4);
+    row->change.job.started_at = sqlite3_column_int64(statement, 5);
+    row->change.job.ends_at = sqlite3_column_int64(statement, 6);
+    row->change.job.address = replica_db_text(statement, 7);
+    row->change.job.port = (uint16_t)sqlite3_column_int(statement, 8);
+    words_clear(&row->words);
+    TRY(replica_job_node_list(row->replica, row->change.key, add_node, &row->words));
+    row->change.job.nodes = words_list(&row->words);
+    return OK;
 }
 
 /* The first column is the change's key. */
@@ -87,12 +134,17 @@ static const struct {
     err_t (*read)(sqlite3_stmt *statement, struct row *row);
 } tables[] = {
     {CHANGE_CA, "SELECT fingerprint, use, public_key FROM ca", read_ca},
-    {CHANGE_CLUSTER, "SELECT name, address, port FROM cluster", read_cluster},
+    {CHANGE_CLUSTER, "SELECT name, address, port, node_access, credentials FROM cluster",
+     read_cluster},
     {CHANGE_HOST, "SELECT name, cluster, role, address, port FROM host", read_host},
-    {CHANGE_ACCOUNT, "SELECT name, enabled, clusters FROM account", read_account},
+    {CHANGE_ACCOUNT, "SELECT name, enabled, clusters, subnets, window_until FROM account",
+     read_account},
     {CHANGE_REVOCATION, "SELECT printf('%llu', serial), expires_at FROM revocation",
      read_revocation},
-    {CHANGE_KEY, "SELECT id, account, public_key, expires_at, subnets FROM key", read_key},
+    {CHANGE_KEY, "SELECT id, account, public_key, expires_at, subnets, use FROM key", read_key},
+    {CHANGE_JOB,
+     "SELECT name, account, cluster, user, type, started_at, ends_at, address, port FROM job",
+     read_job},
 };
 
 static err_t put_table(struct replica *replica, size_t index, uint64_t revision, struct row *row,
@@ -112,15 +164,27 @@ static err_t put_table(struct replica *replica, size_t index, uint64_t revision,
     }
 }
 
-static void row_done(struct row *row) { buf_done(&row->bytes); }
+static void row_freep(struct row **row) {
+    if (*row != NULL) {
+        buf_done(&(*row)->words.bytes);
+        buf_done(&(*row)->more_words.bytes);
+        free(*row);
+    }
+}
 
 static err_t put_all(struct replica *replica, struct buf *out) {
-    struct row row CLEANUP(row_done) = {.bytes = BUF(LIMIT_HTTP_BODY_BYTES)};
+    struct row *row CLEANUP(row_freep) = calloc(1, sizeof *row);
     uint64_t revision = 0;
+    if (row == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    row->replica = replica;
+    row->words.bytes = BUF(WORDS_BYTES_MAX);
+    row->more_words.bytes = BUF(WORDS_BYTES_MAX);
     TRY(replica_revision(replica, &revision));
     TRY(change_answer_begin(out, revision, true));
     for (size_t i = 0; i < COUNT_OF(tables); i++) {
-        TRY(put_table(replica, i, revision, &row, out));
+        TRY(put_table(replica, i, revision, row, out));
     }
     return change_answer_end(out);
 }

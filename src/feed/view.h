@@ -41,10 +41,10 @@ struct view_rules {
     int64_t max_age_s;
 };
 
-/* The account, with the same verdicts as replica_account() on a jump host, but that the host's own
- * entry is not asked for. */
+/* The account, with the same verdicts as replica_entry_list() gives on a jump host, but that the
+ * host's own entry and a certificate are not asked for. */
 struct replica_verdict view_account(const struct view *view, const struct view_rules *rules,
-                                    const char *user, int64_t now);
+                                    const char *user, enum credentials by, int64_t now);
 
 /* Who wants to come in with a certificate. */
 struct view_login {

@@ -18,7 +18,26 @@ static enum replica_why judge_age(const struct view *view, const struct view_rul
     return *stale && !rules->best_effort ? REPLICA_STALE : REPLICA_ALLOWED;
 }
 
-static enum replica_why judge_account(const struct view *view, const char *user) {
+struct taking {
+    const struct view *view;
+    enum credentials by;
+};
+
+/* ERR_EXISTS: it does, and no other need be asked. */
+static err_t takes_it(void *context, const char *cluster) {
+    const struct taking *taking = context;
+    const struct view_place *place = view_find_cluster(taking->view, cluster);
+    return place != NULL && (place->credentials & taking->by) != 0 ? FAIL(ERR_EXISTS) : OK;
+}
+
+/* Whether one of the clusters takes what asks. */
+static bool takes_credential(const struct view *view, const char *reach, enum credentials by) {
+    struct taking taking = {view, by};
+    return reach_each(reach, takes_it, &taking).code == ERR_EXISTS;
+}
+
+static enum replica_why judge_account(const struct view *view, const char *user,
+                                      enum credentials by) {
     const struct view_account *account = view_find_account(view, user);
     if (account == NULL) {
         return REPLICA_NO_ACCOUNT;
@@ -26,7 +45,11 @@ static enum replica_why judge_account(const struct view *view, const char *user)
     if (!account->enabled) {
         return REPLICA_DISABLED;
     }
-    return reach_is_empty(view_account_reach(account)) ? REPLICA_NO_REACH : REPLICA_ALLOWED;
+    const char *reach = view_account_reach(account);
+    if (reach_is_empty(reach)) {
+        return REPLICA_NO_REACH;
+    }
+    return takes_credential(view, reach, by) ? REPLICA_ALLOWED : REPLICA_NO_CREDENTIAL;
 }
 
 static enum replica_why judge_serial(const struct view *view, uint64_t serial) {
@@ -42,10 +65,10 @@ static struct replica_verdict verdict_of(enum replica_why why, bool stale) {
 }
 
 struct replica_verdict view_account(const struct view *view, const struct view_rules *rules,
-                                    const char *user, int64_t now) {
+                                    const char *user, enum credentials by, int64_t now) {
     bool stale = true;
     enum replica_why why = judge_age(view, rules, now, &stale);
-    return verdict_of(why == REPLICA_ALLOWED ? judge_account(view, user) : why, stale);
+    return verdict_of(why == REPLICA_ALLOWED ? judge_account(view, user, by) : why, stale);
 }
 
 /* --- certificates --- */
@@ -96,7 +119,7 @@ struct view_cert_verdict view_cert(const struct view *view, const struct view_ru
     }
     verdict.replica_why = judge_serial(view, cert->serial);
     if (verdict.replica_why == REPLICA_ALLOWED) {
-        verdict.replica_why = judge_account(view, login->user);
+        verdict.replica_why = judge_account(view, login->user, CREDENTIALS_CERTIFICATES);
     }
     return verdict.replica_why == REPLICA_ALLOWED ? verdict : refusal(&verdict);
 }
@@ -162,7 +185,7 @@ struct replica_verdict view_key(const struct view *view, const struct view_rules
         why = find_key(view, user, key_blob(key), source, now, &ends_at);
     }
     if (why == REPLICA_ALLOWED) {
-        why = judge_account(view, user);
+        why = judge_account(view, user, CREDENTIALS_KEYS);
     }
     if (why == REPLICA_ALLOWED) {
         *expires_at = ends_at;
@@ -189,7 +212,8 @@ static enum replica_why judge_session_key(const struct view *view,
 static enum replica_why judge_session(const struct view *view, const struct view_session *session,
                                       int64_t now) {
     enum replica_why why = REPLICA_ALLOWED;
-    if (session->key_blob.len > 0) {
+    enum credentials by = session->key_blob.len > 0 ? CREDENTIALS_KEYS : CREDENTIALS_CERTIFICATES;
+    if (by == CREDENTIALS_KEYS) {
         why = judge_session_key(view, session, now);
     } else {
         why = judge_serial(view, session->serial);
@@ -202,7 +226,7 @@ static enum replica_why judge_session(const struct view *view, const struct view
         now >= session->expires_at) {
         why = REPLICA_EXPIRED;
     }
-    return why == REPLICA_ALLOWED ? judge_account(view, session->user) : why;
+    return why == REPLICA_ALLOWED ? judge_account(view, session->user, by) : why;
 }
 
 struct replica_verdict view_session(const struct view *view, const struct view_rules *rules,

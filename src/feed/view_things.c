@@ -109,6 +109,10 @@ static err_t make_place(const struct change *change, struct view_link **out) {
     char *at = place->text;
     *place = (struct view_place){.role = is_host ? change->host.role : HOST_LOGIN,
                                  .port = port != 0 ? port : SSH_PORT};
+    if (!is_host) {
+        place->node_access = change->cluster.node_access;
+        place->credentials = change->cluster.credentials;
+    }
     place->name = put_text(&at, change->key);
     place->cluster = put_text(&at, cluster);
     place->address = put_text(&at, address);
@@ -264,6 +268,11 @@ struct view_link *view_things_find(const struct view_things *things, const struc
 const struct view_account *view_find_account(const struct view *view, const char *name) {
     const struct change asked = {.kind = CHANGE_ACCOUNT, .key = name};
     return (const struct view_account *)view_things_find(&view->things, &asked);
+}
+
+const struct view_place *view_find_cluster(const struct view *view, const char *name) {
+    const struct change asked = {.kind = CHANGE_CLUSTER, .key = name};
+    return (const struct view_place *)view_things_find(&view->things, &asked);
 }
 
 const struct view_ca *view_find_ca(const struct view *view, const char *fingerprint,

@@ -34,8 +34,10 @@ struct view_key {
 /* A cluster or a host: somewhere to go. */
 struct view_place {
     struct view_link by_name, by_address;
-    enum host_role role; /* HOST_LOGIN for a cluster */
-    uint16_t port;       /* never 0 */
+    enum host_role role;          /* HOST_LOGIN for a cluster */
+    uint16_t port;                /* never 0 */
+    enum node_access node_access; /* of a cluster, as the next */
+    unsigned credentials;
     const char *name, *cluster;
     const char *address; /* "" when not told */
     char text[];
@@ -88,6 +90,8 @@ static inline const char *view_account_reach(const struct view_account *account)
 /* The CA of that fingerprint and use. */
 const struct view_ca *view_find_ca(const struct view *view, const char *fingerprint,
                                    enum ca_use use);
+/* As the feed spells it. */
+const struct view_place *view_find_cluster(const struct view *view, const char *name);
 bool view_is_revoked(const struct view *view, uint64_t serial);
 
 #endif

@@ -119,14 +119,16 @@ static err_t write_ca_lines(const char *state_dir, const char *file, const json_
 }
 
 /* sshd refuses everybody when RevokedKeys cannot be read, so there is a KRL from the start. */
-static err_t write_replica(const struct config *config, const char *name) {
+static err_t write_replica(const struct config *config, const char *url, const char *name) {
     struct replica *replica CLEANUP(replica_closep) = NULL;
     char *path CLEANUP(freep) = NULL;
     struct replica_self self = {.best_effort = config->best_effort, .max_age_s = config->max_age_s};
     uint64_t revision = 0;
+    bool emptied = false;
     (void)snprintf(self.name, sizeof self.name, "%s", name);
     TRY(path_join(config->state_dir, HOST_REPLICA_FILE, &path));
     TRY(replica_open_write(path, config->command_group, &replica));
+    TRY(replica_claim(replica, url, &emptied));
     TRY(replica_self_put(replica, &self));
     TRY(replica_revision(replica, &revision));
     return sshd_files_write_krl(config->state_dir, replica, revision, clock_now_s());
@@ -155,7 +157,7 @@ static err_t settle(const struct options *options, const struct config *config, 
                        fault));
     TRY(write_ca_lines(config->state_dir, FILE_HOST_CA, json_object_get(answer, "hostCaKeys"),
                        fault));
-    TRY(write_replica(config, name));
+    TRY(write_replica(config, options->url, name));
     TRY(certificates_install(config, json_object_get(answer, "certificates"), fault));
     (void)printf("This machine is now %s. Next:\n"
                  "  systemctl enable --now postern-host-sync\n"

@@ -51,20 +51,28 @@ static err_t put_line(void *context, const struct replica_key *key) {
     return buf_add_format(lines->out, "%s%s\n", lead[0] != '\0' ? " " : "", key->public_key);
 }
 
-static err_t answer(const char *state_dir, const char *user, int64_t now,
+struct answer {
+    struct replica *replica;
+    const struct replica_login *login;
+    struct buf *out;
+};
+
+static err_t put_entry(void *context, const struct replica_entry *entry) {
+    struct answer *answer = context;
+    struct buf options CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
+    TRY(login_put_options(answer->replica, answer->login, &options));
+    struct lines lines = {answer->out, &options};
+    return replica_keys(answer->replica, entry->account, answer->login->now, put_line, &lines);
+}
+
+static err_t answer(const char *state_dir, const struct replica_login *login,
                     struct replica_verdict *verdict) {
     struct replica *replica CLEANUP(replica_closep) = NULL;
     struct buf out CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
-    struct buf options CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
     TRY(login_open_replica(state_dir, &replica));
-    TRY(replica_account(replica, user, now, verdict));
-    if (!verdict->allowed) {
-        return OK;
-    }
-    TRY(login_put_options(replica, user, &options));
-    struct lines lines = {&out, &options};
-    TRY(replica_keys(replica, user, now, put_line, &lines));
-    return login_answer(&out);
+    struct answer answer = {replica, login, &out};
+    TRY(replica_entry_list(replica, login, verdict, put_entry, &answer));
+    return verdict->allowed ? login_answer(&out) : OK;
 }
 
 const char host_keys_usage[] =
@@ -75,12 +83,15 @@ int host_keys(const char *state_dir, int argc, char **argv) {
         (void)fputs(host_keys_usage, stderr);
         return HOST_EXIT_USAGE;
     }
+    const struct replica_login login = {
+        .user = argv[0], .by = CREDENTIALS_KEYS, .now = clock_now_s()};
     struct replica_verdict verdict = {0};
-    err_t err = answer(state_dir, argv[0], clock_now_s(), &verdict);
+    err_t err = answer(state_dir, &login, &verdict);
     if (failed(err)) {
         (void)fprintf(stderr, "postern-host: cannot answer from the replica in %s: %s\n", state_dir,
-                      err_text(err));
-        syslog(LOG_ERR, "cannot answer from the replica in %s: %s", state_dir, err_text(err));
+                      replica_error_text(err));
+        syslog(LOG_ERR, "cannot answer from the replica in %s: %s", state_dir,
+               replica_error_text(err));
         return HOST_EXIT_INTERNAL;
     }
     return HOST_EXIT_OK;

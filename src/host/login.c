@@ -43,7 +43,9 @@ static err_t put_cluster(void *context, const char *cluster) {
     return buf_add_str(names->out, cluster);
 }
 
-err_t login_put_options(struct replica *replica, const char *user, struct buf *out) {
+err_t login_put_options(struct replica *replica, const struct replica_login *login,
+                        struct buf *out) {
+    const char *user = login->user;
     enum host_role role;
     TRY(replica_role(replica, &role));
     if (role != HOST_JUMP) {
@@ -51,7 +53,7 @@ err_t login_put_options(struct replica *replica, const char *user, struct buf *o
     }
     TRY(buf_add_str(out, "restrict"));
     struct destinations put = {out, 0};
-    TRY(replica_destination_list(replica, user, put_destination, &put));
+    TRY(replica_destination_list(replica, user, login->by, login->now, put_destination, &put));
     if (put.count > LIMIT_LOGIN_DESTINATIONS_COUNT) {
         syslog(LOG_WARNING, "account=%s reaches %zu destinations, of which sshd takes %d", user,
                put.count, LIMIT_LOGIN_DESTINATIONS_COUNT);

@@ -1,8 +1,8 @@
 /*
  * sshd's AuthorizedPrincipalsCommand: `principals USER SERIAL KEYID [CA [KEY]]`, with the tokens
- * %u %s %i %F %f. Prints the one principal that may log in as USER here, the account itself, or
- * nothing. sshd then wants the certificate to carry it; its CA, its dates and the KRL it has
- * checked by itself. That a revoked serial is refused here as well is a second door.
+ * %u %s %i %F %f. Prints the principals that may log in as USER here, an account and the job
+ * by which it may, or nothing. sshd then wants the certificate to carry it; its CA, its dates and
+ * the KRL it has checked by itself. That a revoked serial is refused here as well is a second door.
  *
  * A refusal exits 0 with no output: for sshd, both are "no principal", and it logs another status
  * as a failure of the command.
@@ -18,18 +18,31 @@
 
 enum { ANSWER_BYTES_MAX = 4 * 1024 * 1024 };
 
+struct answer {
+    struct replica *replica;
+    const struct replica_login *login;
+    struct buf *out;
+};
+
+static err_t put_principal(struct answer *answer, const char *lead, const char *name) {
+    TRY(login_put_options(answer->replica, answer->login, answer->out));
+    return buf_add_format(answer->out, "%s%s\n", lead, name);
+}
+
+static err_t put_entry(void *context, const struct replica_entry *entry) {
+    struct answer *answer = context;
+    TRY(put_principal(answer, "", entry->account));
+    return entry->job[0] == '\0' ? OK : put_principal(answer, "job:", entry->job);
+}
+
 static err_t answer(const char *state_dir, const struct replica_login *login,
                     struct replica_verdict *verdict) {
     struct replica *replica CLEANUP(replica_closep) = NULL;
-    struct buf line CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
+    struct buf out CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
     TRY(login_open_replica(state_dir, &replica));
-    TRY(replica_principals(replica, login, verdict));
-    if (!verdict->allowed) {
-        return OK;
-    }
-    TRY(login_put_options(replica, login->user, &line));
-    TRY(buf_add_format(&line, "%s\n", login->user));
-    return login_answer(&line);
+    struct answer answer = {replica, login, &out};
+    TRY(replica_entry_list(replica, login, verdict, put_entry, &answer));
+    return verdict->allowed ? login_answer(&out) : OK;
 }
 
 const char host_principals_usage[] =
@@ -37,7 +50,7 @@ const char host_principals_usage[] =
     "                               USER SERIAL KEYID [CA [KEY]]\n";
 
 int host_principals(const char *state_dir, int argc, char **argv) {
-    struct replica_login login = {.now = clock_now_s()};
+    struct replica_login login = {.by = CREDENTIALS_CERTIFICATES, .now = clock_now_s()};
     if (argc < 3 || argc > 5 || failed(u64_parse(span_str(argv[1]), &login.serial))) {
         (void)fputs(host_principals_usage, stderr);
         return HOST_EXIT_USAGE;
@@ -48,8 +61,9 @@ int host_principals(const char *state_dir, int argc, char **argv) {
     err_t err = answer(state_dir, &login, &verdict);
     if (failed(err)) {
         (void)fprintf(stderr, "postern-host: cannot answer from the replica in %s: %s\n", state_dir,
-                      err_text(err));
-        syslog(LOG_ERR, "cannot answer from the replica in %s: %s", state_dir, err_text(err));
+                      replica_error_text(err));
+        syslog(LOG_ERR, "cannot answer from the replica in %s: %s", state_dir,
+               replica_error_text(err));
         return HOST_EXIT_INTERNAL;
     }
     if (!verdict.allowed) {

@@ -50,7 +50,7 @@ static err_t gather(const struct config *config, struct status *out, struct faul
         return fault_set(fault, err.code, path, "%s",
                          err.code == ERR_NOT_FOUND ? "this machine is not enrolled; run: "
                                                      "postern-host enrol"
-                                                   : err_text(err));
+                                                   : replica_error_text(err));
     }
     out->now = clock_now_s();
     out->stale = out->info.synced_at == 0 || out->now - out->info.synced_at > out->self.max_age_s;
@@ -78,6 +78,7 @@ static void print_text(const struct status *status) {
                  status->self.best_effort ? "goes on and warns" : "refuses everybody", limit);
     (void)printf("revision          %llu\n", (unsigned long long)status->info.revision);
     (void)printf("accounts          %zu\n", status->info.accounts);
+    (void)printf("jobs              %zu\n", status->info.jobs);
     (void)printf("revoked           %zu%s\n", status->info.revocations,
                  status->krl_missing ? "  THE KRL CANNOT BE READ: sshd refuses everybody" : "");
     if (status->ends_at == INT64_MAX) {
@@ -129,9 +130,9 @@ static int print_json(const struct status *status) {
     char revision[24];
     (void)snprintf(revision, sizeof revision, "%llu", (unsigned long long)status->info.revision);
     json_t *root = json_pack(
-        "{s:s, s:s, s:o, s:I, s:b, s:b, s:I, s:I, s:I, s:b, s:o, s:o, s:b, s:o, s:b, s:b}", "host",
-        status->self.name, "revision", revision, "syncTime", json_time(status->info.synced_at),
-        "ageSeconds",
+        "{s:s, s:s, s:o, s:I, s:b, s:b, s:I, s:I, s:I, s:b, s:o, s:o, s:b, s:o, s:b, s:b, s:I}",
+        "host", status->self.name, "revision", revision, "syncTime",
+        json_time(status->info.synced_at), "ageSeconds",
         (json_int_t)(status->info.synced_at == 0 ? -1 : status->now - status->info.synced_at),
         "stale", status->stale, "bestEffort", status->self.best_effort, "accounts",
         (json_int_t)status->info.accounts, "krlEntries", (json_int_t)status->info.revocations,
@@ -139,7 +140,7 @@ static int print_json(const struct status *status) {
         "certificateExpireTime", json_time(status->ends_at), "certificateRenewTime",
         json_time(status->renew_at), "certificatesValid", !status->certificates_bad,
         "reloadDueTime", json_time(status->reload_due), "reloadByHand", status->reload_by_hand,
-        "feedServed", status->feed_served);
+        "feedServed", status->feed_served, "jobs", (json_int_t)status->info.jobs);
     int failure = root == NULL ? -1 : json_dumpf(root, stdout, JSON_INDENT(2));
     json_decref(root);
     return failure != 0 || puts("") < 0 ? HOST_EXIT_INTERNAL : HOST_EXIT_OK;

@@ -60,8 +60,17 @@ static err_t open_replica(struct sync *sync, struct fault *fault) {
     if (failed(err)) {
         return fault_set(fault, err.code, lock, "another postern-host sync is at work");
     }
+    bool emptied = false;
     err = replica_open_write(path, sync->config.command_group, &sync->replica);
-    return failed(err) ? fault_set(fault, err.code, path, "%s", err_text(err)) : OK;
+    if (!failed(err)) {
+        err = replica_claim(sync->replica, sync->identity.url, &emptied);
+    }
+    if (emptied) {
+        log_event(LOG_LEVEL_WARN, "replica_emptied", "reason",
+                  "it was of another site; nobody gets in until the authority has told its own",
+                  "url", sync->identity.url, NULL);
+    }
+    return failed(err) ? fault_set(fault, err.code, path, "%s", replica_error_text(err)) : OK;
 }
 
 static err_t sync_open(const char *config, const char *state, struct sync *sync,

@@ -14,7 +14,7 @@
 enum {
     KRL_KINDS = 1U << CHANGE_REVOCATION,
     CA_KINDS = 1U << CHANGE_CA,
-    HOST_KINDS = 1U << CHANGE_CLUSTER | 1U << CHANGE_HOST
+    HOST_KINDS = 1U << CHANGE_CLUSTER | 1U << CHANGE_HOST | 1U << CHANGE_JOB
 };
 
 static err_t apply(const char *state_dir, struct replica *replica,

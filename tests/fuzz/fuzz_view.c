@@ -81,8 +81,8 @@ static void check_account(const struct view *view, const struct change_answer *a
                           const char *user, const uint8_t *data, size_t size) {
     const struct change *last = last_of(answer, user);
     bool enabled = last != NULL && !last->gone && last->account.enabled;
-    struct replica_verdict verdict = view_account(view, &rules, user, NOW);
-    INVARIANT(verdict.allowed == (enabled && last->account.clusters.count > 0));
+    struct replica_verdict verdict = view_account(view, &rules, user, CREDENTIALS_KEYS, NOW);
+    INVARIANT(!verdict.allowed || (enabled && last->account.clusters.count > 0));
     for (size_t i = 0; i < answer->count; i++) {
         const struct change *place = &answer->changes[i];
         if (place->gone || (place->kind != CHANGE_HOST && place->kind != CHANGE_CLUSTER)) {
@@ -101,7 +101,8 @@ static void check_account(const struct view *view, const struct change_answer *a
 static void check_applied(const struct view *view, const struct change_answer *answer,
                           const uint8_t *data, size_t size) {
     INVARIANT(view_revision(view) == answer->revision);
-    INVARIANT(!view_account(view, &rules, "root", NOW).allowed); /* no account is called so */
+    INVARIANT(!view_account(view, &rules, "root", CREDENTIALS_KEYS, NOW)
+                   .allowed); /* no account is called so */
     for (size_t i = 0; i < answer->count; i++) {
         const struct change *change = &answer->changes[i];
         if (change->kind == CHANGE_ACCOUNT) {

@@ -129,8 +129,8 @@ static void test_snapshot_is_the_whole(void **state) {
     assert_ok(inet_address_parse(SPAN_LITERAL("2001:db8::9"), &source));
     for (size_t i = 0; i < COUNT_OF(users); i++) {
         int64_t ends = 0;
-        assert_int_equal(view_account(from_authority, &strict, users[i], NOW).why,
-                         view_account(from_replica, &strict, users[i], NOW).why);
+        assert_int_equal(view_account(from_authority, &strict, users[i], CREDENTIALS_KEYS, NOW).why,
+                         view_account(from_replica, &strict, users[i], CREDENTIALS_KEYS, NOW).why);
         assert_int_equal(view_key(from_authority, &strict, key, users[i], &source, NOW, &ends).why,
                          view_key(from_replica, &strict, key, users[i], &source, NOW, &ends).why);
         for (size_t j = 0; j < COUNT_OF(hosts); j++) {

@@ -9,51 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "feed/replica.h"
-
-enum { NOW = 1800000000, NOBODY = 65534, MAX_AGE_S = 3600 };
-
-#define CA_LINE        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
-#define CA_FINGERPRINT "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"
-
-/* A directory that readers of another user may enter and not write. */
-struct place {
-    char dir[64];
-    char path[96];
-};
-
-static void place_make(struct place *place) {
-    (void)snprintf(place->dir, sizeof place->dir, "/tmp/postern-replica.XXXXXX");
-    assert_non_null(mkdtemp(place->dir));
-    assert_int_equal(chmod(place->dir, 0755), 0);
-    (void)snprintf(place->path, sizeof place->path, "%s/replica.db", place->dir);
-}
-
-static void place_remove(struct place *place) {
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-    for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
-        char path[128];
-        (void)snprintf(path, sizeof path, "%s%s", place->path, suffixes[i]);
-        (void)unlink(path);
-    }
-    assert_int_equal(rmdir(place->dir), 0);
-}
-
-static void apply_at(struct replica *replica, const char *json, int64_t now) {
-    struct change_answer *answer CLEANUP(change_answer_freep) = NULL;
-    struct fault fault = {0};
-    err_t err = change_answer_decode(span_str(json), &answer, &fault);
-    if (failed(err)) {
-        print_error("%s: %s\n", fault.field, fault.reason);
-    }
-    assert_ok(err);
-    replica_kinds touched = 0;
-    assert_ok(replica_begin(replica));
-    assert_ok(replica_apply(replica, answer, now, &touched));
-    assert_ok(replica_commit(replica));
-}
-
-static void apply(struct replica *replica, const char *json) { apply_at(replica, json, NOW); }
+#include "replica_fixture.h"
 
 static const char snapshot[] =
     "{\"revision\":\"10\",\"snapshot\":true,\"changes\":["
@@ -120,7 +76,8 @@ static const struct {
     {"daint-ln1", "alice", 1, NULL, NOW - MAX_AGE_S - 1, REPLICA_STALE},
     {"daint-ln1", "alice", 1, NULL, NOW + MAX_AGE_S, REPLICA_ALLOWED},
     {"daint-ln1", "alice", 1, CA_FINGERPRINT, NOW, REPLICA_ALLOWED},
-    {"ela", "carol", 1, CA_FINGERPRINT, NOW, REPLICA_ALLOWED},
+    {"ela", "carol", 1, CA_FINGERPRINT, NOW, REPLICA_NO_CREDENTIAL}, /* santis is not told */
+    {"ela", "alice", 1, CA_FINGERPRINT, NOW, REPLICA_ALLOWED},
 };
 
 static void test_who_may_log_in(void **state) {
@@ -131,10 +88,9 @@ static void test_who_may_log_in(void **state) {
         struct replica_self self = {.max_age_s = MAX_AGE_S};
         (void)snprintf(self.name, sizeof self.name, "%s", logins[i].self);
         assert_ok(replica_self_put(replica, &self));
-        struct replica_login login = {logins[i].user, logins[i].serial, logins[i].ca,
-                                      logins[i].now};
-        struct replica_verdict verdict = {.allowed = true};
-        assert_ok(replica_principals(replica, &login, &verdict));
+        struct replica_login login = {logins[i].user, CREDENTIALS_CERTIFICATES, logins[i].now,
+                                      logins[i].serial, logins[i].ca};
+        struct replica_verdict verdict = ask(replica, &login);
         if (verdict.why != logins[i].why) {
             print_error("row %zu: %s\n", i, replica_why_text(verdict.why));
         }
@@ -149,16 +105,14 @@ static void test_best_effort_warns_only_about_age(void **state) {
     (void)state;
     struct place place;
     struct replica *replica CLEANUP(replica_closep) = fresh(&place, "daint-ln1", true);
-    struct replica_login login = {"alice", 1, NULL, NOW + 10 * MAX_AGE_S};
-    struct replica_verdict verdict;
-    assert_ok(replica_principals(replica, &login, &verdict));
+    struct replica_login login = {"alice", CREDENTIALS_CERTIFICATES, NOW + 10 * MAX_AGE_S, 1, NULL};
+    struct replica_verdict verdict = ask(replica, &login);
     assert_true(verdict.allowed && verdict.stale);
     login.serial = 66;
-    assert_ok(replica_principals(replica, &login, &verdict));
-    assert_false(verdict.allowed);
-    login = (struct replica_login){"bob", 1, NULL, NOW + 10 * MAX_AGE_S};
-    assert_ok(replica_principals(replica, &login, &verdict));
-    assert_false(verdict.allowed);
+    assert_false(ask(replica, &login).allowed);
+    login.serial = 1;
+    login.user = "bob";
+    assert_false(ask(replica, &login).allowed);
     replica_closep(&replica);
     place_remove(&place);
 }
@@ -190,15 +144,6 @@ static err_t count_serial(void *context, uint64_t serial) {
     return OK;
 }
 
-static err_t append_text(void *context, const char *text) {
-    TRY(buf_add_str(context, text));
-    return buf_add_byte(context, '\n');
-}
-
-static err_t append_destination(void *context, const char *name, uint16_t port) {
-    return buf_add_format(context, "%s:%u ", name, (unsigned)port);
-}
-
 static err_t append_key(void *context, const struct replica_key *key) {
     return buf_add_format(context, "%s|%s\n", key->subnets, key->public_key);
 }
@@ -221,14 +166,17 @@ static void test_listings(void **state) {
     buf_clear(&text);
     assert_ok(replica_ca_list(replica, CA_USE_HOST, append_text, &text));
     assert_int_equal(text.len, 0);
-    assert_ok(replica_destination_list(replica, NULL, append_destination, &text));
+    assert_ok(replica_destination_list(replica, NULL, 0, NOW, append_destination, &text));
     assert_true(
         span_equal_str(buf_span(&text), "192.0.2.1:22 192.0.2.1:2222 daint:22 daint-ln1:2222 "));
     buf_clear(&text);
-    assert_ok(replica_destination_list(replica, "carol", append_destination, &text));
-    assert_ok(replica_destination_list(replica, "nobody", append_destination, &text));
+    assert_ok(replica_destination_list(replica, "carol", CREDENTIALS_KEYS, NOW, append_destination,
+                                       &text));
+    assert_ok(replica_destination_list(replica, "nobody", CREDENTIALS_KEYS, NOW, append_destination,
+                                       &text));
     assert_int_equal(text.len, 0); /* daint2 and adaint are not daint */
-    assert_ok(replica_destination_list(replica, "alice", append_destination, &text));
+    assert_ok(replica_destination_list(replica, "alice", CREDENTIALS_KEYS, NOW, append_destination,
+                                       &text));
     assert_true(
         span_equal_str(buf_span(&text), "192.0.2.1:22 192.0.2.1:2222 daint:22 daint-ln1:2222 "));
     enum host_role role = HOST_LOGIN;
@@ -253,7 +201,8 @@ static void test_listings(void **state) {
     struct replica_info info;
     assert_ok(replica_info(replica, &info));
     assert_true(info.revision == 10 && info.synced_at == NOW && info.accounts == 4 &&
-                info.revocations == 2 && info.keys == 2 && info.clusters == 1 && info.hosts == 2);
+                info.revocations == 2 && info.keys == 2 && info.clusters == 1 && info.hosts == 2 &&
+                info.jobs == 0);
     replica_closep(&replica);
     place_remove(&place);
 }
@@ -262,18 +211,15 @@ static void test_changes_and_snapshots(void **state) {
     (void)state;
     struct place place;
     struct replica *replica CLEANUP(replica_closep) = fresh(&place, "daint-ln1", false);
-    struct replica_login login = {"alice", 5, NULL, NOW};
-    struct replica_verdict verdict;
+    struct replica_login login = {"alice", CREDENTIALS_CERTIFICATES, NOW, 5, NULL};
     apply(replica, "{\"revision\":\"11\",\"snapshot\":false,\"changes\":[{\"revision\":\"11\","
                    "\"kind\":\"revocation\",\"key\":\"5\",\"state\":{\"account\":\"alice\","
                    "\"expireTime\":\"2027-02-01T00:00:00Z\",\"reason\":\"\"}}]}");
-    assert_ok(replica_principals(replica, &login, &verdict));
-    assert_int_equal(verdict.why, REPLICA_REVOKED);
+    assert_int_equal(ask(replica, &login).why, REPLICA_REVOKED);
     apply(replica, "{\"revision\":\"12\",\"snapshot\":false,\"changes\":[{\"revision\":\"12\","
                    "\"kind\":\"revocation\",\"key\":\"5\",\"state\":null},{\"revision\":\"12\","
                    "\"kind\":\"account\",\"key\":\"alice\",\"state\":null}]}");
-    assert_ok(replica_principals(replica, &login, &verdict));
-    assert_int_equal(verdict.why, REPLICA_NO_ACCOUNT);
+    assert_int_equal(ask(replica, &login).why, REPLICA_NO_ACCOUNT);
 
     struct change_answer older = {.revision = 11};
     replica_kinds touched = 0;
@@ -347,22 +293,50 @@ static void test_prune(void **state) {
     place_remove(&place);
 }
 
+static void test_another_site(void **state) {
+    (void)state;
+    struct place place;
+    struct replica *replica CLEANUP(replica_closep) = fresh(&place, "daint-ln1", true);
+    struct replica_login login = {"alice", CREDENTIALS_CERTIFICATES, NOW, 1, NULL};
+    bool emptied = true;
+    assert_ok(replica_claim(replica, "https://one.example", &emptied));
+    assert_false(emptied); /* it was nobody's: as older programs left it */
+    assert_ok(replica_claim(replica, "https://one.example", &emptied));
+    assert_false(emptied);
+    assert_true(ask(replica, &login).allowed);
+    assert_ok(replica_claim(replica, "https://two.example", &emptied));
+    assert_true(emptied);
+    struct replica_info info;
+    bool needs = false;
+    assert_ok(replica_info(replica, &info));
+    assert_true(info.revision == 0 && info.accounts == 0 && info.keys == 0 &&
+                info.revocations == 0 && info.jobs == 0);
+    assert_ok(replica_needs_snapshot(replica, NOW, &needs));
+    assert_true(needs);
+    assert_int_equal(ask(replica, &login).why, REPLICA_NO_HOST);
+    assert_ok(replica_claim(replica, "https://two.example", &emptied));
+    assert_false(emptied);
+    replica_closep(&replica);
+    place_remove(&place);
+}
+
 /* In a child that is another user without write access, when we are root: 0 when alice may log in.
  */
 static int read_as_nobody(const struct place *place) {
     pid_t child = fork();
     if (child == 0) {
         struct replica *replica = NULL;
-        struct replica_login login = {"alice", 1, NULL, NOW};
+        struct replica_login login = {"alice", CREDENTIALS_CERTIFICATES, NOW, 1, NULL};
         struct replica_verdict verdict = {0};
+        size_t count = 0;
         if (geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0)) {
             _exit(2);
         }
         if (failed(replica_open_read(place->path, &replica)) ||
-            failed(replica_principals(replica, &login, &verdict))) {
+            failed(replica_entry_list(replica, &login, &verdict, count_entry, &count))) {
             _exit(3);
         }
-        _exit(verdict.allowed ? 0 : 4);
+        _exit(verdict.allowed && count == 1 ? 0 : 4);
     }
     int status = -1;
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -537,6 +511,7 @@ int main(void) {
         cmocka_unit_test(test_listings),
         cmocka_unit_test(test_changes_and_snapshots),
         cmocka_unit_test(test_prune),
+        cmocka_unit_test(test_another_site),
         cmocka_unit_test(test_reader_of_another_user),
         cmocka_unit_test(test_killed_writer_leaves_last_known_good),
         cmocka_unit_test(test_reader_beside_writer),

@@ -36,11 +36,18 @@ static const struct {
     {"stranger", "-n alice,bob,carol,dave,nobody -z 66"},
 };
 
+static err_t skip_entry(void *context, const struct replica_entry *entry) {
+    (void)context;
+    (void)entry;
+    return OK;
+}
+
 static void ask_both(struct replica *replica, const struct view *view,
                      const struct view_rules *rules, const char *user, int64_t now) {
     struct replica_verdict asked = {0};
-    assert_ok(replica_account(replica, user, now, &asked));
-    struct replica_verdict seen = view_account(view, rules, user, now);
+    const struct replica_login login = {.user = user, .by = CREDENTIALS_KEYS, .now = now};
+    assert_ok(replica_entry_list(replica, &login, &asked, skip_entry, NULL));
+    struct replica_verdict seen = view_account(view, rules, user, CREDENTIALS_KEYS, now);
     assert_true(asked.allowed == seen.allowed && asked.why == seen.why &&
                 asked.stale == seen.stale);
 }
@@ -77,8 +84,9 @@ static void ask_both_of(struct replica *replica, const struct view *view,
     char fingerprint[FINGERPRINT_CHARS];
     struct replica_verdict asked = {0};
     key_fingerprint(cert->ca_key, fingerprint);
-    const struct replica_login login = {user, cert->serial, fingerprint, now};
-    assert_ok(replica_principals(replica, &login, &asked));
+    const struct replica_login login = {user, CREDENTIALS_CERTIFICATES, now, cert->serial,
+                                        fingerprint};
+    assert_ok(replica_entry_list(replica, &login, &asked, skip_entry, NULL));
     struct view_cert_verdict seen = judge(view, rules, cert, user, now, true);
     struct view_cert_verdict guess = judge(view, rules, cert, user, now, false);
     /* sshd has seen to the name itself when it asks the replica. */
@@ -150,7 +158,7 @@ static void compare_lists(struct replica *replica, const struct view *view, cons
     assert_ok(replica_cluster_list(replica, user, append_text, &asked));
     assert_ok(view_cluster_list(view, user, append_text, &seen));
     assert_true(span_equal(buf_span(&asked), buf_span(&seen)));
-    assert_ok(replica_destination_list(replica, user, is_reachable, &check));
+    assert_ok(replica_destination_list(replica, user, CREDENTIALS_KEYS, NOW, is_reachable, &check));
 }
 
 static void test_same_as_the_replica(void **state) {
@@ -214,7 +222,8 @@ static void test_order(void **state) {
         decode(one("account", "alice", "{\"enabled\":true,\"clusters\":[\"daint\"]}"));
     assert_fails(view_apply(view, change, NOW, &revoked), ERR_ORDER); /* before a snapshot */
     view_heard(view, NOW);
-    assert_int_equal(view_account(view, &strict, "alice", NOW).why, REPLICA_NO_ACCOUNT);
+    assert_int_equal(view_account(view, &strict, "alice", CREDENTIALS_KEYS, NOW).why,
+                     REPLICA_NO_ACCOUNT);
     view_freep(&view);
     view = fresh();
     assert_false(apply(view, "{\"revision\":\"20\",\"snapshot\":false,\"changes\":[]}"));
@@ -286,18 +295,19 @@ static void test_prune(void **state) {
     assert_int_equal(view_prune(view, NOW), 1);
     assert_int_equal(view_prune(view, NOW), 0);
     assert_int_equal(view_count(view).revocations, 1);
-    assert_true(view_account(view, &strict, "alice", NOW).allowed);
+    assert_true(view_account(view, &strict, "alice", CREDENTIALS_KEYS, NOW).allowed);
     /* By a clock that was ahead: what was forgotten counts again, so the view is no good. */
     view_heard(view, JAN_20);
     assert_int_equal(view_prune(view, JAN_20 + REPLICA_PRUNE_SLACK_S + 1), 1);
     view_heard(view, NOW);
-    assert_int_equal(view_account(view, &strict, "alice", NOW).why, REPLICA_STALE);
-    assert_true(view_account(view, &lax, "alice", NOW).stale);
+    assert_int_equal(view_account(view, &strict, "alice", CREDENTIALS_KEYS, NOW).why,
+                     REPLICA_STALE);
+    assert_true(view_account(view, &lax, "alice", CREDENTIALS_KEYS, NOW).stale);
     struct buf out CLEANUP(buf_done) = BUF(65536);
     put_snapshot(&out);
     assert_ok(buf_add_byte(&out, '\0'));
     assert_true(apply(view, (const char *)out.data));
-    assert_true(view_account(view, &strict, "alice", NOW).allowed);
+    assert_true(view_account(view, &strict, "alice", CREDENTIALS_KEYS, NOW).allowed);
     assert_int_equal(view_count(view).revocations, 2);
 }
 
@@ -548,6 +558,7 @@ static size_t bytes_in_use(void) { return mallinfo2().uordblks; }
 static struct change_answer *many_accounts(size_t count) {
     struct buf out CLEANUP(buf_done) = BUF(LIMIT_HTTP_ANSWER_BYTES);
     assert_ok(change_answer_begin(&out, 10, true));
+    add(&out, "cluster", "santis", "{\"address\":\"\",\"port\":22}");
     for (size_t i = 0; i < count; i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "u%06zu", i);
@@ -573,7 +584,7 @@ static void test_many(void **state) {
     for (size_t i = 0; i < LOOKUPS; i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "u%06zu", i * 7919 % COUNT);
-        assert_true(view_account(view, &strict, name, NOW).allowed);
+        assert_true(view_account(view, &strict, name, CREDENTIALS_KEYS, NOW).allowed);
     }
     int64_t looked = clock_monotonic_ms();
     print_message("%d accounts: applied in %lld ms, %zu bytes each; %d lookups in %lld ms\n", COUNT,

@@ -163,6 +163,9 @@ err_t call_read_bool(struct call *call, const char *field, enum call_presence pr
 /* An array of texts; *out borrows the array, whose items were all checked to be strings. */
 err_t call_read_strings(struct call *call, const char *field, enum call_presence presence,
                         size_t count_max, size_t chars_max, const json_t **out);
+/* One of the words: *out is its index. The first stands for none and is not taken. */
+err_t call_read_word(struct call *call, const char *field, enum call_presence presence,
+                     const char *const *words, size_t count, unsigned *out);
 /* A duration ("90d", "1min") in seconds. */
 err_t call_read_duration(struct call *call, const char *field, enum call_presence presence,
                          int64_t *out);

@@ -225,6 +225,35 @@ err_t call_read_strings(struct call *call, const char *field, enum call_presence
     return OK;
 }
 
+static err_t refuse_word(struct call *call, const char *field, const char *const *words,
+                         size_t count) {
+    struct buf choices CLEANUP(buf_done) = BUF(LIMIT_DISPLAY_NAME_CHARS);
+    err_t err = OK;
+    for (size_t i = 1; i < count && !failed(err); i++) {
+        const char *between = i == 1 ? "" : i + 1 == count ? " or " : ", ";
+        err = buf_add_format(&choices, "%s%s", between, words[i]);
+    }
+    call_problem(call, 422, "choice_refused", field, "%s is %.*s", field, (int)choices.len,
+                 (const char *)choices.data);
+    return FAIL(ERR_MALFORMED);
+}
+
+err_t call_read_word(struct call *call, const char *field, enum call_presence presence,
+                     const char *const *words, size_t count, unsigned *out) {
+    const char *text = NULL;
+    TRY(call_read_string(call, field, presence, LIMIT_DISPLAY_NAME_CHARS, &text));
+    if (text == NULL) {
+        return OK;
+    }
+    for (unsigned i = 1; i < count; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = i;
+            return OK;
+        }
+    }
+    return refuse_word(call, field, words, count);
+}
+
 err_t call_read_duration(struct call *call, const char *field, enum call_presence presence,
                          int64_t *out) {
     const char *text = NULL;

@@ -4,6 +4,7 @@
 #include "authority/authority.h"
 #include "authority/host_admin.h"
 #include "authority/publish.h"
+#include "feed/change_names.h"
 
 enum { SSH_PORT = 22 };
 
@@ -23,8 +24,10 @@ static err_t add_cluster(void *context, const struct cluster *cluster) {
         return FAIL(ERR_TOO_LONG); /* create_run() keeps to it */
     }
     json_t *hosts = json_array();
-    json_t *item = json_pack("{s:s,s:s,s:i,s:o}", "name", cluster->name, "address",
-                             cluster->address, "port", (int)cluster->port, "hosts", hosts);
+    json_t *item = json_pack("{s:s,s:s,s:i,s:s,s:s,s:o}", "name", cluster->name, "address",
+                             cluster->address, "port", (int)cluster->port, "nodeAccess",
+                             change_node_access_names[cluster->node_access], "credentials",
+                             change_credentials_names[cluster->credentials], "hosts", hosts);
     if (json_array_append_new(listing->clusters, item) != 0) {
         return FAIL(ERR_MEMORY);
     }
@@ -88,10 +91,20 @@ static void answer(struct call *call, unsigned status, const struct cluster *clu
 }
 
 struct cluster_request {
-    struct cluster cluster;
+    struct cluster cluster; /* node_access, credentials 0: not given */
     bool has_address;
     int64_t port; /* 0: not given */
 };
+
+/* Who may log in, and with what. */
+static err_t read_rules(struct call *call, struct cluster_request *own) {
+    unsigned node_access = 0;
+    TRY(call_read_word(call, "nodeAccess", CALL_OPTIONAL, change_node_access_names,
+                       CHANGE_NODE_ACCESSES_COUNT, &node_access));
+    own->cluster.node_access = node_access;
+    return call_read_word(call, "credentials", CALL_OPTIONAL, change_credentials_names,
+                          CHANGE_CREDENTIALS_COUNT, &own->cluster.credentials);
+}
 
 static err_t read_place(struct call *call, struct cluster_request *own) {
     const char *address = NULL;
@@ -117,6 +130,7 @@ static err_t create_read(struct call *call) {
     struct fault fault = {0};
     TRY(call_read_string(call, "name", CALL_REQUIRED, LIMIT_DISPLAY_NAME_CHARS, &name));
     TRY(read_place(call, own));
+    TRY(read_rules(call, own));
     err_t err = cluster_name_check(span_str(name), &fault);
     if (failed(err)) {
         call_fault(call, "name_refused", &fault);
@@ -182,6 +196,13 @@ static void create_run(struct call *call) {
     }
     own->cluster.port = own->port == 0 ? SSH_PORT : (uint16_t)own->port;
     own->cluster.created_at = call->now;
+    if (own->cluster.node_access == 0) {
+        own->cluster.node_access = NODE_ACCESS_JOB;
+    }
+    if (own->cluster.credentials == 0) {
+        own->cluster.credentials = CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS;
+    }
+    own->cluster.created_at = call->now;
     own->cluster.node_access = NODE_ACCESS_OPEN;
     own->cluster.credentials = CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS;
     (void)snprintf(what, sizeof what, "a cluster named %s", own->cluster.name);
@@ -193,7 +214,9 @@ static void create_run(struct call *call) {
 }
 
 static err_t change_read(struct call *call) {
-    return read_place(call, call_own(call, sizeof(struct cluster_request), NULL));
+    struct cluster_request *own = call_own(call, sizeof *own, NULL);
+    TRY(read_place(call, own));
+    return read_rules(call, own);
 }
 
 static void change_run(struct call *call) {
@@ -211,6 +234,12 @@ static void change_run(struct call *call) {
     }
     if (own->port != 0) {
         cluster.port = (uint16_t)own->port;
+    }
+    if (own->cluster.node_access != 0) {
+        cluster.node_access = own->cluster.node_access;
+    }
+    if (own->cluster.credentials != 0) {
+        cluster.credentials = own->cluster.credentials;
     }
     if (!refuse_taken(call, &cluster) &&
         call_ok(call, store_cluster_update(call_store(call), &cluster), what)) {

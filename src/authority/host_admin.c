@@ -8,18 +8,17 @@
 #include "authority/revoke.h"
 #include "base/random.h"
 #include "base/secret.h"
+#include "feed/change_names.h"
 
 enum { SSH_PORT = 22, ENROLMENT_S = 24 * 3600 };
 
-const char *host_role_name(enum host_role role) {
-    return role == HOST_JUMP ? "jump" : role == HOST_LOGIN ? "login" : "compute";
-}
+const char *host_role_name(enum host_role role) { return change_host_role_names[role]; }
 
 json_t *host_json(const struct host *host, const char *cluster_name) {
-    json_t *json =
-        json_pack("{s:s,s:s,s:s,s:s,s:i,s:b}", "name", host->name, "role",
-                  host_role_name(host->role), "cluster", cluster_name, "address", host->address,
-                  "port", (int)host->port, "enrolled", host->token_hash[0] != '\0');
+    json_t *json = json_pack("{s:s,s:s,s:s,s:s,s:i,s:b,s:b}", "name", host->name, "role",
+                             host_role_name(host->role), "cluster", cluster_name, "address",
+                             host->address, "port", (int)host->port, "scheduler", host->scheduler,
+                             "enrolled", host->token_hash[0] != '\0');
     if (json != NULL && host->seen_at != 0) {
         (void)json_object_set_new(json, "seenTime", call_json_time(host->seen_at));
     }
@@ -88,6 +87,7 @@ struct host_request {
     char address[LIMIT_HOST_NAME_CHARS + 1];
     char cluster[LIMIT_CLUSTER_NAME_CHARS + 1];
     enum host_role role;
+    bool scheduler;
     int64_t port;
 };
 
@@ -117,7 +117,8 @@ static err_t read_role(struct call *call, enum host_role *out) {
             return OK;
         }
     }
-    call_problem(call, 422, "role_refused", "role", "the role is jump, login or compute");
+    call_problem(call, 422, "role_refused", "role",
+                 "the role is jump, login or compute; hosts of role job come with a job");
     return FAIL(ERR_MALFORMED);
 }
 
@@ -130,6 +131,12 @@ static err_t create_read(struct call *call) {
     TRY(read_role(call, &own->role));
     TRY(call_read_string(call, "cluster", CALL_OPTIONAL, LIMIT_CLUSTER_NAME_CHARS, &cluster));
     TRY(call_read_int(call, "port", CALL_OPTIONAL, 1, UINT16_MAX, &own->port));
+    TRY(call_read_bool(call, "scheduler", CALL_OPTIONAL, &own->scheduler, NULL));
+    if (own->scheduler && own->role == HOST_JUMP) {
+        call_problem(call, 422, "role_refused", "scheduler",
+                     "a scheduler is a login or compute host of the cluster that it speaks for");
+        return FAIL(ERR_MALFORMED);
+    }
     if (own->role != HOST_JUMP && cluster == NULL) {
         call_problem(call, 400, "missing_field", "cluster",
                      "a login or compute host belongs to a cluster: say which");
@@ -233,10 +240,12 @@ static bool refuse_impostor(struct call *call, const struct host *host) {
 static void create_run(struct call *call) {
     const struct host_request *own = call_own(call, sizeof *own, NULL);
     struct store *store = call_store(call);
-    struct host host = {.role = own->role, .port = (uint16_t)own->port};
+    struct host host = {
+        .role = own->role, .port = (uint16_t)own->port, .scheduler = own->scheduler};
     struct cluster cluster = {0};
     char what[LIMIT_HOST_NAME_CHARS + 32];
-    call_audit(call, own->name, true, "ok", host_role_name(own->role));
+    call_audit(call, own->name, true, "ok",
+               own->scheduler ? "scheduler" : host_role_name(own->role));
     memcpy(host.name, own->name, sizeof host.name);
     memcpy(host.address, own->address, sizeof host.address);
     (void)snprintf(what, sizeof what, "the cluster %s", own->cluster);

@@ -13,6 +13,6 @@ json_t *host_json(const struct host *host, const char *cluster_name);
  */
 err_t host_warn(json_t *answer, const char *name, const char *address);
 
-const char *host_role_name(enum host_role role); /* "jump", "login", "compute" */
+const char *host_role_name(enum host_role role); /* "jump", "login", "compute", "job" */
 
 #endif

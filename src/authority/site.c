@@ -4,6 +4,7 @@
 #include "authority/feed_state.h"
 #include "authority/publish.h"
 #include "base/clock.h"
+#include "feed/change_names.h"
 
 enum { KEPT_S = 60 };
 
@@ -49,10 +50,10 @@ static err_t add_jump_host(void *context, const struct host *host) {
 }
 
 static err_t add_cluster(void *context, const struct cluster *cluster) {
-    return json_array_append_new(context,
-                                 place_json(cluster->name, cluster->address, cluster->port)) == 0
-               ? OK
-               : FAIL(ERR_MEMORY);
+    json_t *place = place_json(cluster->name, cluster->address, cluster->port);
+    call_json_set_text(place, "nodeAccess", change_node_access_names[cluster->node_access]);
+    call_json_set_text(place, "credentials", change_credentials_names[cluster->credentials]);
+    return json_array_append_new(context, place) == 0 ? OK : FAIL(ERR_MEMORY);
 }
 
 static void build(struct call *call) {

@@ -170,6 +170,24 @@ has "… without a warning" '.warnings == null'
 gets "a cluster on a jump host's own loopback is a cluster" 200 - PUT /api/v1/clusters/santis "$admin" '{"address":"127.0.0.1"}'
 has "… with a warning" '.warnings | length == 1 and (.[0] | startswith("127.0.0.1 is a loopback address"))'
 gets "and moves back" 200 - PUT /api/v1/clusters/santis "$admin" '{"address":"santis.example"}'
+gets "on a new cluster's nodes jobs open the door" 200 - GET /api/v1/clusters "$admin"
+has "… and either credential does" 'all(.clusters[]; .nodeAccess == "job" and .credentials == "both")'
+gets "a rule that is none is refused" 422 choice_refused PUT /api/v1/clusters/santis "$admin" '{"nodeAccess":"closed"}'
+has "… with those there are" '.message == "nodeAccess is job or open"'
+gets "… and so is a credential" 422 choice_refused PUT /api/v1/clusters/santis "$admin" '{"credentials":"passwords"}'
+has "… also with those" '.message == "credentials is certificates, keys or both"'
+gets "a cluster can be opened to all its accounts, with certificates alone" 200 - PUT /api/v1/clusters/santis "$admin" \
+    '{"nodeAccess":"open","credentials":"certificates"}'
+has "… which shows, and moves nothing" '.cluster | .nodeAccess == "open" and .credentials == "certificates" and .port == 2222'
+gets "clients learn it" 200 - GET /.well-known/posterngate ''
+has "… from the site document" '[.clusters[] | select(.name == "santis")] == [{"name":"santis","address":"santis.example","port":2222,
+    "nodeAccess":"open","credentials":"certificates"}]'
+gets "a jump host is no scheduler" 422 role_refused POST /api/v1/hosts "$admin" '{"name":"j","role":"jump","scheduler":true}'
+gets "nobody makes a job's host but a job" 422 role_refused POST /api/v1/hosts "$admin" '{"name":"j","role":"job","cluster":"daint"}'
+gets "a host may be the scheduler" 201 - POST /api/v1/hosts "$admin" \
+    '{"name":"slurmctld","role":"login","cluster":"santis","scheduler":true}'
+has "… which shows" '.host.scheduler == true'
+gets "it goes, too" 200 - DELETE /api/v1/hosts/slurmctld "$admin"
 gets "a login host's name and address both count" 201 - POST /api/v1/hosts "$admin" '{"name":"localhost","role":"login","cluster":"santis","address":"fe80::1"}'
 has "… and each is warned of" '.warnings | length == 2 and (.[0] | startswith("localhost is")) and (.[1] | contains("link-local"))'
 gets "it goes" 200 - DELETE /api/v1/hosts/localhost "$admin"

@@ -55,6 +55,8 @@ enum limits {
     LIMIT_AUTH_REQUESTS_COUNT = 128,        /* of a session, offers that were taken included */
     LIMIT_CHANNELS_COUNT = 1024,            /* of one session, whatever is configured */
     LIMIT_SESSION_TEXT_BYTES = 16 * 1024,   /* what `ssh ela` prints */
+    LIMIT_NAMES_ASKED_COUNT = 4096,         /* questions of one worker of a gate to its resolver
+                                               that are not answered yet */
     LIMIT_PROXY_HEADER_BYTES = 536,         /* of PROXY protocol v2, what follows the addresses
                                                included: what one TCP segment surely carries */
 

@@ -10,7 +10,7 @@
 #include "ssh/agent.h"
 #include "ssh/wire.h"
 
-enum { READ_BYTES = 8 * 1024, SLOTS_MAX = UINT16_MAX };
+enum { READ_BYTES = 8 * 1024 };
 
 /* --- the socket --- */
 
@@ -116,22 +116,12 @@ static err_t take_signature(struct relay_worker *worker, span_t *stream) {
 /* --- names --- */
 
 static struct name_slot *free_slot(struct relay_worker *worker) {
-    for (size_t i = 0; i < worker->slot_count; i++) {
-        if (worker->slots[i].forward == NULL) {
+    for (size_t i = 0; i < LIMIT_NAMES_ASKED_COUNT; i++) {
+        if (!worker->slots[i].asked) {
             return &worker->slots[i];
         }
     }
-    size_t count = worker->slot_count == 0 ? 64 : 2 * worker->slot_count;
-    struct name_slot *grown =
-        count > SLOTS_MAX ? NULL : realloc(worker->slots, count * sizeof *grown);
-    if (grown == NULL) {
-        return NULL;
-    }
-    memset(grown + worker->slot_count, 0, (count - worker->slot_count) * sizeof *grown);
-    struct name_slot *first = &grown[worker->slot_count];
-    worker->slots = grown;
-    worker->slot_count = count;
-    return first;
+    return NULL;
 }
 
 static err_t put_name_request(uint32_t id, const char *name, struct buf *out) {
@@ -150,31 +140,35 @@ err_t ask_name(struct forward *forward, const char *name) {
     if (slot == NULL) {
         return open_resolved(forward, GATE_NAMES_TRY_AGAIN, NULL, 0);
     }
-    uint32_t id = (uint32_t)(slot - worker->slots) | ++worker->name_turn << 16;
+    uint32_t id = (uint32_t)(slot - worker->slots);
     TRY(put_name_request(id, name, &question));
     if (failed(send_question(&worker->names, &question))) {
         return open_resolved(forward, GATE_NAMES_TRY_AGAIN, NULL, 0);
     }
-    *slot = (struct name_slot){forward, id};
+    *slot = (struct name_slot){.asked = true, .forward = forward};
     forward->opening->name_id = id;
     return OK;
 }
 
 void ask_name_forget(struct forward *forward) {
-    struct relay_worker *worker = forward->session->worker;
-    uint32_t id = forward->opening == NULL ? 0 : forward->opening->name_id;
-    size_t at = id & UINT16_MAX;
-    if (at < worker->slot_count && worker->slots[at].forward == forward) {
-        worker->slots[at].forward = NULL;
+    if (forward->opening == NULL) {
+        return;
+    }
+    struct name_slot *slot = &forward->session->worker->slots[forward->opening->name_id];
+    if (slot->forward == forward) {
+        slot->forward = NULL;
     }
 }
 
 static void answer_name(struct name_slot *slot, enum gate_names_status status,
                         const struct inet_address *addresses, size_t count) {
     struct forward *forward = TAKE(slot->forward);
-    struct relay_session *session = forward->session;
-    session_settle(session, open_resolved(forward, status, addresses, count));
-    session_schedule(session);
+    slot->asked = false;
+    if (forward != NULL) {
+        struct relay_session *session = forward->session;
+        session_settle(session, open_resolved(forward, status, addresses, count));
+        session_schedule(session);
+    }
 }
 
 static err_t get_address(span_t *from, struct inet_address *out) {
@@ -208,11 +202,8 @@ static err_t take_name(struct relay_worker *worker, span_t *stream) {
             return FAIL(ERR_MALFORMED);
         }
     }
-    size_t at = id & UINT16_MAX;
-    /* Who asked may be gone, and another have the place. */
-    if (at < worker->slot_count && worker->slots[at].forward != NULL &&
-        worker->slots[at].id == id) {
-        answer_name(&worker->slots[at],
+    if (id < LIMIT_NAMES_ASKED_COUNT && worker->slots[id].asked) {
+        answer_name(&worker->slots[id],
                     status <= GATE_NAMES_TRY_AGAIN ? (enum gate_names_status)status
                                                    : GATE_NAMES_TRY_AGAIN,
                     addresses, count);
@@ -229,8 +220,8 @@ static void fail_all(struct relay_worker *worker, enum source_kind kind) {
         }
         return;
     }
-    for (size_t i = 0; i < worker->slot_count; i++) {
-        if (worker->slots[i].forward != NULL) {
+    for (size_t i = 0; worker->slots != NULL && i < LIMIT_NAMES_ASKED_COUNT; i++) {
+        if (worker->slots[i].asked) {
             answer_name(&worker->slots[i], GATE_NAMES_TRY_AGAIN, NULL, 0);
         }
     }

@@ -117,10 +117,11 @@ struct sign_wait {
     struct relay_session *session; /* NULL: it ended */
 };
 
-/* A name that somebody waits for: its slot is the lower half of the id on the wire. */
+/* A question to `names`; which slot it is in is its id on the wire. The slot is taken until the
+ * answer comes, also when nobody waits for it any more: so no answer reaches another. */
 struct name_slot {
-    struct forward *forward; /* NULL: free */
-    uint32_t id;
+    bool asked;
+    struct forward *forward; /* NULL: its session ended */
 };
 
 /* --- a worker --- */
@@ -152,9 +153,7 @@ struct relay_worker {
 
     struct ask keys, names;
     STAILQ_HEAD(, sign_wait) signing;
-    struct name_slot *slots;
-    size_t slot_count;
-    uint32_t name_turn; /* the upper half of the next id */
+    struct name_slot *slots; /* LIMIT_NAMES_ASKED_COUNT */
 
     uint8_t *input; /* LIMIT_PACKET_BYTES for what was left over, and room to read */
     size_t input_size;

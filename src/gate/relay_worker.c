@@ -54,6 +54,8 @@ static err_t worker_fill(struct relay_worker *worker, const struct relay_wiring 
     TRY(poller_new(&worker->poller));
     TRY(wake_new(worker));
     TRY(listen_to(worker, wiring));
+    worker->slots = calloc(LIMIT_NAMES_ASKED_COUNT, sizeof *worker->slots);
+    TRY(worker->slots == NULL ? FAIL(ERR_MEMORY) : OK);
     TRY(buffers_new(worker));
     TRY(cert_memo_new(&worker->memo));
     ask_replace(worker, &worker->keys, SOURCE_KEYS, wiring->keys[worker->index]);

@@ -111,6 +111,12 @@ __attribute__((unused)) static void rig_read(int fd, void *to, size_t len) {
 
 /* --- keys and names --- */
 
+/* Questions of a worker that are kept. */
+struct rig_late {
+    size_t count;
+    uint32_t ids[LIMIT_NAMES_ASKED_COUNT];
+};
+
 struct rig {
     struct relay *relay;
     struct gate_shared
@@ -121,6 +127,8 @@ struct rig {
     int helpers[2 * RIG_WORKERS]; /* our ends: of keys, then of names */
     int end[2];                   /* a pipe: 'e' ends the thread, others make it look again */
     _Atomic bool mute;            /* nothing is answered */
+    struct rig_late late_of[RIG_WORKERS];
+    _Atomic size_t late; /* of all workers */
     pthread_t thread;
 };
 
@@ -134,15 +142,9 @@ static void rig_sign(int fd, span_t message) {
     assert_int_equal(write(fd, answer.data, answer.len), answer.len);
 }
 
-/* "metadata.example" is at an address that nobody may go to; other names are not known. */
-static void rig_resolve(int fd, span_t message) {
-    uint32_t id;
-    span_t name;
+static void rig_answer_name(int fd, uint32_t id, bool known) {
     size_t mark;
     struct buf answer CLEANUP(buf_done) = BUF(GATE_NAMES_MESSAGE_BYTES);
-    assert_ok(wire_get_u32(&message, &id));
-    assert_ok(wire_get_string(&message, &name));
-    bool known = span_equal_str(name, "metadata.example");
     assert_ok(wire_string_begin(&answer, &mark));
     assert_ok(wire_put_u32(&answer, id));
     assert_ok(wire_put_u8(&answer, known ? GATE_NAMES_FOUND : GATE_NAMES_NOT_FOUND));
@@ -152,6 +154,28 @@ static void rig_resolve(int fd, span_t message) {
     }
     wire_string_end(&answer, mark);
     assert_int_equal(write(fd, answer.data, answer.len), answer.len);
+}
+
+/* "metadata.example" is at an address that nobody may go to; so is "late.example", which is not
+ * answered before somebody asks for "now.example"; other names are not known. */
+static void rig_resolve(struct rig *rig, size_t which, span_t message) {
+    int fd = rig->helpers[which];
+    uint32_t id;
+    span_t name;
+    assert_ok(wire_get_u32(&message, &id));
+    assert_ok(wire_get_string(&message, &name));
+    struct rig_late *late = &rig->late_of[which - RIG_WORKERS];
+    if (span_equal_str(name, "late.example")) {
+        assert_true(late->count < LIMIT_NAMES_ASKED_COUNT);
+        late->ids[late->count++] = id;
+        rig->late++;
+        return;
+    }
+    while (span_equal_str(name, "now.example") && late->count > 0) {
+        rig_answer_name(fd, late->ids[--late->count], true);
+        rig->late--;
+    }
+    rig_answer_name(fd, id, span_equal_str(name, "metadata.example"));
 }
 
 static void rig_help(struct rig *rig, size_t which, struct buf *stream) {
@@ -166,7 +190,7 @@ static void rig_help(struct rig *rig, size_t which, struct buf *stream) {
         if (which < RIG_WORKERS) {
             rig_sign(rig->helpers[which], message);
         } else {
-            rig_resolve(rig->helpers[which], message);
+            rig_resolve(rig, which, message);
         }
     }
     memmove(stream->data, left.data, left.len);

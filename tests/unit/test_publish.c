@@ -112,6 +112,7 @@ static void test_snapshot_is_the_whole(void **state) {
     assert_true(snapshot->revision == 10 && snapshot->count == answer->count);
     apply_to(second, snapshot);
     struct change_answer *copy CLEANUP(change_answer_freep) = told_by(second, &again);
+    assert_int_equal(copy->count, snapshot->count);
     assert_true(span_equal(buf_span(&told), buf_span(&again)));
 
     struct view *from_authority CLEANUP(view_freep) = fresh();

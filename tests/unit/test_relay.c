@@ -89,6 +89,93 @@ static void test_refused_channels(void **state) {
     rig_done(&rig);
 }
 
+static void await_late(struct rig *rig, size_t count) {
+    int64_t until = clock_monotonic_ms() + RIG_WAIT_MS;
+    while (rig->late != count) {
+        assert_true(clock_monotonic_ms() < until);
+        (void)poll(NULL, 0, 2);
+    }
+}
+
+/* Names that were asked for by sessions that are gone. */
+static void test_late_names(void **state) {
+    (void)state;
+    enum { FORGOTTEN = 3, PEERS = RIG_WORKERS + 1 }; /* so that each worker has one of them */
+    struct rig rig;
+    struct peer gone CLEANUP(peer_done);
+    rig_init(&rig);
+    rig_start(&rig);
+    struct cert *cert CLEANUP(cert_freep) = rig_cert("alice", 1, 600, forwarding);
+    rig_tell_host(&rig, "late", "late.example", 22);
+    rig_tell_host(&rig, "now", "now.example", 22);
+    peer_login(&rig, &gone, cert);
+    for (int i = 0; i < FORGOTTEN; i++) {
+        (void)peer_ask(&gone, "late", 22, 100000);
+    }
+    peer_write(&gone);
+    await_late(&rig, FORGOTTEN);
+    (void)close(gone.fd);
+    gone.fd = -1;
+    RIG_AWAIT(&rig, sessions, 0);
+    struct peer peers[PEERS];
+    for (size_t i = 0; i < PEERS; i++) {
+        peer_login(&rig, &peers[i], cert);
+        (void)peer_ask(&peers[i], "late", 22, 100000);
+        peer_write(&peers[i]);
+    }
+    await_late(&rig, FORGOTTEN + PEERS);
+    size_t known = 0, unknown = 0;
+    for (size_t i = 0; i < PEERS; i++) {
+        (void)peer_ask(&peers[i], "now", 22, 100000);
+    }
+    for (size_t i = 0; i < PEERS; i++) {
+        for (int j = 0; j < 2; j++) {
+            struct client_event event = peer_await(&peers[i], CLIENT_OPEN_FAILED);
+            known += event.reason == OPEN_ADMINISTRATIVELY_PROHIBITED ? 1 : 0; /* the address is */
+            unknown += event.reason == OPEN_CONNECT_FAILED ? 1 : 0;
+        }
+        peer_done(&peers[i]);
+    }
+    assert_true(known == PEERS && unknown == PEERS);
+    await_late(&rig, 0);
+    rig_done(&rig);
+}
+
+/* As many questions as may be open, and more; those of the dead count as long as they are. */
+static void test_names_limit(void **state) {
+    (void)state;
+    enum {
+        OPEN = RIG_WORKERS * LIMIT_NAMES_ASKED_COUNT,
+        CHANNELS = LIMIT_CHANNELS_COUNT,
+        PEERS = OPEN / CHANNELS + 4, /* each worker gets its share of them, and one or two more */
+    };
+    static struct peer peers[PEERS];
+    struct rig rig;
+    struct peer late CLEANUP(peer_done);
+    rig_init(&rig);
+    rig.config.channels_max = CHANNELS;
+    rig.config.session_bytes_max = 512 * 1024 * 1024;
+    rig_start(&rig);
+    struct cert *cert CLEANUP(cert_freep) = rig_cert("alice", 1, 600, forwarding);
+    rig_tell_host(&rig, "late", "late.example", 22);
+    for (size_t i = 0; i < PEERS; i++) {
+        peer_login(&rig, &peers[i], cert);
+        for (size_t j = 0; j < CHANNELS; j++) {
+            (void)peer_ask(&peers[i], "late", 22, 100000);
+        }
+        peer_write(&peers[i]);
+    }
+    await_late(&rig, OPEN);
+    RIG_AWAIT(&rig, channels_failed_total, PEERS * CHANNELS - OPEN);
+    for (size_t i = 0; i < PEERS; i++) {
+        peer_done(&peers[i]);
+    }
+    RIG_AWAIT(&rig, sessions, 0);
+    peer_login(&rig, &late, cert);
+    expect_not_opened(&late, "late", 22, OPEN_CONNECT_FAILED, "try again later");
+    rig_done(&rig);
+}
+
 /* What comes on the channel, up to its EOF, in *got; the window is given back as it comes. */
 static void take_all(struct peer *peer, channel_id channel, struct buf *got) {
     for (;;) {
@@ -987,6 +1074,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused_logins),
         cmocka_unit_test(test_refused_channels),
+        cmocka_unit_test(test_late_names),
+        cmocka_unit_test(test_names_limit),
         cmocka_unit_test(test_half_close),
         cmocka_unit_test(test_echo),
         cmocka_unit_test(test_echo_over_rekeys),

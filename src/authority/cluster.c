@@ -202,9 +202,6 @@ static void create_run(struct call *call) {
     if (own->cluster.credentials == 0) {
         own->cluster.credentials = CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS;
     }
-    own->cluster.created_at = call->now;
-    own->cluster.node_access = NODE_ACCESS_OPEN;
-    own->cluster.credentials = CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS;
     (void)snprintf(what, sizeof what, "a cluster named %s", own->cluster.name);
     if (!refuse_taken(call, &own->cluster) &&
         call_ok(call, store_cluster_add(store, &own->cluster), what)) {

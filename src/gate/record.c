@@ -21,6 +21,28 @@ static void print_seconds(int64_t ms, char out[NUMBER_CHARS]) {
     (void)snprintf(out, NUMBER_CHARS, "%" PRId64 ".%03" PRId64, ms / 1000, ms % 1000);
 }
 
+/* False: this one is only counted. Else *untold gets how many were, since the last that was told;
+ * "" when none. */
+static bool may_tell(struct thinned *lines, int64_t now_ms, char untold[NUMBER_CHARS]) {
+    if (now_ms - lines->began_ms >= 1000) {
+        lines->began_ms = now_ms;
+        lines->told = 0;
+    }
+    if (lines->told == RELAY_REFUSALS_COUNT) {
+        lines->untold++;
+        return false;
+    }
+    lines->told++;
+    untold[0] = '\0';
+    if (lines->untold > 0) {
+        print_number(lines->untold, untold);
+        lines->untold = 0;
+    }
+    return true;
+}
+
+static const char *if_any(const char *text) { return text[0] == '\0' ? NULL : text; }
+
 void record_opened(const struct relay_session *session) {
     const struct identity *who = session->who;
     char from[PLACE_CHARS], serial[NUMBER_CHARS];
@@ -47,6 +69,11 @@ void record_closed(const struct relay_session *session) {
 void record_login_refused(const struct relay_session *session, const char *user,
                           const struct key *key, const struct cert *cert, const char *why) {
     char from[PLACE_CHARS], serial[NUMBER_CHARS], fingerprint[FINGERPRINT_CHARS];
+    char untold[NUMBER_CHARS];
+    struct relay_worker *worker = session->worker;
+    if (!may_tell(&worker->logins_refused, worker->now_ms, untold)) {
+        return;
+    }
     print_place(&session->from, session->from_port, from);
     print_number(cert == NULL ? 0 : cert->serial, serial);
     if (key != NULL) {
@@ -54,26 +81,18 @@ void record_login_refused(const struct relay_session *session, const char *user,
     }
     log_event(LOG_LEVEL_WARN, "login_refused", "account", user, "from", from, "key",
               key == NULL ? NULL : fingerprint, "serial", cert == NULL ? NULL : serial, "keyId",
-              cert == NULL ? NULL : cert->key_id, "why", why, NULL);
+              cert == NULL ? NULL : cert->key_id, "why", why, "untold", if_any(untold), NULL);
 }
 
 void record_arrival_refused(struct relay_worker *worker, const struct inet_address *from,
                             const char *why) {
     char text[INET_CHARS], untold[NUMBER_CHARS];
-    if (worker->now_ms - worker->refusals_ms >= 1000) {
-        worker->refusals_ms = worker->now_ms;
-        worker->refusals_told = 0;
-    }
-    if (worker->refusals_told == RELAY_REFUSALS_COUNT) {
-        worker->refusals_untold++;
+    if (!may_tell(&worker->arrivals_refused, worker->now_ms, untold)) {
         return;
     }
-    worker->refusals_told++;
     inet_address_print(from, text);
-    print_number(worker->refusals_untold, untold);
     log_event(LOG_LEVEL_WARN, "connection_refused", "from", text, "why", why, "untold",
-              worker->refusals_untold > 0 ? untold : NULL, NULL);
-    worker->refusals_untold = 0;
+              if_any(untold), NULL);
 }
 
 static void print_target(span_t host, uint16_t port, char out[LIMIT_HOST_NAME_CHARS + 16]) {
@@ -93,11 +112,15 @@ void record_channel_opened(const struct forward *forward) {
 
 void record_channel_refused(const struct relay_session *session, span_t host, uint16_t port,
                             const char *why) {
-    char from[PLACE_CHARS], to[LIMIT_HOST_NAME_CHARS + 16];
+    char from[PLACE_CHARS], to[LIMIT_HOST_NAME_CHARS + 16], untold[NUMBER_CHARS];
+    struct relay_worker *worker = session->worker;
+    if (!may_tell(&worker->channels_refused, worker->now_ms, untold)) {
+        return;
+    }
     print_place(&session->from, session->from_port, from);
     print_target(host, port, to);
     log_event(LOG_LEVEL_INFO, "channel_refused", "account", session->who->user, "from", from, "to",
-              host.len == 0 ? NULL : to, "why", why, NULL);
+              host.len == 0 ? NULL : to, "why", why, "untold", if_any(untold), NULL);
 }
 
 void record_channel_closed(const struct forward *forward, const char *why) {

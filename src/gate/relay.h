@@ -41,7 +41,7 @@ enum {
     RELAY_UNSENT_BYTES = 512 * 1024, /* beyond that a client is not read from either */
     RELAY_GATHER_COUNT = 64,
     RELAY_SWEEP_MS = 1000,
-    RELAY_REFUSALS_COUNT = 20,   /* of arrivals, that each worker tells the log of in a second */
+    RELAY_REFUSALS_COUNT = 20,   /* of a kind, that each worker tells the log of in a second */
     RELAY_SILENT_MS = 10 * 1000, /* of a login, while others wait for its place */
     RELAY_LINGER_MS = 2000,      /* for the last words to reach the client, or the target */
     RELAY_PACKET_BYTES = LIMIT_PACKET_DATA_BYTES,
@@ -126,6 +126,14 @@ struct name_slot {
 
 /* --- a worker --- */
 
+/* Lines of one event that the log hears some of in a second: who tries without end must not drown
+ * what else is told. */
+struct thinned {
+    int64_t began_ms; /* the second */
+    uint32_t told;    /* in it */
+    uint64_t untold;  /* since the last line, which the next one tells */
+};
+
 struct arrival {
     struct arrival *next;
     int fd;
@@ -176,9 +184,7 @@ struct relay_worker {
     bool trim; /* memory was given back since the last one */
     int64_t trim_ms;
 
-    int64_t refusals_ms; /* when the second began in which these were told to the log */
-    uint32_t refusals_told;
-    uint64_t refusals_untold; /* since the last line */
+    struct thinned arrivals_refused, logins_refused, channels_refused;
 
     /* What others may touch. */
     pthread_mutex_t mailbox; /* guards arrivals, new_keys and new_names */
@@ -396,13 +402,12 @@ err_t greeting_write(struct relay_session *session, bool terminal, struct buf *t
 /* "daint, santis" */
 err_t greeting_clusters(struct relay *relay, const char *user, struct buf *text);
 
-/* record.c: the session log, and nothing else writes of sessions. */
+/* record.c: the session log, and nothing else writes of sessions. Refusals are thinned. */
 void record_opened(const struct relay_session *session);
 void record_closed(const struct relay_session *session);
 /* The key is the one that was tried, or NULL. `why` is one word, `detail` may be NULL. */
 void record_login_refused(const struct relay_session *session, const char *user,
                           const struct key *key, const struct cert *cert, const char *why);
-/* Some of them, when they are many: who knocks without end must not drown what else is told. */
 void record_arrival_refused(struct relay_worker *worker, const struct inet_address *from,
                             const char *why);
 void record_channel_opened(const struct forward *forward);

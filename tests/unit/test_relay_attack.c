@@ -302,12 +302,81 @@ static void test_channel_crowd_in_log(void **state) {
     (void)fclose(log);
 }
 
+/* How many of the event the log knows of: those it was told, in *lines, and those that these count.
+ */
+static size_t known_of(FILE *log, const char *event, size_t *lines) {
+    char line[4096];
+    size_t known = 0;
+    *lines = 0;
+    rewind(log);
+    while (fgets(line, sizeof line, log) != NULL) {
+        const char *untold = strstr(line, "\"untold\":\"");
+        if (strstr(line, event) != NULL) {
+            ++*lines;
+            known += 1 + (untold == NULL ? 0 : strtoul(untold + 10, NULL, 10));
+        }
+    }
+    return known;
+}
+
+static void refuse_channel(struct peer *peer) {
+    (void)peer_ask(peer, "elsewhere", 22, 100000);
+    (void)peer_await(peer, CLIENT_OPEN_FAILED);
+}
+
+static void refuse_login(struct rig *rig, const struct cert *cert) {
+    struct peer peer CLEANUP(peer_done);
+    peer_open(rig, &peer, "alice", cert);
+    while (peer_next(&peer, RIG_WAIT_MS).type != CLIENT_DISCONNECTED) {
+    }
+}
+
+/* Of what is refused to those who are in, or have a certificate, each one is told or counted. */
+static void test_refusals_are_thinned(void **state) {
+    (void)state;
+    enum { MANY = 100, TOLD_IN_A_SECOND = 20 };
+    struct rig rig;
+    struct peer peer CLEANUP(peer_done);
+    int stderr_before;
+    size_t lines;
+    FILE *log = log_begin(&stderr_before);
+    rig_init(&rig);
+    rig.config.sessions_per_account_max = 1;
+    rig_start(&rig);
+    struct cert *cert CLEANUP(cert_freep) = rig_cert("alice", 1, 600, forwarding);
+    peer_login(&rig, &peer, cert);
+    int64_t began_ms = clock_monotonic_ms();
+    for (size_t i = 0; i < MANY; i++) {
+        refuse_channel(&peer);
+    }
+    (void)known_of(log, "channel_refused", &lines);
+    assert_in_range(lines, TOLD_IN_A_SECOND, MANY - 1);
+    for (size_t i = 0; i < MANY; i++) {
+        refuse_login(&rig, cert);
+    }
+    size_t seconds = (size_t)(clock_monotonic_ms() - began_ms) / 1000 + 1;
+    (void)known_of(log, "login_refused", &lines);
+    assert_in_range(lines, TOLD_IN_A_SECOND, TOLD_IN_A_SECOND * seconds * RIG_WORKERS);
+    (void)poll(NULL, 0, 1100);
+    refuse_channel(&peer);
+    assert_int_equal(known_of(log, "channel_refused", &lines), MANY + 1);
+    size_t logins = MANY;
+    do { /* until each worker had one to tell of */
+        refuse_login(&rig, cert);
+        assert_true(++logins < 2 * MANY);
+    } while (known_of(log, "login_refused", &lines) != logins);
+    rig_done(&rig);
+    log_end(stderr_before);
+    (void)fclose(log);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_channel_crowd_in_log),
         cmocka_unit_test(test_refused_crowd),
         cmocka_unit_test(test_silent_crowd),
         cmocka_unit_test(test_refused_crowd_in_log),
+        cmocka_unit_test(test_refusals_are_thinned),
         cmocka_unit_test(test_data_and_close_at_once),
         cmocka_unit_test(test_little_is_held_for_strangers),
     };

@@ -9,6 +9,7 @@
  *
  *   relay_worker.c   the loop: accepting, waking, the sweep each second
  *   session.c  a client's connection: reading, what the server's events mean, writing, ending
+ *   session_sweep.c  what time alone does to it
  *   login.c    authentication
  *   open.c     a channel's way to its target: policy, name, address, connection
  *   forward.c  bytes between client and target
@@ -293,8 +294,10 @@ void session_end(struct relay_session *session, enum disconnect_reason reason, c
                  const char *text);
 /* Nothing more can be said to it. */
 void session_abandon(struct relay_session *session, const char *why);
-void session_sweep(struct relay_session *session);
 void session_free(struct relay_session *session); /* a dead one */
+
+/* session_sweep.c: once a second. */
+void session_sweep(struct relay_session *session);
 
 /* login.c */
 err_t login_event(struct relay_session *session, const struct server_event *event);

@@ -1,8 +1,10 @@
 /*
- * What a signed certificate costs in the store: CPU time (user and system) of everything that
- * signing asks of it, in transactions of 64 certificates, on a file that has many already.
+ * What certificates and jobs cost in the store: CPU time (user and system) of everything that
+ * signing asks of it, in transactions of 64 certificates, on a file that has many already; and of
+ * what a scheduler's jobs ask of it, in transactions of 64, while as many run and as many are on
+ * record.
  *
- * store_bench DIRECTORY [CERTIFICATES [ACCOUNTS]]: one JSON object per line.
+ * store_bench DIRECTORY [CERTIFICATES [ACCOUNTS [JOBS]]]: one JSON object per line.
  */
 #include <stdio.h>
 #include <sys/resource.h>
@@ -129,9 +131,126 @@ static void run(struct bench *bench, const char *name, size_t certificates, bool
                  (double)wall * 1e3 / (double)certificates);
 }
 
+/* ---- jobs ---- */
+
+enum { CLUSTER_NODES_COUNT = LIMIT_JOB_NODES_COUNT, QUESTIONS_COUNT = 1000, PRUNED_COUNT = 1000 };
+
+struct job_bench {
+    struct bench *bench;
+    size_t jobs;
+    entity_id cluster_id;
+    entity_id first_id; /* ids follow one another */
+    char (*names)[16];  /* of nodes */
+    const char **nodes;
+};
+
+static void put_job(const struct job_bench *self, size_t n, size_t node_count) {
+    struct job job = {.cluster_id = self->cluster_id,
+                      .account_id = mix(n) % self->bench->accounts + 1,
+                      .type = JOB_SHARED,
+                      .started_at = START_S};
+    size_t first = mix(n + 1) % (CLUSTER_NODES_COUNT - node_count + 1);
+    (void)snprintf(job.name, sizeof job.name, "%zu", n);
+    (void)snprintf(job.user, sizeof job.user, "user%zu", n);
+    must(store_job_put(self->bench->store, &job, self->nodes + first, node_count), "put a job");
+}
+
+/* One to four nodes. */
+static void start_job(const struct job_bench *self, size_t n) { put_job(self, n, n % 4 + 1); }
+
+static void end_job(const struct job_bench *self, size_t n) {
+    must(store_job_end(self->bench->store, self->first_id + n, START_S + 1), "end a job");
+}
+
+static void put_wide_job(const struct job_bench *self, size_t n) {
+    put_job(self, self->jobs * 3 + n, CLUSTER_NODES_COUNT);
+}
+
+static err_t count_job(void *context, const struct job *job) {
+    (void)context;
+    (void)job;
+    return OK;
+}
+
+static void list_jobs(const struct job_bench *self, const struct job_filter *filter) {
+    must(store_job_list(self->bench->store, filter, count_job, NULL), "list jobs");
+}
+
+static void list_node(const struct job_bench *self, size_t n) {
+    const char *node = self->nodes[mix(n) % CLUSTER_NODES_COUNT];
+    list_jobs(self, &(struct job_filter){.node = node, .max = SIZE_MAX});
+}
+
+static void list_account(const struct job_bench *self, size_t n) {
+    entity_id account_id = mix(n) % self->bench->accounts + 1;
+    list_jobs(self, &(struct job_filter){.account_id = account_id, .max = SIZE_MAX});
+}
+
+static void list_all(const struct job_bench *self, size_t n) {
+    (void)n;
+    list_jobs(self, &(struct job_filter){.max = SIZE_MAX});
+}
+
+static void prune(const struct job_bench *self, size_t n) {
+    (void)n;
+    must(store_job_prune(self->bench->store, START_S + 2, PRUNED_COUNT), "prune");
+}
+
+/* The step for `first` and what follows it, `count` times. */
+static void run_jobs(const struct job_bench *self, const char *name,
+                     void (*step)(const struct job_bench *self, size_t n), size_t first,
+                     size_t count) {
+    double cpu = cpu_s();
+    int64_t wall = clock_monotonic_ms();
+    for (size_t i = 0; i < count; i += BATCH_COUNT) {
+        must(store_begin(self->bench->store), "begin");
+        for (size_t j = i; j < count && j < i + BATCH_COUNT; j++) {
+            step(self, first + j);
+        }
+        must(store_commit(self->bench->store), "commit");
+    }
+    cpu = cpu_s() - cpu;
+    wall = clock_monotonic_ms() - wall;
+    (void)printf("{\"bench\":\"store\",\"case\":\"%s\",\"jobs\":%zu,\"nodes\":%d,"
+                 "\"times\":%zu,\"cpu_us_each\":%.2f,\"wall_us_each\":%.2f}\n",
+                 name, self->jobs, CLUSTER_NODES_COUNT, count, cpu * 1e6 / (double)count,
+                 (double)wall * 1e3 / (double)count);
+}
+
+static void make_nodes(struct job_bench *self) {
+    self->names = calloc(CLUSTER_NODES_COUNT, sizeof *self->names);
+    self->nodes = calloc(CLUSTER_NODES_COUNT, sizeof *self->nodes);
+    must(self->names == NULL || self->nodes == NULL ? FAIL(ERR_MEMORY) : OK, "name nodes");
+    for (size_t i = 0; i < CLUSTER_NODES_COUNT; i++) {
+        (void)snprintf(self->names[i], sizeof *self->names, "nid%06zu", i);
+        self->nodes[i] = self->names[i];
+    }
+}
+
+static void bench_jobs(struct bench *bench, size_t jobs) {
+    struct cluster cluster = {
+        .name = "daint", .node_access = NODE_ACCESS_JOB, .credentials = CREDENTIALS_CERTIFICATES};
+    struct job_bench self = {.bench = bench, .jobs = jobs, .first_id = 1};
+    make_nodes(&self);
+    must(store_begin(bench->store), "begin");
+    must(store_cluster_add(bench->store, &cluster), "add a cluster");
+    must(store_commit(bench->store), "commit");
+    self.cluster_id = cluster.id;
+    run_jobs(&self, "job_start", start_job, 0, jobs);
+    run_jobs(&self, "job_end", end_job, 0, jobs);
+    run_jobs(&self, "job_start_among_ended", start_job, jobs, jobs);
+    run_jobs(&self, "job_list_node", list_node, 0, QUESTIONS_COUNT);
+    run_jobs(&self, "job_list_account", list_account, 0, QUESTIONS_COUNT);
+    run_jobs(&self, "job_list_all", list_all, 0, 1);
+    run_jobs(&self, "job_of_all_nodes", put_wide_job, 0, 1);
+    run_jobs(&self, "job_prune_1000", prune, 0, 10);
+    free(self.names);
+    free(self.nodes);
+}
+
 int main(int argc, char **argv) {
     if (argc < 2) {
-        (void)fprintf(stderr, "usage: store_bench DIRECTORY [CERTIFICATES [ACCOUNTS]]\n");
+        (void)fprintf(stderr, "usage: store_bench DIRECTORY [CERTIFICATES [ACCOUNTS [JOBS]]]\n");
         return 2;
     }
     size_t certificates = argc > 2 ? strtoul(argv[2], NULL, 10) : 100000;
@@ -144,6 +263,7 @@ int main(int argc, char **argv) {
     run(&bench, "fill", certificates, true);
     run(&bench, "new_key", certificates, true);
     run(&bench, "same_key", certificates, false);
+    bench_jobs(&bench, argc > 4 ? strtoul(argv[4], NULL, 10) : LIMIT_JOBS_COUNT);
     store_close(bench.store);
     (void)unlink(path);
     return 0;

@@ -3,9 +3,11 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/internal_key.h"
 #include "authority/invitation.h"
 #include "authority/publish.h"
 #include "authority/revoke.h"
+#include "authority/window.h"
 
 const char *account_kind_name(enum account_kind kind) {
     return kind == ACCOUNT_SERVICE ? "service" : "person";
@@ -61,13 +63,20 @@ json_t *account_json(struct call *call, const struct account *account) {
     if (err.code != ERR_NOT_FOUND && !call_ok(call, err, "the login")) {
         return NULL;
     }
-    return json_pack("{s:s,s:s,s:s,s:s,s:b,s:b,s:I,s:o,s:b,s:o}", "name", account->name, "kind",
-                     account_kind_name(account->kind), "displayName", account->display_name,
-                     "email", account->email, "administrator", account->administrator, "disabled",
-                     account->disabled, "quotaPerDay", (json_int_t)account->quota_per_day,
-                     "projects", account_projects_json(call, account), "enrolled",
-                     login.password_hash[0] != '\0' && login.totp_secret_bytes != 0, "createdTime",
-                     call_json_time(account->created_at));
+    json_t *json =
+        json_pack("{s:s,s:s,s:s,s:s,s:b,s:b,s:I,s:o,s:b,s:o}", "name", account->name, "kind",
+                  account_kind_name(account->kind), "displayName", account->display_name, "email",
+                  account->email, "administrator", account->administrator, "disabled",
+                  account->disabled, "quotaPerDay", (json_int_t)account->quota_per_day, "projects",
+                  account_projects_json(call, account), "enrolled",
+                  login.password_hash[0] != '\0' && login.totp_secret_bytes != 0, "createdTime",
+                  call_json_time(account->created_at));
+    if (json != NULL && login.window_until > call->now &&
+        json_object_set_new(json, "windowExpireTime", call_json_time(login.window_until)) != 0) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
 }
 
 static void answer(struct call *call, unsigned status, const struct account *account) {
@@ -135,14 +144,25 @@ static err_t read_display_name(struct call *call, char *to, size_t to_size) {
     return text == NULL ? OK : account_copy_text(call, "displayName", text, to, to_size);
 }
 
+struct creation {
+    struct account account;
+    bool has_window;
+    struct window_password window;
+};
+
+static void creation_release(void *own) { window_password_done(&((struct creation *)own)->window); }
+
 static err_t create_read(struct call *call) {
-    struct account *own = call_own(call, sizeof *own, NULL);
+    struct creation *creation = call_own(call, sizeof *creation, creation_release);
+    struct account *own = &creation->account;
     const char *name = NULL;
     struct fault fault = {0};
     TRY(call_read_string(call, "name", CALL_REQUIRED, LIMIT_DISPLAY_NAME_CHARS, &name));
     TRY(read_display_name(call, own->display_name, sizeof own->display_name));
     TRY(read_email(call, own->email, sizeof own->email));
     TRY(call_read_bool(call, "administrator", CALL_OPTIONAL, &own->administrator, NULL));
+    TRY(call_read_bool(call, "passwordWindow", CALL_OPTIONAL, &creation->has_window, NULL));
+    own->kind = ACCOUNT_PERSON;
     err_t err = account_name_check(span_str(name), &fault);
     if (failed(err)) {
         call_fault(call, "name_refused", &fault);
@@ -151,19 +171,23 @@ static err_t create_read(struct call *call) {
     return account_copy_text(call, "name", name, own->name, sizeof own->name);
 }
 
-static void create_run(struct call *call) {
-    struct account *account = call_own(call, sizeof *account, NULL);
-    account->kind = ACCOUNT_PERSON;
+static void create(struct call *call) {
+    struct creation *own = call_own(call, sizeof *own, creation_release);
+    struct account *account = &own->account;
     account->created_at = call->now;
     call_audit(call, account->name, true, "ok", account->administrator ? "administrator" : NULL);
     char what[64];
     (void)snprintf(what, sizeof what, "an account named %s", account->name);
-    if (!call_ok(call, store_account_add(call_store(call), account), what)) {
+    if ((own->has_window && !window_judge(call, account)) ||
+        !call_ok(call, store_account_add(call_store(call), account), what)) {
         return;
     }
-    publish_account(call, account);
     json_t *body = json_object();
     invitation_issue(call, account, body);
+    if (own->has_window) {
+        window_open(call, account, &own->window, body);
+    }
+    publish_account(call, account);
     json_t *json = account_json(call, account);
     if (call_refused(call) || json_object_set_new(body, "account", json) != 0) {
         json_decref(body);
@@ -171,6 +195,21 @@ static void create_run(struct call *call) {
         return;
     }
     call_answer(call, 201, body);
+}
+
+static void hash_window_password(struct call *call) {
+    struct creation *own = call_own(call, sizeof *own, creation_release);
+    ignore_err(window_password_hash(&own->window)); /* window_open() sees that there is none */
+}
+
+static void create_run(struct call *call) {
+    struct creation *own = call_own(call, sizeof *own, creation_release);
+    if (!own->has_window) {
+        create(call);
+    } else if (window_judge(call, &own->account) &&
+               call_ok(call, window_password_make(&own->window), "the password")) {
+        call_defer(call, hash_window_password, create);
+    }
 }
 
 struct change_request {
@@ -251,11 +290,12 @@ static void apply(const struct change_request *request, struct account *account)
 
 /* Everything that a disabled account could still use ends in this transaction. */
 static bool end_access(struct call *call, const struct account *account) {
-    size_t count = 0;
+    size_t count = 0, keys = 0;
     err_t err = store_session_remove_all(call_store(call), account->id, 0, call->now);
     struct revoke_scope scope = {.account_id = account->id};
     return call_ok(call, err, "the sessions") &&
-           revoke_all(call, scope, "account disabled", &count);
+           revoke_all(call, scope, "account disabled", &count) &&
+           internal_key_drop(call, account->id, NULL, &keys);
 }
 
 static void describe(const struct account *was, const struct account *is, char *out, size_t size) {

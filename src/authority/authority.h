@@ -83,6 +83,10 @@ extern const struct route host_admin_routes[];      /* host_admin.c */
 extern const struct route service_account_routes[]; /* service_account.c */
 extern const struct route audit_routes[];           /* audit.c */
 extern const struct route host_call_routes[];       /* host_call.c */
+extern const struct route window_routes[];          /* window.c */
+extern const struct route gate_audit_routes[];      /* gate_audit.c */
+extern const struct route internal_key_routes[];    /* internal_key.c */
+extern const struct route job_certificate_routes[]; /* job_certificate.c */
 extern const struct route registered_key_routes[];  /* registered_key.c */
 extern const struct route access_routes[];          /* access.c */
 extern const struct route feed_routes[];            /* feed.c */

@@ -166,6 +166,11 @@ err_t call_read_strings(struct call *call, const char *field, enum call_presence
 /* One of the words: *out is its index. The first stands for none and is not taken. */
 err_t call_read_word(struct call *call, const char *field, enum call_presence presence,
                      const char *const *words, size_t count, unsigned *out);
+/* An array of objects; *out borrows it. What is in them is the caller's to judge. */
+err_t call_read_objects(struct call *call, const char *field, enum call_presence presence,
+                        size_t count_max, const json_t **out);
+/* An address: whom a host calls for. call_on_behalf() makes it the audit row's source. */
+err_t call_read_address(struct call *call, const char *field, struct inet_address *out);
 /* A duration ("90d", "1min") in seconds. */
 err_t call_read_duration(struct call *call, const char *field, enum call_presence presence,
                          int64_t *out);
@@ -225,6 +230,8 @@ void call_audit(struct call *call, const char *target, bool allowed, const char 
                 const char *detail);
 /* Who acted, where there is no bearer (a login's user name): cut to what is printable. */
 void call_actor(struct call *call, const char *actor);
+/* Store thread: whom a host calls for, in place of the host's own address. */
+void call_on_behalf(struct call *call, const struct inet_address *source);
 /* The writes so far stand although the call gets refused (failed logins are counted). */
 void call_keep_writes(struct call *call);
 

@@ -254,6 +254,38 @@ err_t call_read_word(struct call *call, const char *field, enum call_presence pr
     return refuse_word(call, field, words, count);
 }
 
+err_t call_read_objects(struct call *call, const char *field, enum call_presence presence,
+                        size_t count_max, const json_t **out) {
+    const json_t *value;
+    TRY(take_member(call, field, presence, &value));
+    if (value == NULL) {
+        return OK;
+    }
+    bool fits = json_is_array(value);
+    for (size_t i = 0; fits && i < json_array_size(value); i++) {
+        fits = json_is_object(json_array_get(value, i));
+    }
+    if (!fits) {
+        return wrong_type(call, field, "an array of objects: [{…}]");
+    }
+    if (json_array_size(value) > count_max) {
+        call_problem(call, 400, "too_long", field, "%s has more than %zu items", field, count_max);
+        return FAIL(ERR_TOO_LONG);
+    }
+    *out = value;
+    return OK;
+}
+
+err_t call_read_address(struct call *call, const char *field, struct inet_address *out) {
+    const char *text = NULL;
+    TRY(call_read_string(call, field, CALL_REQUIRED, INET_CHARS, &text));
+    err_t err = inet_address_parse(span_str(text), out);
+    if (failed(err)) {
+        call_problem(call, 422, "bad_address", field, "%s is not an IP address", field);
+    }
+    return err;
+}
+
 err_t call_read_duration(struct call *call, const char *field, enum call_presence presence,
                          int64_t *out) {
     const char *text = NULL;

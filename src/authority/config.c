@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/inet.h"
 #include "base/text.h"
 
@@ -54,6 +55,12 @@ static err_t take_log_level(void *target, const char *text) {
     return log_level_parse(text, &((struct config *)target)->log_level);
 }
 
+static err_t take_window(void *target, const char *text) {
+    int64_t *window_s = &((struct config *)target)->policy.enrolment_window_s;
+    *window_s = 0;
+    return strcmp(text, "none") == 0 ? OK : duration_parse(span_str(text), window_s);
+}
+
 #define AT(member)            SETTING_AT(struct config, member)
 #define LIST_AT(array, count) SETTING_LIST_AT(struct config, array, count)
 static const struct setting table[] = {
@@ -98,6 +105,9 @@ static const struct setting table[] = {
     {"policy.backdate", SETTING_DURATION, AT(policy.backdate_s), .max = 3600,
      .range_reason = "is more than 1h; it only covers clocks that disagree: 5min"},
     {"policy.host_certificate_duration", SETTING_DURATION, AT(policy.host_duration_s)},
+    {"policy.enrolment_window", SETTING_WORD, AT(policy.enrolment_window_s), .take = take_window,
+     .reason = "is not a duration; write a number and a unit, 2d for instance, or none"},
+    {"policy.further_keys", SETTING_BOOL, AT(policy.further_keys)},
     {"policy.registered_keys.allowed", SETTING_BOOL, AT(policy.registered_keys_allowed)},
     {"policy.registered_keys.default_duration", SETTING_DURATION,
      AT(policy.registered_key_default_s)},

@@ -9,6 +9,7 @@
 
 #include "authority/authority.h"
 #include "authority/host_admin.h"
+#include "authority/host_call.h"
 #include "authority/login.h"
 #include "authority/publish.h"
 #include "authority/rate.h"
@@ -197,6 +198,18 @@ static bool make_certs(struct call *call, const struct host *host, const struct 
         }
     }
     return true;
+}
+
+bool host_call_require(struct call *call, enum host_role role, struct host *out) {
+    if (!call_ok(call, store_host_get(call_store(call), call->caller.host_id, out), "the host")) {
+        return false;
+    }
+    if (out->role != role) {
+        call_problem(call, 403, "not_permitted", NULL,
+                     "only hosts of the role %s may do this; %s is of the role %s",
+                     host_role_name(role), out->name, host_role_name(out->role));
+    }
+    return out->role == role;
 }
 
 static bool find_cluster(struct call *call, const struct host *host, struct cluster *out) {

@@ -4,6 +4,7 @@
 
 #include "authority/authority.h"
 #include "authority/login.h"
+#include "authority/publish.h"
 #include "authority/session.h"
 #include "base/random.h"
 #include "base/secret.h"
@@ -196,6 +197,7 @@ static bool take_pending(struct login *login, const struct acceptance *own, int6
     login->invitation_expires_at = 0;
     login->failures = 0;
     login->locked_until = 0;
+    login->window_until = 0; /* from now on the password alone lets in nowhere */
     return true;
 }
 
@@ -206,6 +208,7 @@ void invitation_confirm_run(struct call *call) {
     if (!find(call, own, &login, &account)) {
         return;
     }
+    bool had_window = login.window_until != 0;
     if (!take_pending(&login, own, call->now)) {
         call_audit(call, account.name, false, "invalid_credentials", "wrong one-time code");
         call_problem(call, 401, "invalid_credentials", "totp",
@@ -219,6 +222,9 @@ void invitation_confirm_run(struct call *call) {
     if (call_ok(call, store_login_put(store, &login), "the login") &&
         call_ok(call, store_session_remove_all(store, account.id, 0, call->now), "the sessions")) {
         call_forget_bearers(call);
+        if (had_window) {
+            publish_account(call, &account);
+        }
         session_open(call, &account, NULL);
     }
     secret_wipe(&login, sizeof login);

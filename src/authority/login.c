@@ -44,13 +44,22 @@ struct stranger {
     int64_t locked_until;
 };
 
-struct login_guard {
-    struct throttle *addresses;                 /* loop */
-    struct throttle *accounts;                  /* loop */
-    struct throttle *tokens;                    /* loop */
-    uint8_t secret[THROTTLE_SECRET_BYTES];      /* of the table of strangers */
+struct door {
+    struct throttle *addresses;                 /* loop; of DOOR_WINDOW: store */
+    struct throttle *accounts;                  /* the same */
     struct stranger strangers[STRANGERS_COUNT]; /* store */
 };
+
+struct login_guard {
+    struct door doors[DOORS_COUNT];
+    struct throttle *tokens;               /* loop */
+    uint8_t secret[THROTTLE_SECRET_BYTES]; /* of the tables of strangers */
+};
+
+static err_t door_init(struct door *door) {
+    TRY(throttle_new(ADDRESSES_COUNT, ADDRESS_BURST, ADDRESS_INTERVAL_MS, &door->addresses));
+    return throttle_new(ACCOUNTS_COUNT, ACCOUNT_BURST, ACCOUNT_INTERVAL_MS, &door->accounts);
+}
 
 err_t login_guard_new(struct login_guard **out) {
     struct login_guard *guard = calloc(1, sizeof *guard);
@@ -58,11 +67,10 @@ err_t login_guard_new(struct login_guard **out) {
         return FAIL(ERR_MEMORY);
     }
     random_bytes(guard->secret, sizeof guard->secret);
-    err_t err =
-        throttle_new(ADDRESSES_COUNT, ADDRESS_BURST, ADDRESS_INTERVAL_MS, &guard->addresses);
-    err = failed(err)
-              ? err
-              : throttle_new(ACCOUNTS_COUNT, ACCOUNT_BURST, ACCOUNT_INTERVAL_MS, &guard->accounts);
+    err_t err = OK;
+    for (size_t i = 0; i < DOORS_COUNT && !failed(err); i++) {
+        err = door_init(&guard->doors[i]);
+    }
     err = failed(err)
               ? err
               : throttle_new(ADDRESSES_COUNT, TOKEN_BURST, TOKEN_INTERVAL_MS, &guard->tokens);
@@ -76,8 +84,10 @@ err_t login_guard_new(struct login_guard **out) {
 
 void login_guard_free(struct login_guard *guard) {
     if (guard != NULL) {
-        throttle_free(guard->addresses);
-        throttle_free(guard->accounts);
+        for (size_t i = 0; i < DOORS_COUNT; i++) {
+            throttle_free(guard->doors[i].addresses);
+            throttle_free(guard->doors[i].accounts);
+        }
         throttle_free(guard->tokens);
         free(guard);
     }
@@ -97,6 +107,20 @@ static err_t admit(struct call *call, struct throttle *throttle, span_t key) {
     call_retry_after(call, wait_s);
     call->unrecorded = true; /* who is throttled must not be able to fill the disk either */
     return FAIL(ERR_REFUSED);
+}
+
+err_t login_admit(struct call *call, enum login_door door, const struct inet_address *source,
+                  const char *name) {
+    struct door *at = &call->authority->login_guard->doors[door];
+    TRY(admit(call, at->addresses, login_guard_key(source)));
+    return admit(call, at->accounts, span_str(name));
+}
+
+void login_credit(struct call *call, enum login_door door, const struct inet_address *source,
+                  const char *name) {
+    struct door *at = &call->authority->login_guard->doors[door];
+    throttle_credit(at->addresses, login_guard_key(source));
+    throttle_credit(at->accounts, span_str(name));
 }
 
 err_t login_guard_admit_token(struct call *call) {
@@ -127,44 +151,51 @@ static err_t read(struct call *call) {
     TRY(call_read_string(call, "username", CALL_REQUIRED, USERNAME_CHARS_MAX, &name));
     TRY(call_read_string(call, "password", CALL_REQUIRED, LIMIT_PASSWORD_CHARS_MAX, &password));
     TRY(call_read_string(call, "totp", CALL_REQUIRED, CODE_CHARS_MAX, &code));
-    struct login_guard *guard = call->authority->login_guard;
-    TRY(admit(call, guard->addresses, login_guard_key(call->source)));
-    TRY(admit(call, guard->accounts, span_str(name)));
+    TRY(login_admit(call, DOOR_SIGN_IN, call->source, name));
     (void)snprintf(own->name, sizeof own->name, "%s", name);
     (void)snprintf(own->code, sizeof own->code, "%s", code);
     err_t err = secret_copy(span_str(password), LIMIT_PASSWORD_CHARS_MAX, &own->password);
     return call_ok(call, err, "the password") ? OK : err;
 }
 
-static struct stranger *stranger_of(struct call *call, const char *name) {
+static struct stranger *stranger_of(struct call *call, enum login_door door, const char *name) {
     struct login_guard *guard = call->authority->login_guard;
-    return &guard->strangers[throttle_place(guard->secret, span_str(name), STRANGERS_COUNT)];
+    size_t place = throttle_place(guard->secret, span_str(name), STRANGERS_COUNT);
+    return &guard->doors[door].strangers[place];
 }
 
-/* What is known of who tries to sign in. */
-struct candidate {
-    struct account account; /* id 0: there is none of that name */
-    struct login login;
-};
-
-static bool find(struct call *call, const char *name, struct candidate *out) {
+static void take_stranger(struct call *call, enum login_door door, const char *name,
+                          struct candidate *out) {
+    const struct stranger *stranger = stranger_of(call, door, name);
     *out = (struct candidate){0};
-    struct store *store = call_store(call);
-    err_t err = store_account_find(store, name, &out->account);
-    if (!failed(err)) {
-        err = store_login_get(store, out->account.id, &out->login);
-        out->login.account_id = out->account.id;
-    } else if (err.code == ERR_NOT_FOUND) {
-        const struct stranger *stranger = stranger_of(call, name);
-        if (strncmp(stranger->name, name, sizeof stranger->name - 1) == 0) {
-            out->login.failures = stranger->failures;
-            out->login.locked_until = stranger->locked_until;
-        }
+    if (strncmp(stranger->name, name, sizeof stranger->name - 1) == 0) {
+        out->login.failures = stranger->failures;
+        out->login.locked_until = stranger->locked_until;
     }
-    return err.code == ERR_NOT_FOUND || call_ok(call, err, "the account");
 }
 
-static void note_failures(struct call *call, const char *name, struct candidate *candidate) {
+bool login_find(struct call *call, enum login_door door, const char *name, struct candidate *out) {
+    struct store *store = call_store(call);
+    struct candidate found = {0};
+    err_t err = store_account_find(store, name, &found.account);
+    if (!failed(err)) {
+        err = store_login_get(store, found.account.id, &found.login);
+        found.login.account_id = found.account.id;
+    }
+    if (err.code != ERR_NOT_FOUND && !call_ok(call, err, "the account")) {
+        return false;
+    }
+    bool counts = door != DOOR_WINDOW || found.login.window_until > call->now;
+    if (found.account.id == 0 || !counts) {
+        take_stranger(call, door, name, out);
+    } else {
+        *out = found;
+    }
+    return true;
+}
+
+void login_note_failure(struct call *call, enum login_door door, const char *name,
+                        struct candidate *candidate) {
     struct login *login = &candidate->login;
     login->failures += login->failures < UINT32_MAX;
     login->locked_until = lockout_until(login->failures, call->now);
@@ -172,14 +203,14 @@ static void note_failures(struct call *call, const char *name, struct candidate 
         (void)call_ok(call, store_login_put(call_store(call), login), "the login");
         return;
     }
-    struct stranger *stranger = stranger_of(call, name);
+    struct stranger *stranger = stranger_of(call, door, name);
     (void)snprintf(stranger->name, sizeof stranger->name, "%.*s", (int)sizeof stranger->name - 1,
                    name);
     stranger->failures = login->failures;
     stranger->locked_until = login->locked_until;
 }
 
-static bool refuse_locked(struct call *call, const struct login *login, const char *name) {
+bool login_refuse_locked(struct call *call, const struct login *login, const char *name) {
     if (login->locked_until <= call->now) {
         return false;
     }
@@ -233,7 +264,8 @@ static void conclude(struct call *call) {
     const struct attempt *own = call_own(call, sizeof *own, release);
     struct candidate candidate;
     call_actor(call, own->name);
-    if (!find(call, own->name, &candidate) || refuse_locked(call, &candidate.login, own->name)) {
+    if (!login_find(call, DOOR_SIGN_IN, own->name, &candidate) ||
+        login_refuse_locked(call, &candidate.login, own->name)) {
         return;
     }
     const char *reason = judge(call, own, &candidate);
@@ -241,7 +273,7 @@ static void conclude(struct call *call) {
                reason);
     if (reason != NULL) {
         call_keep_writes(call);
-        note_failures(call, own->name, &candidate);
+        login_note_failure(call, DOOR_SIGN_IN, own->name, &candidate);
         call_problem(call, 401, "invalid_credentials", NULL,
                      "the user name, the password or the one-time code is wrong; a code works only "
                      "once");
@@ -258,7 +290,8 @@ static void run(struct call *call) {
     struct attempt *own = call_own(call, sizeof *own, release);
     struct candidate candidate;
     call_actor(call, own->name);
-    if (!find(call, own->name, &candidate) || refuse_locked(call, &candidate.login, own->name)) {
+    if (!login_find(call, DOOR_SIGN_IN, own->name, &candidate) ||
+        login_refuse_locked(call, &candidate.login, own->name)) {
         return;
     }
     memcpy(own->hash, candidate.login.password_hash, sizeof own->hash);
@@ -267,9 +300,7 @@ static void run(struct call *call) {
 
 static void finish(struct call *call) {
     const struct attempt *own = call_own(call, sizeof *own, release);
-    struct login_guard *guard = call->authority->login_guard;
-    throttle_credit(guard->addresses, login_guard_key(call->source));
-    throttle_credit(guard->accounts, span_str(own->name));
+    login_credit(call, DOOR_SIGN_IN, call->source, own->name);
     call_send(call);
 }
 

@@ -12,6 +12,35 @@
 err_t login_guard_admit_token(struct call *call);
 void login_guard_credit_token(struct call *call);
 
+/* The doors at which passwords are tried. Each has bounds and a memory of its own, so that whoever
+ * knocks at one without end locks nobody out at the other. */
+enum login_door {
+    DOOR_SIGN_IN, /* POST /auth/login */
+    DOOR_WINDOW,  /* the enrolment window, at a gate */
+    DOORS_COUNT,
+};
+
+/* What is known of who tries. */
+struct candidate {
+    struct account account; /* id 0: there is none of that name, or at DOOR_WINDOW none whose window
+                               is open; its failures are counted all the same */
+    struct login login;
+};
+
+/* Store thread. False with a problem. */
+bool login_find(struct call *call, enum login_door door, const char *name, struct candidate *out);
+/* True with a problem and an audit row, when the name is locked after failures in a row. */
+bool login_refuse_locked(struct call *call, const struct login *login, const char *name);
+void login_note_failure(struct call *call, enum login_door door, const char *name,
+                        struct candidate *candidate);
+/* Takes a token of the address and of the name, or sets 429 too_many_requests. Each door is one
+ * thread's: DOOR_SIGN_IN the loop's, DOOR_WINDOW the store's. */
+err_t login_admit(struct call *call, enum login_door door, const struct inet_address *source,
+                  const char *name);
+/* A success gives them back. */
+void login_credit(struct call *call, enum login_door door, const struct inet_address *source,
+                  const char *name);
+
 /* What an address is known by to throttles: who has one IPv6 address has its /64. */
 span_t login_guard_key(const struct inet_address *address);
 

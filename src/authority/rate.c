@@ -12,8 +12,11 @@ static const struct {
     [RATE_CALLS] = {5000, 50},
     [RATE_CERTIFICATES] = {2000, 10 * 1000},
     [RATE_HOST_CERTIFICATES] = {60, 60 * 1000},
+    [RATE_JOB_CERTIFICATES] = {4000, 100},
     [RATE_KEY_PAIRS] = {10, 20 * 1000},
     [RATE_SNAPSHOTS] = {60, 5 * 1000},
+    [RATE_EVENTS] = {60, 2500}, /* LIMIT_AUDIT_EVENTS_COUNT each: 20 rows a second */
+    [RATE_WINDOWS] = {100, 200},
 };
 
 struct rates {

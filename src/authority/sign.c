@@ -167,7 +167,7 @@ static err_t build(struct call *call, struct signing *signing, const struct sign
     char key_id[sizeof((struct issued *)NULL)->key_id];
     make_key_id(call, key_id, sizeof key_id);
     TRY(cert_new(&signing->cert));
-    TRY(policy_fill_cert(&call->authority->policy, grant, &call->caller.account, key_id,
+    TRY(policy_fill_cert(&call->authority->policy, grant, call->caller.account.name, key_id,
                          signing->key, signing->cert));
     signing->cert->serial = signing->serial;
     return OK;

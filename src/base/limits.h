@@ -77,9 +77,13 @@ enum limits {
     LIMIT_HOST_KEYS_COUNT = 4,    /* of one host */
 
     /* keys and jobs */
-    LIMIT_REGISTERED_KEYS_COUNT = 32, /* of one account, that people registered */
-    LIMIT_JOB_NODES_COUNT = 10000,    /* of one job */
-    LIMIT_JOBS_COUNT = 100000,        /* running on one cluster */
+    LIMIT_REGISTERED_KEYS_COUNT = 32,              /* of one account, that people registered */
+    LIMIT_JOB_NODES_COUNT = 10000,                 /* of one job */
+    LIMIT_JOBS_COUNT = 100000,                     /* running on one cluster */
+    LIMIT_SCHEDULER_LIST_BYTES = 64 * 1024 * 1024, /* what a scheduler's program may print */
+    LIMIT_SCHEDULER_S = 8,                         /* until it has */
+    LIMIT_SCHEDULER_HOOK_S = 2,                    /* a prologue or epilogue, whatever happens */
+    LIMIT_HOSTLIST_BRACKETS_COUNT = 4,             /* of one name: "r[1-4]n[1-9]" has two */
 
     /* what a gate asks the authority, and tells it */
     LIMIT_UPLINK_FRAME_BYTES = 60 * 1024,  /* a question's, within LIMIT_HTTP_BODY_BYTES */
@@ -125,6 +129,12 @@ enum limits {
     LIMIT_FEED_SUBSCRIBER_BYTES = 64 * 1024 * 1024 + 64 * 1024, /* held for one: the longest answer
                                                                    and some short ones */
     LIMIT_LOGIN_DESTINATIONS_COUNT = 4096, /* sshd takes no more permitopen of one key */
+
+    /* internal keys and job keys, on frontends */
+    LIMIT_HOME_FILE_BYTES = 4096,   /* of a key file in a home, that is read */
+    LIMIT_HOME_FILE_CHARS = 64,     /* its name */
+    LIMIT_HOME_S = 10,              /* for one look into a home, or one writing */
+    LIMIT_INTERNAL_KEYS_COUNT = 64, /* of one account: each frontend may keep one */
 
     /* files */
     LIMIT_CONFIG_FILE_BYTES = 1024 * 1024,

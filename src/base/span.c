@@ -22,6 +22,16 @@ int span_compare(span_t a, span_t b) {
     return a.len < b.len ? -1 : a.len > b.len;
 }
 
+span_t span_until(span_t *text, uint8_t end) {
+    const uint8_t *at = text->len > 0 ? memchr(text->data, end, text->len) : NULL;
+    span_t piece = span_of(text->data, at != NULL ? (size_t)(at - text->data) : text->len);
+    size_t past = piece.len + (at != NULL ? 1 : 0);
+    if (past > 0) {
+        *text = span_of(text->data + past, text->len - past);
+    }
+    return piece;
+}
+
 bool span_equal_secret(span_t a, span_t b) {
     if (a.len != b.len) {
         return false;

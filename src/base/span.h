@@ -29,6 +29,9 @@ int span_compare(span_t a, span_t b);
 /* Time depends on the lengths alone. */
 bool span_equal_secret(span_t a, span_t b);
 
+/* Takes what stands before the first `end`, or all, off the front of *text, and `end` with it. */
+span_t span_until(span_t *text, uint8_t end);
+
 /* A copy ended by NUL; ERR_MALFORMED if the span has a NUL inside. The caller frees *out. */
 err_t span_to_str(span_t span, char **out);
 

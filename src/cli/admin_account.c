@@ -15,18 +15,32 @@ static err_t show_invitation(const json_t *answer, const char *name) {
     return OK;
 }
 
+static void show_window(const json_t *answer, const char *name) {
+    char until[TIME_CHARS];
+    print_time_cell(member_text(answer, "windowExpireTime"), until);
+    (void)printf("Until %s %s may register a key at the gate, by this password and once:\n"
+                 "  %s\n"
+                 "with: ssh-copy-id -i KEY.pub %s@GATE\n",
+                 until, name, member_text(answer, "windowPassword"), name);
+}
+
 static err_t create_run(struct cli *cli, const struct arguments *arguments) {
     const char *name = arguments->words[0];
     json_t *answer CLEANUP(json_freep) = NULL;
-    json_t *body = json_pack("{s:s, s:s*, s:s*, s:o*}", "name", name, "displayName",
+    bool window = arguments_has(arguments, "password-window");
+    json_t *body = json_pack("{s:s, s:s*, s:s*, s:o*, s:o*}", "name", name, "displayName",
                              arguments_value(arguments, "display-name"), "email",
                              arguments_value(arguments, "email"), "administrator",
-                             arguments_has(arguments, "administrator") ? json_true() : NULL);
+                             arguments_has(arguments, "administrator") ? json_true() : NULL,
+                             "passwordWindow", window ? json_true() : NULL);
     TRY(admin_send(cli, HTTP_POST, "/api/v1/accounts", body, &answer));
     if (cli->json) {
         return print_json(answer);
     }
     (void)printf("Account %s is created.\n", name);
+    if (window) {
+        show_window(answer, name);
+    }
     return show_invitation(answer, name);
 }
 
@@ -53,10 +67,12 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
 
 static err_t show_account(const json_t *account) {
     char created[TIME_CHARS];
+    char window[TIME_CHARS];
     char quota[32] = "";
     char *projects CLEANUP(freep) = NULL;
     TRY(member_join(account, "projects", "name", &projects));
     print_time_cell(member_text(account, "createdTime"), created);
+    print_time_cell(member_text(account, "windowExpireTime"), window);
     long long per_day = json_integer_value(json_object_get(account, "quotaPerDay"));
     if (per_day > 0) {
         (void)snprintf(quota, sizeof quota, "%lld a day", per_day);
@@ -70,6 +86,7 @@ static err_t show_account(const json_t *account) {
     admin_field("Disabled", member_true(account, "disabled") ? "yes" : "no");
     admin_field("Administrator", member_true(account, "administrator") ? "yes" : "no");
     admin_field("Quota", quota);
+    admin_field("Window until", window);
     admin_field("Created", created);
     return OK;
 }
@@ -112,6 +129,20 @@ static err_t invite_run(struct cli *cli, const struct arguments *arguments) {
     return cli->json ? print_json(answer) : show_invitation(answer, arguments->words[0]);
 }
 
+static err_t window_run(struct cli *cli, const struct arguments *arguments) {
+    const char *name = arguments->words[0];
+    bool close = arguments_has(arguments, "close");
+    char *path CLEANUP(freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(api_path(cli, &path, "/api/v1/accounts/", name, "/window", NULL));
+    TRY(admin_call(cli, close ? HTTP_DELETE : HTTP_POST, path, &answer));
+    if (close || cli->json) {
+        return admin_done(cli, answer, "The enrolment window of %s is closed.", name);
+    }
+    show_window(answer, name);
+    return OK;
+}
+
 static err_t set_run(struct cli *cli, const struct arguments *arguments) {
     json_t *administrator CLEANUP(json_freep) = NULL;
     json_t *quota CLEANUP(json_freep) = NULL;
@@ -135,6 +166,12 @@ static const struct option create_options[] = {
     {0, "display-name", "TEXT", "the person's name"},
     {0, "email", "ADDRESS", "where to reach them"},
     {0, "administrator", NULL, "may administer the site", .many = true},
+    {0, "password-window", NULL, "opens the enrolment window, and makes an initial password",
+     .many = true},
+    {.name = NULL},
+};
+static const struct option window_options[] = {
+    {0, "close", NULL, "closes it instead", .many = true},
     {.name = NULL},
 };
 static const struct option set_options[] = {
@@ -178,6 +215,13 @@ static const struct command
               .words_min = 1,
               .words_max = 1,
               .run = invite_run},
+    window = {.name = "window",
+              .arguments = "NAME",
+              .summary = "Let an account register a key at a gate, by a new initial password",
+              .options = window_options,
+              .words_min = 1,
+              .words_max = 1,
+              .run = window_run},
     set = {.name = "set",
            .arguments = "NAME",
            .summary = "Change an account",
@@ -186,8 +230,8 @@ static const struct command
            .words_max = 1,
            .run = set_run};
 
-static const struct command *const children[] = {&create, &list,   &show, &disable,
-                                                 &enable, &invite, &set,  NULL};
+static const struct command *const children[] = {&create, &list,   &show, &disable, &enable,
+                                                 &invite, &window, &set,  NULL};
 
 const struct command command_admin_account = {
     .name = "account",

@@ -124,7 +124,8 @@ struct issued {
     uint64_t serial;
     entity_id account_id; /* 0 for a host certificate */
     entity_id host_id;    /* 0 for a user certificate */
-    char key_id[LIMIT_ACCOUNT_NAME_CHARS + 96];
+    /* "alice@site", "alice@site job:1234@daint" */
+    char key_id[LIMIT_ACCOUNT_NAME_CHARS + 96 + LIMIT_JOB_NAME_CHARS + LIMIT_CLUSTER_NAME_CHARS];
     char fingerprint[64]; /* of the certified key */
     char ca_fingerprint[64];
     int64_t issued_at;

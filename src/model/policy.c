@@ -347,6 +347,33 @@ struct decision policy_sign(const struct policy *policy, const struct sign_reque
     return decision;
 }
 
+struct decision policy_sign_job(const struct policy *policy, const struct key *key,
+                                const struct account *account, const struct job *job, int64_t now,
+                                struct sign_grant *grant) {
+    if (account->disabled) {
+        return refuse(DECISION_account_disabled, "", "the account %s is disabled", account->name);
+    }
+    bool runs = job != NULL && job->account_id == account->id && account->id != 0 &&
+                job->ended_at == 0 && job->started_at <= now &&
+                (job->ends_at == 0 || now < job->ends_at);
+    if (!runs) {
+        return refuse(DECISION_no_job, "job", "%s has no such job that runs on this cluster",
+                      account->name);
+    }
+    struct decision decision = policy_key(policy, key);
+    if (!decision.allowed) {
+        return decision;
+    }
+    INVARIANT(now > 0 && policy->backdate_s >= 0 && policy->duration_max_s > 0);
+    int64_t until = now + policy->duration_max_s;
+    *grant = (struct sign_grant){
+        .valid_after = now > policy->backdate_s ? now - policy->backdate_s : 0,
+        .valid_before = job->ends_at != 0 && job->ends_at < until ? job->ends_at : until,
+        .subnets = policy->internal_subnets,
+    };
+    return decision;
+}
+
 void policy_default(struct policy *policy) {
     static const char *const extensions[] = {
         "permit-X11-forwarding", "permit-agent-forwarding", "permit-port-forwarding", "permit-pty",
@@ -382,13 +409,13 @@ static err_t add_source_address(const struct subnet_list *subnets, struct cert *
 }
 
 err_t policy_fill_cert(const struct policy *policy, const struct sign_grant *grant,
-                       const struct account *account, const char *key_id, const struct key *key,
+                       const char *principal, const char *key_id, const struct key *key,
                        struct cert *cert) {
     INVARIANT(grant->valid_after >= 0 && grant->valid_after < grant->valid_before);
     struct key *copy CLEANUP(key_freep) = NULL;
     TRY(key_copy(key, &copy));
     TRY(cert_set_key_id(cert, key_id));
-    TRY(cert_add_principal(cert, account->name));
+    TRY(cert_add_principal(cert, principal));
     if (grant->force_command != NULL) {
         TRY(cert_add_critical_option(cert, "force-command", grant->force_command));
     }

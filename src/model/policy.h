@@ -24,7 +24,8 @@
     X(source_refused, 403)                                                                         \
     X(force_command_refused, 422)                                                                  \
     X(keys_refused, 403)                                                                           \
-    X(expiry_refused, 422)
+    X(expiry_refused, 422)                                                                         \
+    X(no_job, 404)
 
 enum decision_code {
 #define DECISION_ENUM(code, status) DECISION_##code,
@@ -65,6 +66,9 @@ struct policy {
      * are no internal keys. */
     struct subnet_list internal_subnets;
     int64_t host_duration_s;
+    int64_t enrolment_window_s; /* how long a password alone may register keys, at a gate; 0: no
+                                   account ever gets such a window */
+    bool further_keys;          /* whoever is let in at a gate otherwise may register more there */
     bool registered_keys_allowed;
     int64_t registered_key_default_s; /* of a key for which no time was asked; 0: until removed */
     int64_t registered_key_max_s;     /* 0: any */
@@ -128,11 +132,20 @@ struct decision policy_register(const struct policy *policy, const struct regist
 err_t policy_key_type_parse(span_t name, uint32_t *bits);
 
 /*
- * Fills a certificate for the account: key id "account@site", its one principal, validity, options.
- * The caller sets the serial and nonce. The extensions are those of the policy.
+ * A certificate for a job alone, which no person asks for: while the job runs and for
+ * duration_max_s at most, from inside, and not counted. `job` is the one of that name that runs, or
+ * NULL; that there is none and that it is another's look the same.
+ */
+struct decision policy_sign_job(const struct policy *policy, const struct key *key,
+                                const struct account *account, const struct job *job, int64_t now,
+                                struct sign_grant *grant);
+
+/*
+ * Fills a certificate with its one principal, the account's name or a job's, and key id, validity
+ * and options. The caller sets the serial and nonce. The extensions are those of the policy.
  */
 err_t policy_fill_cert(const struct policy *policy, const struct sign_grant *grant,
-                       const struct account *account, const char *key_id, const struct key *key,
+                       const char *principal, const char *key_id, const struct key *key,
                        struct cert *cert);
 
 /*

@@ -166,15 +166,16 @@ err_t memory_op_job_list_due(struct store *store, int64_t at, size_t max, EACH(j
     return OK;
 }
 
-err_t memory_op_job_prune(struct store *store, int64_t before) {
+err_t memory_op_job_prune(struct store *store, int64_t before, size_t max) {
     struct memory_store *self = memory_store_of(store);
-    for (size_t i = self->jobs.count; i > 0; i--) {
+    for (size_t i = self->jobs.count, left = max; i > 0 && left > 0; i--) {
         const struct job *job = ROW(&self->jobs, job, i - 1);
         entity_id id = job->id;
         if (job->ended_at != 0 && job->ended_at < before &&
             FIND(&self->hosts, host, row->job_id == id) == NONE) {
             TRY(remove_nodes(self, id));
             TRY(table_remove(&self->jobs, &self->log, i - 1));
+            left--;
         }
     }
     return OK;

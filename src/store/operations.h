@@ -125,7 +125,7 @@
     X(session_sweep, (struct store * store, int64_t now), (store, now))                            \
     X(registered_key_add, (struct store * store, struct registered_key * key), (store, key))       \
     X(registered_key_remove, (struct store * store, entity_id id), (store, id))                    \
-    X(job_prune, (struct store * store, int64_t before), (store, before))                          \
+    X(job_prune, (struct store * store, int64_t before, size_t max), (store, before, max))         \
     X(event_prune, (struct store * store, uint64_t up_to), (store, up_to))                         \
     X(audit_append, (struct store * store, struct audit * audit), (store, audit))                  \
     X(meta_put, (struct store * store, const char *name, const char *value), (store, name, value))

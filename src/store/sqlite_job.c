@@ -103,6 +103,6 @@ err_t sqlite_op_job_list_due(struct store *store, int64_t at, size_t max, EACH(j
                           VISITOR(job));
 }
 
-err_t sqlite_op_job_prune(struct store *store, int64_t before) {
-    return statement_run(store, STATEMENT_job_prune, ARGUMENTS(I64(before)), NULL);
+err_t sqlite_op_job_prune(struct store *store, int64_t before, size_t max) {
+    return statement_run(store, STATEMENT_job_prune, ARGUMENTS(I64(before), U64(max)), NULL);
 }

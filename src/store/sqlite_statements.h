@@ -206,8 +206,9 @@
     X(job_find,                                                                                    \
       "SELECT " JOB_COLUMNS " FROM job WHERE cluster_id = ?1 AND name = ?2 AND ended_at = 0")      \
     X(job_end, "UPDATE job SET ended_at = ?2 WHERE id = ?1 AND ended_at = 0")                      \
-    X(job_prune, "DELETE FROM job WHERE ended_at > 0 AND ended_at < ?1 AND id NOT IN"              \
-                 " (SELECT job_id FROM host WHERE job_id IS NOT NULL)")                            \
+    X(job_prune,                                                                                   \
+      "DELETE FROM job WHERE id IN (SELECT id FROM job WHERE ended_at > 0 AND ended_at < ?1"       \
+      " AND NOT EXISTS (SELECT 1 FROM host WHERE host.job_id = job.id) LIMIT ?2)")                 \
     X(job_list, JOB_LIST(JOBS_OF_ALL, "ended_at = 0", "id"))                                       \
     X(job_list_all, JOB_LIST(JOBS_OF_ALL, "true", "id"))                                           \
     X(job_list_cluster, JOB_LIST(JOBS_OF_CLUSTER, "ended_at = 0", "id"))                           \

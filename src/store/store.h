@@ -193,8 +193,8 @@ err_t store_job_list(struct store *store, const struct job_filter *filter,
 /* Those that run although their limit of time has come, the earliest first. */
 err_t store_job_list_due(struct store *store, int64_t at, size_t max,
                          err_t (*each)(void *context, const struct job *job), void *context);
-/* Forgets those that ended before, but for one that hosts still belong to. */
-err_t store_job_prune(struct store *store, int64_t before);
+/* Forgets at most `max` of those that ended before, but none that hosts still belong to. */
+err_t store_job_prune(struct store *store, int64_t before, size_t max);
 
 /* Appends with the next revision, which is strictly increasing and without gaps. */
 err_t store_event_append(struct store *store, const char *kind, const char *key, const char *state,

@@ -396,6 +396,55 @@ static void test_never_widens(void **state) {
     assert_true(allowed > 1000);
 }
 
+/* ---- jobs ---- */
+
+static void test_jobs(void **state) {
+    (void)state;
+    struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
+    struct policy policy;
+    policy_default(&policy);
+    const struct account alice = {.id = 7, .name = "alice"};
+    const struct job running = {
+        .account_id = 7, .name = "1234", .started_at = NOW - 60, .ends_at = NOW + 600};
+    const struct sign_grant untouched = {.valid_before = 1};
+    struct sign_grant grant = untouched;
+    struct job bad[4] = {running, running, running, running};
+    bad[0].account_id = 8;
+    bad[1].ended_at = NOW - 1;
+    bad[2].started_at = NOW + 1;
+    bad[3].ends_at = NOW;
+    for (size_t i = 0; i <= COUNT_OF(bad); i++) {
+        struct decision decision =
+            policy_sign_job(&policy, key, &alice, i < COUNT_OF(bad) ? &bad[i] : NULL, NOW, &grant);
+        assert_false(decision.allowed);
+        assert_int_equal(decision.code, DECISION_no_job);
+        assert_string_equal(decision.reason, "alice has no such job that runs on this cluster");
+        assert_memory_equal(&grant, &untouched, sizeof grant);
+    }
+    struct account disabled = alice;
+    disabled.disabled = true;
+    assert_int_equal(policy_sign_job(&policy, key, &disabled, &running, NOW, &grant).code,
+                     DECISION_account_disabled);
+    policy.key_types = 0;
+    assert_int_equal(policy_sign_job(&policy, key, &alice, &running, NOW, &grant).code,
+                     DECISION_key_type_refused);
+    assert_memory_equal(&grant, &untouched, sizeof grant);
+    policy_default(&policy);
+    policy.internal_subnets = subnets_of("10.0.0.0/8");
+    assert_true(policy_sign_job(&policy, key, &alice, &running, NOW, &grant).allowed);
+    assert_int_equal(grant.valid_before, NOW + 600);
+    assert_int_equal(grant.valid_after, NOW - policy.backdate_s);
+    assert_int_equal(grant.subnets.count, 1);
+    assert_false(grant.counts);
+    /* A job without an end, and one that outlasts what may be signed. */
+    for (int64_t ends_at = 0; ends_at <= NOW + 30 * DAY; ends_at += NOW + 30 * DAY) {
+        struct job longer = running;
+        longer.ends_at = ends_at;
+        assert_true(policy_sign_job(&policy, key, &alice, &longer, NOW, &grant).allowed);
+        assert_int_equal(grant.valid_before, NOW + policy.duration_max_s);
+    }
+}
+
 /* ---- certificates ---- */
 
 static void test_fill_cert(void **state) {
@@ -408,8 +457,8 @@ static void test_fill_cert(void **state) {
     setting.request.force_command = "/bin/true";
     struct sign_grant grant = granted(&setting);
     assert_ok(cert_new(&cert));
-    assert_ok(policy_fill_cert(&setting.policy, &grant, &setting.account, "alice@example.org", key,
-                               cert));
+    assert_ok(policy_fill_cert(&setting.policy, &grant, setting.account.name, "alice@example.org",
+                               key, cert));
     assert_int_equal(cert->type, CERT_USER);
     assert_true(key_equal(cert->key, key));
     assert_string_equal(cert->key_id, "alice@example.org");
@@ -428,7 +477,7 @@ static void test_fill_cert(void **state) {
     struct cert *refused CLEANUP(cert_freep) = NULL;
     assert_ok(cert_new(&refused));
     (void)snprintf(setting.account.name, sizeof setting.account.name, "alice,root");
-    assert_fails(policy_fill_cert(&setting.policy, &grant, &setting.account, "x", key, refused),
+    assert_fails(policy_fill_cert(&setting.policy, &grant, setting.account.name, "x", key, refused),
                  ERR_PRINCIPAL);
 }
 
@@ -620,6 +669,7 @@ int main(void) {
         cmocka_unit_test(test_sign_allowed),
         cmocka_unit_test(test_intersections),
         cmocka_unit_test(test_never_widens),
+        cmocka_unit_test(test_jobs),
         cmocka_unit_test(test_own_subnets),
         cmocka_unit_test(test_own_subnets_full),
         cmocka_unit_test(test_register),

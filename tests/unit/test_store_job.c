@@ -191,7 +191,7 @@ static void test_undone(void **state) {
     expect_nodes(store, id, "n1 n2");
     expect_jobs(store, (struct job_filter){.node = "n1"}, "1");
     assert_ok(store_job_end(store, id, NOW));
-    assert_ok(store_job_prune(store, NOW + 1));
+    assert_ok(store_job_prune(store, NOW + 1, 9));
     store_rollback(store);
     assert_ok(store_begin(store));
     expect_nodes(store, id, "n1 n2");
@@ -354,18 +354,25 @@ static void test_prune(void **state) {
     assert_ok(store_job_end(store, a, NOW + 1));
     assert_ok(store_job_end(store, b, NOW + 2));
     assert_ok(store_job_end(store, c, NOW + 1));
-    assert_ok(store_job_prune(store, NOW + 1)); /* before, not at */
+    assert_ok(store_job_prune(store, NOW + 1, 9)); /* before, not at */
     expect_jobs(store, all, "a b c d");
-    assert_ok(store_job_prune(store, NOW + 2)); /* but for those that hosts belong to */
+    assert_ok(store_job_prune(store, NOW + 2, 0));
+    expect_jobs(store, all, "a b c d");
+    assert_ok(store_job_prune(store, NOW + 2, 9)); /* but for those that hosts belong to */
     expect_jobs(store, all, "b c d");
     expect_nodes(store, a, "");
     expect_nodes(store, d, "n1");
     assert_ok(store_host_remove(store, host));
-    assert_ok(store_job_prune(store, INT64_MAX));
+    assert_ok(store_job_prune(store, INT64_MAX, 1));
+    struct listing left = {0};
+    all.max = 9;
+    assert_ok(store_job_list(store, &all, each_job, &left));
+    assert_int_equal(left.count, 2); /* one of the two that ended is gone */
+    assert_ok(store_job_prune(store, INT64_MAX, 1));
     expect_jobs(store, all, "d"); /* that runs */
     entity_id e = add_job(store, "e", place, "");
     assert_ok(store_job_end(store, e, NOW));
-    assert_ok(store_job_prune(store, INT64_MAX));
+    assert_ok(store_job_prune(store, INT64_MAX, SIZE_MAX));
     assert_true(add_job(store, "f", place, "") != e); /* an id is never given twice */
     assert_ok(store_commit(store));
 }

@@ -83,7 +83,8 @@ enum limits {
     LIMIT_SCHEDULER_LIST_BYTES = 64 * 1024 * 1024, /* what a scheduler's program may print */
     LIMIT_SCHEDULER_S = 8,                         /* until it has */
     LIMIT_SCHEDULER_HOOK_S = 2,                    /* a prologue or epilogue, whatever happens */
-    LIMIT_HOSTLIST_BRACKETS_COUNT = 4,             /* of one name: "r[1-4]n[1-9]" has two */
+    LIMIT_UNCONFIRMED_JOB_S = 10 * 60, /* one that a prologue told of, until a watcher does */
+    LIMIT_HOSTLIST_BRACKETS_COUNT = 4, /* of one name: "r[1-4]n[1-9]" has two */
 
     /* what a gate asks the authority, and tells it */
     LIMIT_UPLINK_FRAME_BYTES = 60 * 1024,  /* a question's, within LIMIT_HTTP_BODY_BYTES */

@@ -138,6 +138,7 @@ static err_t settle(const struct options *options, const struct config *config, 
                     const json_t *answer, struct fault *fault) {
     const char *name = json_string_value(json_object_get(answer, "name"));
     const char *token = json_string_value(json_object_get(answer, "hostToken"));
+    const char *cluster = json_string_value(json_object_get(answer, "cluster"));
     if (name == NULL || token == NULL) {
         return fault_set(fault, ERR_PROTOCOL, "", "the answer lacks name or hostToken");
     }
@@ -145,6 +146,7 @@ static err_t settle(const struct options *options, const struct config *config, 
     struct identity identity CLEANUP(identity_done) = {.url = strdup(options->url),
                                                        .name = strdup(name)};
     identity.ca_pem = ca_pem != NULL ? strdup(ca_pem) : NULL;
+    identity.cluster = cluster != NULL && cluster[0] != '\0' ? strdup(cluster) : NULL;
     /* Without its CA the identity would trust every CA of the system. */
     if (identity.url == NULL || identity.name == NULL ||
         (ca_pem != NULL && identity.ca_pem == NULL)) {

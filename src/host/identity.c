@@ -31,6 +31,7 @@ static err_t parse(span_t text, struct identity *identity) {
     TRY(copy_text(root, "url", true, &identity->url));
     TRY(copy_text(root, "name", true, &identity->name));
     TRY(copy_text(root, "caPem", false, &identity->ca_pem));
+    TRY(copy_text(root, "cluster", false, &identity->cluster));
     return secret_copy(span_str(token), TOKEN_CHARS_MAX, &identity->token);
 }
 
@@ -58,9 +59,9 @@ err_t identity_load(const char *state_dir, struct identity *out, struct fault *f
 err_t identity_save(const char *state_dir, const struct identity *identity) {
     char *path CLEANUP(freep) = NULL;
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_STATE_FILE_BYTES);
-    json_t *root CLEANUP(json_freep) =
-        json_pack("{s:s, s:s, s:s*, s:s}", "url", identity->url, "name", identity->name, "caPem",
-                  identity->ca_pem, "hostToken", identity->token.text);
+    json_t *root CLEANUP(json_freep) = json_pack(
+        "{s:s, s:s, s:s*, s:s*, s:s}", "url", identity->url, "name", identity->name, "cluster",
+        identity->cluster, "caPem", identity->ca_pem, "hostToken", identity->token.text);
     char *dump = root == NULL ? NULL : json_dumps(root, JSON_INDENT(2));
     if (dump == NULL) {
         return FAIL(ERR_MEMORY);
@@ -77,6 +78,7 @@ void identity_done(struct identity *identity) {
     free(identity->url);
     free(identity->name);
     free(identity->ca_pem);
+    free(identity->cluster);
     secret_done(&identity->token);
     *identity = (struct identity){0};
 }

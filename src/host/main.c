@@ -22,6 +22,9 @@ static const char usage[] =
     "                                  for sshd's AuthorizedPrincipalsCommand\n"
     "  keys [--uid UID] USER           for sshd's AuthorizedKeysCommand\n"
     "  greet                           for sshd's ForceCommand on a jump host\n"
+    "  slurm watch|prolog|epilog       tell the authority which jobs run; from oarstat, or a\n"
+    "  oar watch                       table, likewise\n"
+    "  jobs watch --file FILE\n"
     "\n"
     "Common options: --config FILE, --state DIR. See postern-host(8).\n";
 
@@ -31,6 +34,12 @@ static void become(const char *path, const char *self, char **argv) {
     argv[0] = (char *)(uintptr_t)self;
     (void)execv(path, argv);
     argv[0] = kept;
+}
+
+/* slurmd takes its node out of service when one of these fails. */
+static bool is_hook(char **argv) {
+    return strcmp(argv[1], "slurm") == 0 && argv[2] != NULL &&
+           (strcmp(argv[2], "prolog") == 0 || strcmp(argv[2], "epilog") == 0);
 }
 
 static int hand_over(char **argv) {
@@ -45,7 +54,7 @@ static int hand_over(char **argv) {
     }
     (void)fprintf(stderr, "postern-host: cannot run postern-host-sync, which should lie beside "
                           "postern-host or in " POSTERN_HOST_LIBEXEC "\n");
-    return HOST_EXIT_INTERNAL;
+    return is_hook(argv) ? HOST_EXIT_OK : HOST_EXIT_INTERNAL;
 }
 
 struct login_options {

@@ -58,9 +58,21 @@ static err_t judge(const struct scheduler_record *record, struct buf *nodes,
     return OK;
 }
 
+static err_t take_ended(struct scheduler_reading *reading, span_t name) {
+    char job[LIMIT_JOB_NAME_CHARS + 1];
+    if (reading->reader->ended == NULL || failed(job_name_check(name, NULL))) {
+        return OK;
+    }
+    copy_text(name, job);
+    return reading->reader->ended(reading->reader->context, job);
+}
+
 err_t scheduler_take(struct scheduler_reading *reading, const struct scheduler_record *record) {
     struct scheduler_job job = {0};
     struct fault fault = {0};
+    if (record->ended) {
+        return take_ended(reading, record->name);
+    }
     err_t err = judge(record, &reading->nodes, &job, &fault);
     if (err.code == ERR_MEMORY) {
         return err;
@@ -78,16 +90,6 @@ err_t scheduler_take(struct scheduler_reading *reading, const struct scheduler_r
 
 err_t scheduler_reading_end(const struct scheduler_reading *reading) {
     return reading->taken == 0 && reading->skipped > 0 ? FAIL(ERR_MALFORMED) : OK;
-}
-
-bool scheduler_job_has_node(const struct scheduler_job *job, const char *name) {
-    const char *node = job->nodes;
-    for (size_t i = 0; i < job->node_count; i++, node += strlen(node) + 1) {
-        if (strcmp(node, name) == 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Where the program and its configuration are, then what makes the program's output ours to read.

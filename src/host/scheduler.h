@@ -28,6 +28,8 @@ struct scheduler_job {
 struct scheduler_reader {
     void *context;
     err_t (*job)(void *context, const struct scheduler_job *job);
+    /* One that ended a short while ago, where the scheduler tells. Or NULL. */
+    err_t (*ended)(void *context, const char *job);
     /* One that was left out: its id as far as it is known, printable, and why. Or NULL. */
     void (*skipped)(void *context, const char *job, const struct fault *fault);
 };
@@ -53,7 +55,7 @@ err_t scheduler_fetch(const struct scheduler *scheduler, const char *path, struc
                       struct fault *fault);
 
 /*
- * `squeue --format` of slurm.c: a line a job, seven fields parted by "|". A job's id is Slurm's own
+ * `squeue --format` of slurm.c: a line a job, eight fields parted by "|". A job's id is Slurm's own
  * number: of a task of an array, and of a part of a heterogeneous job, each its own. A job that
  * shares its nodes with nobody (OverSubscribe NO) is whole; all others are shared.
  */
@@ -77,9 +79,6 @@ scheduler_parse job_file_parse;
  */
 err_t hostlist_expand(span_t text, struct buf *names, size_t *count);
 
-/* Whether `name` is among the nodes. */
-bool scheduler_job_has_node(const struct scheduler_job *job, const char *name);
-
 /* --- what the three parsers share --- */
 
 /* A job as the scheduler wrote it. Nodes are a hostlist, and may be parted by '+' as OAR does. */
@@ -87,6 +86,7 @@ struct scheduler_record {
     span_t name, user, nodes;
     enum job_type type;
     int64_t started_at, ends_at;
+    bool ended; /* then the name is all that counts */
 };
 
 struct scheduler_reading {

@@ -1,15 +1,21 @@
 #include "base/clock.h"
 #include "host/scheduler.h"
 
-enum { FIELDS = 7 };
+enum { FIELDS = 8 };
 
 /*
- * Jobs that hold their nodes now. While a job is configuring, its nodes are its own already and its
- * prologues run; one that is completing has lost them.
+ * Jobs that hold their nodes now: while a job is configuring, its nodes are its own already and its
+ * prologues run. One that is completing has lost them.
  */
-static const char *const command[] = {
-    "squeue", "--noheader", "--states=CONFIGURING,RUNNING,SUSPENDED,STOPPED,SIGNALING,RESIZING",
-    "--format=%A|%u|%h|%S|%e|%N|.", NULL};
+#define HOLDING "CONFIGURING,RUNNING,SUSPENDED,STOPPED,SIGNALING,RESIZING"
+/* Slurm tells of these for MinJobAge. So a job is known to have ended that began and ended between
+ * two questions. */
+#define ENDED                                                                                      \
+    "COMPLETING,COMPLETED,CANCELLED,FAILED,TIMEOUT,PREEMPTED,NODE_FAIL,BOOT_FAIL,DEADLINE,"        \
+    "OUT_OF_MEMORY"
+
+static const char *const command[] = {"squeue", "--noheader", "--states=" HOLDING "," ENDED,
+                                      "--format=%A|%T|%u|%h|%S|%e|%N|.", NULL};
 
 const struct scheduler scheduler_slurm = {"slurm", command, slurm_parse};
 
@@ -41,6 +47,16 @@ static bool split(span_t line, span_t fields[FIELDS]) {
     return count == FIELDS && span_equal_str(fields[FIELDS - 1], ".");
 }
 
+static bool holds_nodes(span_t state) {
+    span_t holding = SPAN_LITERAL(HOLDING);
+    while (holding.len > 0) {
+        if (span_equal(span_until(&holding, ','), state)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static err_t take_line(struct scheduler_reading *reading, span_t line) {
     span_t fields[FIELDS] = {0};
     struct fault fault = {0};
@@ -50,15 +66,16 @@ static err_t take_line(struct scheduler_reading *reading, span_t line) {
         return OK;
     }
     struct scheduler_record record = {
-        .name = fields[0], .user = fields[1], .nodes = fields[5], .type = JOB_SHARED};
-    if (span_equal_str(fields[2], "NO")) {
+        .name = fields[0], .user = fields[2], .nodes = fields[6], .type = JOB_SHARED};
+    record.ended = !holds_nodes(fields[1]);
+    if (span_equal_str(fields[3], "NO")) {
         record.type = JOB_WHOLE;
     }
     /* A job without a limit has no end ("NONE"). */
-    if (failed(take_time(fields[3], &record.started_at))) {
+    if (failed(take_time(fields[4], &record.started_at))) {
         record.started_at = 0;
     }
-    if (failed(take_time(fields[4], &record.ends_at))) {
+    if (failed(take_time(fields[5], &record.ends_at))) {
         record.ends_at = 0;
     }
     return scheduler_take(reading, &record);

@@ -48,7 +48,8 @@ void config_done(struct config *config);
 struct identity {
     char *url;
     char *name;
-    char *ca_pem; /* NULL: the system's trust store */
+    char *cluster; /* that it is a host of; NULL: of none */
+    char *ca_pem;  /* NULL: the system's trust store */
     secret_t token;
 };
 err_t identity_load(const char *state_dir, struct identity *out, struct fault *fault);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "host/host.h"
+#include "host/jobs_host.h"
 #include "host/sync_host.h"
 
 static const char greet_usage[] = "usage: postern-host greet\n";
@@ -28,6 +29,8 @@ static const struct {
     {"enrol", enrol_usage, command_enrol},    {"sync", sync_usage, command_sync},
     {"status", status_usage, command_status}, {"sshd-config", sshd_config_usage, sshd_config},
     {"check", check_usage, command_check},    {"greet", greet_usage, greet},
+    {"slurm", slurm_usage, command_slurm},    {"oar", oar_usage, command_oar},
+    {"jobs", jobs_usage, command_jobs},
 };
 
 static bool asks_for_help(int argc, char **argv) {

@@ -20,6 +20,12 @@ static err_t on_job(void *context, const struct scheduler_job *job) {
     return OK;
 }
 
+static err_t on_ended(void *context, const char *job) {
+    (void)context;
+    must(job_name_check(span_str(job), NULL));
+    return OK;
+}
+
 static void on_skipped(void *context, const char *job, const struct fault *fault) {
     (void)context;
     INVARIANT(job[0] != '\0' && fault->reason[0] != '\0');
@@ -28,7 +34,7 @@ static void on_skipped(void *context, const char *job, const struct fault *fault
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static scheduler_parse *const parsers[] = {slurm_parse, oar_parse, job_file_parse};
     size_t jobs = 0;
-    const struct scheduler_reader reader = {&jobs, on_job, on_skipped};
+    const struct scheduler_reader reader = {&jobs, on_job, on_ended, on_skipped};
     if (size == 0) {
         return 0;
     }

@@ -25,6 +25,10 @@ static err_t on_job(void *context, const struct scheduler_job *job) {
                           (long long)job->ends_at);
 }
 
+static err_t on_ended(void *context, const char *job) {
+    return buf_add_format(context, "%s ended\n", job);
+}
+
 static void on_skipped(void *context, const char *job, const struct fault *fault) {
     assert_ok(buf_add_format(context, "! %s %s\n", job, fault->field));
     assert_true(fault->reason[0] != '\0');
@@ -32,7 +36,7 @@ static void on_skipped(void *context, const char *job, const struct fault *fault
 
 static err_t read_all(scheduler_parse *parse, const char *text, char out[TOLD_BYTES]) {
     struct buf told CLEANUP(buf_done) = BUF(TOLD_BYTES - 1);
-    const struct scheduler_reader reader = {&told, on_job, on_skipped};
+    const struct scheduler_reader reader = {&told, on_job, on_ended, on_skipped};
     err_t err = parse(span_str(text), &reader);
     memcpy(out, told.data != NULL ? (const char *)told.data : "", told.len);
     out[told.len] = '\0';
@@ -115,7 +119,7 @@ static void hostlists_are_bounded(void **state) {
 
 /* --- Slurm --- */
 
-#define LINE(job, rest) job "|" rest "|.\n"
+#define LINE(job, rest) job "|RUNNING|" rest "|.\n"
 #define ALICE           "alice|OK|2026-11-21T15:31:29|2026-11-21T15:41:29|n[1-2]"
 #define GOOD            LINE("1", ALICE)
 #define GOOD_TOLD       "1 alice shared n1,n2 1795275089-1795275689\n"
@@ -125,8 +129,8 @@ static void slurm_lists_that_are_none(void **state) {
     static const char *const refused[] = {
         "slurm_load_jobs error: Unable to contact slurm controller\n",
         "1|alice\n",
-        "1|" ALICE "\n",     /* cut */
-        "1|" ALICE "|.|.\n", /* more fields than asked for */
+        "1|RUNNING|" ALICE "\n",     /* cut */
+        "1|RUNNING|" ALICE "|.|.\n", /* more fields than asked for */
         "\n",
     };
     for (size_t i = 0; i < COUNT_OF(refused); i++) {
@@ -154,7 +158,7 @@ static void slurm_jobs_that_make_no_sense(void **state) {
         {LINE("2", "alice|OK|2026-11-21T15:31:29|2026-11-21T15:41:29|n[1-20000]"), "! 2 nodes\n"},
         {LINE("2", "alice|OK|N/A|N/A|n1"), "! 2 start\n"},
         {LINE("2", "alice|OK|2026-11-21T15:31:29|2026-11-21T15:31:28|n1"), "! 2 end\n"},
-        {"2|alice|OK\n", "! ? \n"},
+        {"2|RUNNING|alice|OK\n", "! ? \n"},
     };
     for (size_t i = 0; i < COUNT_OF(skipped); i++) {
         char text[512];
@@ -173,6 +177,10 @@ static void slurm_jobs(void **state) {
           "7 bob whole n1 1795275089-1795275689\n");
     reads(slurm_parse, LINE("8", "bob|USER|2026-11-21T15:31:29|NONE|n1"),
           "8 bob shared n1 1795275089-0\n");
+    reads(slurm_parse,
+          "9|COMPLETING|bob|OK|N/A|N/A|n1|.\n9-|FAILED|||||n1|.\n10|CANCELLED|root|OK|N/A|N/A||.\n"
+          "11|CONFIGURING|bob|OK|2026-11-21T15:31:29|NONE|n1|.\n-1|FAILED|||||n1|.\n",
+          "9 ended\n9- ended\n10 ended\n11 bob shared n1 1795275089-0\n");
 }
 
 static err_t on_count(void *context, const struct scheduler_job *job) {
@@ -185,7 +193,7 @@ static void lists_are_bounded(void **state) {
     (void)state;
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_SCHEDULER_LIST_BYTES);
     size_t count = 0;
-    const struct scheduler_reader reader = {&count, on_count, NULL};
+    const struct scheduler_reader reader = {&count, on_count, NULL, NULL};
     for (int i = 0; i < LIMIT_JOBS_COUNT; i++) {
         assert_ok(buf_add_str(&text, GOOD));
     }
@@ -285,7 +293,7 @@ static void the_example(void **state) {
     (void)state;
     struct buf text CLEANUP(buf_done) = BUF(64 * 1024);
     struct buf told CLEANUP(buf_done) = BUF(TOLD_BYTES);
-    const struct scheduler_reader reader = {&told, on_job, on_skipped};
+    const struct scheduler_reader reader = {&told, on_job, on_ended, on_skipped};
     assert_ok(file_read("examples/postern-jobs", &text));
     assert_ok(job_file_parse(buf_span(&text), &reader));
     assert_true(told.len > 0);

@@ -60,14 +60,15 @@ json_t *publish_account_state(struct store *store, const struct account *account
 
 json_t *publish_cluster_state(const struct cluster *cluster) {
     json_t *state = json_pack("{s:s,s:i}", "address", cluster->address, "port", (int)cluster->port);
-    bool whole = state != NULL && cluster->node_access <= NODE_ACCESS_OPEN &&
+    /* Neither is known to be open when it is not set. */
+    bool whole = state != NULL && cluster->node_access >= NODE_ACCESS_JOB &&
+                 cluster->node_access <= NODE_ACCESS_OPEN && cluster->credentials != 0 &&
                  cluster->credentials < CHANGE_CREDENTIALS_COUNT;
     if (whole && cluster->node_access == NODE_ACCESS_JOB) {
         whole = put_critical(state, "nodeAccess",
                              json_string(change_node_access_names[cluster->node_access]));
     }
-    if (whole && cluster->credentials != 0 &&
-        cluster->credentials != (CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS)) {
+    if (whole && cluster->credentials != (CREDENTIALS_CERTIFICATES | CREDENTIALS_KEYS)) {
         whole = put_critical(state, "credentials",
                              json_string(change_credentials_names[cluster->credentials]));
     }
@@ -112,6 +113,43 @@ json_t *publish_registered_key_state(struct store *store, const struct registere
         whole = put_critical(state, "use", json_string(change_key_use_names[key->use]));
     }
     return settle(state, whole);
+}
+
+static err_t add_node(void *context, const char *node) {
+    return json_array_append_new(context, json_string(node)) == 0 ? OK : FAIL(ERR_MEMORY);
+}
+
+/* What a job has and may lack. */
+static bool put_job_rest(json_t *state, const struct job *job) {
+    return (job->ends_at == 0 || put(state, "endTime", call_json_time(job->ends_at))) &&
+           (job->address[0] == '\0' || put(state, "address", json_string(job->address))) &&
+           (job->port == 0 || put(state, "port", json_integer(job->port)));
+}
+
+json_t *publish_job_state(struct store *store, const struct job *job) {
+    struct account account;
+    struct cluster cluster;
+    if (job->type < JOB_SHARED || job->type > JOB_CLUSTER ||
+        failed(store_account_get(store, job->account_id, &account)) ||
+        failed(store_cluster_get(store, job->cluster_id, &cluster))) {
+        return NULL;
+    }
+    json_t *nodes = json_array();
+    json_t *state =
+        json_pack("{s:s,s:s,s:s,s:s,s:o,s:o}", "account", account.name, "cluster", cluster.name,
+                  "user", job->user, "type", change_job_type_names[job->type], "nodes", nodes,
+                  "startTime", call_json_time(job->started_at));
+    bool whole = state != NULL && !failed(store_job_node_list(store, job->id, add_node, nodes)) &&
+                 put_job_rest(state, job);
+    return settle(state, whole);
+}
+
+err_t publish_job_key(struct store *store, const struct job *job, char **out) {
+    struct cluster cluster;
+    struct buf key CLEANUP(buf_done) = BUF(LIMIT_HOST_NAME_CHARS);
+    TRY(store_cluster_get(store, job->cluster_id, &cluster));
+    TRY(change_job_key(job->name, cluster.name, &key));
+    return buf_to_str(&key, out);
 }
 
 json_t *publish_ca_lines(const struct authority *authority, enum cert_type type) {
@@ -173,4 +211,16 @@ void publish_registered_key_gone(struct call *call, const struct registered_key 
     char id[24];
     (void)snprintf(id, sizeof id, "%llu", (unsigned long long)key->id);
     call_publish(call, "key", id, NULL);
+}
+
+void publish_job(struct call *call, const struct job *job) {
+    char *key CLEANUP(freep) = NULL;
+    if (!call_ok(call, publish_job_key(call_store(call), job, &key), job->name)) {
+        return;
+    }
+    if (job->ended_at != 0) {
+        call_publish(call, "job", key, NULL);
+    } else {
+        publish(call, "job", key, publish_job_state(call_store(call), job));
+    }
 }

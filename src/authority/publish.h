@@ -13,6 +13,10 @@ json_t *publish_cluster_state(const struct cluster *cluster);
 json_t *publish_host_state(struct store *store, const struct host *host);
 json_t *publish_revocation_state(struct store *store, const struct issued *issued);
 json_t *publish_registered_key_state(struct store *store, const struct registered_key *key);
+/* Of one that runs; its nodes are named as the store has them. */
+json_t *publish_job_state(struct store *store, const struct job *job);
+/* "1234@daint", as the feed calls it; the caller frees *out. */
+err_t publish_job_key(struct store *store, const struct job *job, char **out);
 json_t *publish_ca_state(const struct key *key, enum cert_type type);
 
 /* The public key lines of all CA keys of a kind, the signing one first; NULL: out of memory. */
@@ -25,5 +29,7 @@ void publish_host(struct call *call, const struct host *host);
 void publish_host_gone(struct call *call, const char *name);
 void publish_registered_key(struct call *call, const struct registered_key *key);
 void publish_registered_key_gone(struct call *call, const struct registered_key *key);
+/* As it now runs, or as gone when it has ended. */
+void publish_job(struct call *call, const struct job *job);
 
 #endif

@@ -63,6 +63,13 @@ static err_t add_registered_key(void *context, const struct registered_key *key)
                publish_registered_key_state(snapshot->authority->store, key));
 }
 
+static err_t add_job(void *context, const struct job *job) {
+    struct snapshot *snapshot = context;
+    char *key CLEANUP(freep) = NULL;
+    TRY(publish_job_key(snapshot->authority->store, job, &key));
+    return add(snapshot, CHANGE_JOB, key, publish_job_state(snapshot->authority->store, job));
+}
+
 err_t snapshot_build(struct authority *authority, uint64_t revision, int64_t now, struct buf *out) {
     struct snapshot snapshot = {authority, revision, out};
     struct store *store = authority->store;
@@ -75,5 +82,6 @@ err_t snapshot_build(struct authority *authority, uint64_t revision, int64_t now
     TRY(store_account_list(store, NULL, all, add_account, &snapshot));
     TRY(store_revoked_list(store, now, add_revocation, &snapshot));
     TRY(store_registered_key_list(store, 0, add_registered_key, &snapshot));
+    TRY(store_job_list(store, &(struct job_filter){.max = all}, add_job, &snapshot));
     return change_answer_end(out);
 }

@@ -13,8 +13,8 @@ err_t reach_put(const struct change_list *clusters, struct buf *out) {
 
 bool reach_has(const char *reach, const char *cluster) {
     size_t len = strlen(cluster);
-    for (const char *at = reach; (at = strstr(at, cluster)) != NULL; at++) {
-        if (len > 0 && at > reach && at[-1] == ',' && at[len] == ',') {
+    for (const char *at = reach; len > 0 && (at = strstr(at, cluster)) != NULL; at++) {
+        if (at > reach && at[-1] == ',' && at[len] == ',') {
             return true;
         }
     }

@@ -55,6 +55,34 @@ err_t view_cluster_list(const struct view *view, const char *user,
     return account == NULL ? OK : reach_each(view_account_reach(account), each, context);
 }
 
+static bool is_newer(const struct view_job *a, const struct view_job *b) {
+    int64_t difference = a->right.started_at - b->right.started_at;
+    return difference != 0 ? difference > 0 : strcmp(a->name, b->name) > 0;
+}
+
+/* The newest of the jobs that run and are older than `last` (NULL: than none). */
+static const struct view_job *next_running(const struct view *view, const char *user, int64_t now,
+                                           const struct view_job *last) {
+    const struct view_job *newest = NULL;
+    for (const struct view_job *job = NULL; (job = view_next_job(view, user, job)) != NULL;) {
+        if (job_right_runs(&job->right, now) && (last == NULL || is_newer(last, job)) &&
+            (newest == NULL || is_newer(job, newest))) {
+            newest = job;
+        }
+    }
+    return newest;
+}
+
+err_t view_job_list(const struct view *view, const char *user, int64_t now,
+                    err_t (*each)(void *context, const char *job, const char *nodes,
+                                  size_t node_count),
+                    void *context) {
+    for (const struct view_job *job = NULL; (job = next_running(view, user, now, job)) != NULL;) {
+        TRY(each(context, job->name, job->nodes, job->node_count));
+    }
+    return OK;
+}
+
 struct view_counts view_count(const struct view *view) {
     const struct view_table *tables = view->things.by_key;
     return (struct view_counts){
@@ -64,5 +92,6 @@ struct view_counts view_count(const struct view *view) {
         .clusters = tables[CHANGE_CLUSTER].count,
         .hosts = tables[CHANGE_HOST].count,
         .cas = tables[CHANGE_CA].count,
+        .jobs = tables[CHANGE_JOB].count,
     };
 }

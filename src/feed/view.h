@@ -23,8 +23,10 @@ void view_freep(struct view **view);
 /*
  * Applies an answer as replica_apply() does: all of it or, with an error, nothing.
  * `synced_at`: when the authority was last heard. A change that ends somebody's right
- * (revocation, account disabled or gone, a cluster lost, a registered key gone, a CA gone, a host
- * gone) makes *revoked true: sessions must be judged again.
+ * (revocation, account disabled or gone, a cluster lost, where it may come from changed, a
+ * registered key gone, a CA gone, a host gone, a job ended or moved, a cluster that takes a
+ * credential no more or asks for jobs) makes *revoked true: sessions and their channels must be
+ * judged again.
  */
 err_t view_apply(struct view *view, const struct change_answer *answer, int64_t synced_at,
                  bool *revoked);
@@ -46,10 +48,19 @@ struct view_rules {
 struct replica_verdict view_account(const struct view *view, const struct view_rules *rules,
                                     const char *user, enum credentials by, int64_t now);
 
+/*
+ * Whether the enrolment window of the account is open, to somebody who comes from there: a password
+ * alone may then register keys, and is good for nothing else. The password is the authority's to
+ * check, so the view's age is not asked for here.
+ */
+bool view_window(const struct view *view, const char *user, const struct inet_address *source,
+                 int64_t now);
+
 /* Who wants to come in with a certificate. */
 struct view_login {
     const char *user;
-    const struct inet_address *source; /* NULL: not known */
+    const struct inet_address *source; /* NULL: not known, which an account that may come from some
+                                          places only refuses */
     int64_t now;
     bool verify_ca;
     struct cert_memo *memo; /* of the caller's thread; NULL: none */
@@ -78,9 +89,9 @@ struct view_cert_verdict view_cert(const struct view *view, const struct view_ru
 void view_cert_advice(const struct view_cert_verdict *verdict, const struct cert *cert, int64_t now,
                       char out[256]);
 
-/* A registered key of the account: not expired, and good from `source` (NULL: not known, which a
- * key that is good from some places only refuses). *expires_at (0: never) is
- * set when it is allowed. */
+/* A registered key of the account that is a person's, not expired, and good from `source`, as the
+ * account is (NULL: not known, which one that is good from some places only refuses). *expires_at
+ * (0: never) is set when it is allowed. */
 struct replica_verdict view_key(const struct view *view, const struct view_rules *rules,
                                 const struct key *key, const char *user,
                                 const struct inet_address *source, int64_t now,
@@ -92,6 +103,7 @@ struct replica_verdict view_key(const struct view *view, const struct view_rules
  */
 struct view_session {
     const char *user;
+    const struct inet_address *source; /* as of the login */
     uint64_t serial;
     const char *ca_fingerprint; /* of the certificate; NULL for a registered key */
     span_t key_blob;            /* of a registered key */
@@ -102,10 +114,26 @@ struct replica_verdict view_session(const struct view *view, const struct view_r
                                     const struct view_session *session, int64_t now);
 
 /*
- * Where the account may go. `host` is what the client wrote: the name or the address of a login or
- * compute host, or the name or address of a cluster, that it reaches, in any case of letters and
- * with or without a trailing dot; port must be that host's. Zero denies.
+ * Where the account may go. `host` is what the client wrote, in any case of letters and with or
+ * without a trailing dot, and port must be the entry's:
+ *
+ *   the name or address of a cluster or login host that it reaches; of a compute host, where the
+ *   cluster's nodes are open or a running job of the account is there; of a job host, where its
+ *   job is the account's
+ *   the address of a running job of the account
+ *   "job-1234", "job-1234@nancy": a running job of the account, the newest of that name; leads to
+ *   its address, or to its first node, at port 22 or at the port that it leads to
+ *   "job-1234.n1", "job-1234@nancy.n1": that node of it, by its name or the name's first labels
+ *
+ * Nowhere but to clusters that take such credentials. Zero denies.
  */
+struct view_asked {
+    const char *user;
+    enum credentials by;
+    span_t host;
+    uint16_t port;
+    int64_t now;
+};
 struct view_destination {
     bool allowed;
     const char *address; /* what to resolve: the entry's address, or its name without one; borrowed
@@ -115,8 +143,7 @@ struct view_destination {
     bool named_itself;   /* the entry's address is a literal address: exactly that one is meant, be
                             it loopback, link-local or whatever */
 };
-struct view_destination view_destination(const struct view *view, const char *user, span_t host,
-                                         uint16_t port);
+struct view_destination view_destination(const struct view *view, const struct view_asked *asked);
 /*
  * The second judgement, on the address that was resolved: false for loopback, unspecified,
  * link-local (fe80::/10, 169.254.0.0/16 and so the metadata service), multicast and broadcast, the
@@ -131,8 +158,15 @@ bool view_address_allowed(const struct view_destination *destination,
 err_t view_cluster_list(const struct view *view, const char *user,
                         err_t (*each)(void *context, const char *cluster), void *context);
 
+/* The account's running jobs, newest first, each with its nodes one after another, NUL after each.
+ * To ask for all is slow where there are many: who has enough, ends it by an error. */
+err_t view_job_list(const struct view *view, const char *user, int64_t now,
+                    err_t (*each)(void *context, const char *job, const char *nodes,
+                                  size_t node_count),
+                    void *context);
+
 struct view_counts {
-    size_t accounts, revocations, keys, clusters, hosts, cas;
+    size_t accounts, revocations, keys, clusters, hosts, cas, jobs;
 };
 struct view_counts view_count(const struct view *view);
 

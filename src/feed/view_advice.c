@@ -69,6 +69,12 @@ static const char *account_advice(enum replica_why why) {
     case REPLICA_NO_REACH:
         return "none of your projects reaches a cluster; ask the manager of your project, and see "
                "them with: postern whoami";
+    case REPLICA_SOURCE:
+        return "your account is not good from the address you come from, by your own choice; see "
+               "it and change it from where it is: postern access";
+    case REPLICA_NO_CREDENTIAL:
+        return "none of the clusters you reach takes certificates; log in with a registered key: "
+               "postern key add";
     case REPLICA_REVOKED:
         return "your certificate is revoked; get a new one: postern sign";
     case REPLICA_NO_SERIAL:

@@ -28,7 +28,7 @@ static err_t arrivals_make(struct arrivals *arrivals) {
         return FAIL(ERR_MEMORY);
     }
     for (size_t i = 0; i < answer->count; i++) {
-        if (!answer->changes[i].gone && answer->changes[i].kind != CHANGE_JOB) {
+        if (!answer->changes[i].gone) {
             TRY(view_thing_make(&answer->changes[i], &arrivals->things[i]));
         }
     }
@@ -49,15 +49,30 @@ static err_t reserve(struct view_things *things, const struct change_answer *ans
 static bool is_lesser_account(const struct view_link *before, const struct view_link *after) {
     const struct view_account *had = (const struct view_account *)before;
     const struct view_account *has = (const struct view_account *)after;
-    return had->enabled &&
-           (!has->enabled || !reach_is_within(view_account_reach(had), view_account_reach(has)));
+    const char *subnets = view_account_subnets(has);
+    bool narrower = subnets[0] != '\0' && strcmp(subnets, view_account_subnets(had)) != 0;
+    return had->enabled && (!has->enabled || narrower ||
+                            !reach_is_within(view_account_reach(had), view_account_reach(has)));
 }
 
 static bool is_other_place(const struct view_link *before, const struct view_link *after) {
     const struct view_place *was = (const struct view_place *)before;
     const struct view_place *is = (const struct view_place *)after;
     return was->role != is->role || was->port != is->port ||
-           strcmp(was->cluster, is->cluster) != 0 || strcmp(was->address, is->address) != 0;
+           strcmp(was->cluster, is->cluster) != 0 || strcmp(was->address, is->address) != 0 ||
+           (was->node_access == NODE_ACCESS_OPEN && is->node_access != NODE_ACCESS_OPEN) ||
+           (was->credentials & ~is->credentials) != 0;
+}
+
+/* One that goes on for longer is still the same. */
+static bool is_other_job(const struct view_link *before, const struct view_link *after) {
+    const struct view_job *was = (const struct view_job *)before;
+    const struct view_job *is = (const struct view_job *)after;
+    bool longer = is->right.ends_at == 0 ||
+                  (was->right.ends_at != 0 && is->right.ends_at >= was->right.ends_at);
+    return !longer || is->right.started_at > was->right.started_at ||
+           was->right.type != is->right.type || was->port != is->port ||
+           was->text_len != is->text_len || memcmp(was->text, is->text, is->text_len) != 0;
 }
 
 /* Whether somebody may lose a right when `after` (NULL: nothing) stands where `before` stood. */
@@ -74,6 +89,9 @@ static bool takes_away(enum change_kind kind, const struct view_link *before,
     }
     if (kind == CHANGE_CLUSTER || kind == CHANGE_HOST) {
         return is_other_place(before, after);
+    }
+    if (kind == CHANGE_JOB) {
+        return is_other_job(before, after);
     }
     return true; /* CAs and registered keys are not told anew without a cause */
 }

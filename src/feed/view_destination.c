@@ -7,63 +7,215 @@
 #include "feed/reach.h"
 #include "feed/view_things.h"
 
+struct search {
+    const struct view *view;
+    const struct view_asked *asked;
+    const struct view_account *account;
+    char host[LIMIT_HOST_NAME_CHARS + 1]; /* as it is compared */
+};
+
 static const struct view_place *place_of(const struct view_link *link, bool by_address) {
     size_t offset = by_address ? offsetof(struct view_place, by_address) : 0;
     return (const void *)((const uint8_t *)link - offset);
 }
 
-/* The place of this kind, by name or by address, that the account reaches at that port. */
-static const struct view_place *find_place(const struct view *view, enum change_kind kind,
-                                           bool by_address, const char *reach, const char *host,
-                                           uint16_t port) {
-    const struct view_table *table =
-        by_address ? &view->things.by_other[kind] : &view->things.by_key[kind];
-    for (const struct view_link *link = view_table_first(table, view_hash(span_str(host)));
+/* The cluster, if the account reaches it and it takes what asks. */
+static const struct view_place *open_cluster(const struct search *search, const char *name) {
+    const struct view_place *cluster = reach_has(view_account_reach(search->account), name)
+                                           ? view_find_cluster(search->view, name)
+                                           : NULL;
+    return cluster != NULL && (cluster->credentials & search->asked->by) != 0 ? cluster : NULL;
+}
+
+/* --- by a job --- */
+
+/* Where a job of its type lets in. */
+static enum host_role role_of(const struct view_job *job) {
+    return job->right.type == JOB_CLUSTER ? HOST_JOB : HOST_COMPUTE;
+}
+
+static bool is_good(const struct search *search, const struct view_job *job) {
+    return job_right_runs(&job->right, search->asked->now) &&
+           job_right_opens(&job->right, role_of(job)) && open_cluster(search, job->cluster) != NULL;
+}
+
+static const struct view_job *next_job(const struct search *search, const struct view_job *job) {
+    do {
+        job = view_next_job(search->view, search->account->text, job);
+    } while (job != NULL && !is_good(search, job));
+    return job;
+}
+
+static bool has_job_at(const struct search *search, const struct view_place *place) {
+    for (const struct view_job *job = NULL; (job = next_job(search, job)) != NULL;) {
+        if (role_of(job) == place->role && strcmp(job->cluster, place->cluster) == 0 &&
+            view_job_has_node(job, place->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- places --- */
+
+static bool is_open(const struct search *search, const struct view_place *place) {
+    const struct view_place *cluster = open_cluster(search, place->cluster);
+    if (cluster == NULL) {
+        return false;
+    }
+    switch (place->role) {
+    case HOST_LOGIN:
+        return true;
+    case HOST_COMPUTE:
+        return cluster->node_access == NODE_ACCESS_OPEN || has_job_at(search, place);
+    case HOST_JOB:
+        return has_job_at(search, place);
+    case HOST_JUMP:
+        break;
+    }
+    return false;
+}
+
+/* The place of this kind, by name or by address, that is open to the account at that port. */
+static const struct view_place *find_place(const struct search *search, enum change_kind kind,
+                                           bool by_address) {
+    const struct view_things *things = &search->view->things;
+    const struct view_table *table = by_address ? &things->by_other[kind] : &things->by_key[kind];
+    for (const struct view_link *link = view_table_first(table, view_hash(span_str(search->host)));
          link != NULL; link = view_table_next(link)) {
         const struct view_place *place = place_of(link, by_address);
         char text[LIMIT_HOST_NAME_CHARS + 1];
-        if (place->role != HOST_JUMP && place->port == port &&
+        if (place->port == search->asked->port &&
             view_host_text(span_str(by_address ? place->address : place->name), text) &&
-            strcmp(text, host) == 0 && reach_has(reach, place->cluster)) {
+            strcmp(text, search->host) == 0 && is_open(search, place)) {
             return place;
         }
     }
     return NULL;
 }
 
-/* By name before by address, a host before a cluster of the same name. */
-static const struct view_place *find(const struct view *view, const char *reach, const char *host,
-                                     uint16_t port) {
-    const struct view_place *place = find_place(view, CHANGE_HOST, false, reach, host, port);
-    if (place == NULL) {
-        place = find_place(view, CHANGE_CLUSTER, false, reach, host, port);
-    }
-    if (place == NULL) {
-        place = find_place(view, CHANGE_HOST, true, reach, host, port);
-    }
-    return place != NULL ? place : find_place(view, CHANGE_CLUSTER, true, reach, host, port);
-}
-
-struct view_destination view_destination(const struct view *view, const char *user, span_t host,
-                                         uint16_t port) {
-    char text[LIMIT_HOST_NAME_CHARS + 1];
+static struct view_destination lead_to(const char *address, uint16_t port, const char *cluster) {
     struct inet_address literal;
-    const struct view_account *account = view_find_account(view, user);
-    if (account == NULL || !account->enabled || !view_host_text(host, text)) {
-        return (struct view_destination){0};
-    }
-    const struct view_place *place = find(view, view_account_reach(account), text, port);
-    if (place == NULL) {
-        return (struct view_destination){0};
-    }
-    const char *address = place->address[0] != '\0' ? place->address : place->name;
     return (struct view_destination){
         .allowed = true,
         .address = address,
-        .port = place->port,
-        .cluster = place->cluster,
+        .port = port,
+        .cluster = cluster,
         .named_itself = !failed(inet_address_parse(span_str(address), &literal)),
     };
+}
+
+static struct view_destination lead_to_place(const struct view_place *place) {
+    return lead_to(place->address[0] != '\0' ? place->address : place->name, place->port,
+                   place->cluster);
+}
+
+/* --- jobs by name --- */
+
+static char lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); }
+
+/* What follows `name` in the text, which is in lower case; NULL when it does not begin so. */
+static const char *after(const char *text, const char *name, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '\0' || text[i] != lower(name[i])) {
+            return NULL;
+        }
+    }
+    return text + len;
+}
+
+/* What follows "1234" or "1234@nancy" in the text: "" or ".n1"; NULL when it is of another job. */
+static const char *after_job(const char *text, const struct view_job *job) {
+    size_t len = strlen(job->name);
+    const char *rest = after(text, job->name, len);
+    if (rest == NULL || (*rest != '\0' && *rest != '.')) {
+        rest = after(text, job->name, len - strlen(job->cluster) - 1);
+    }
+    return rest != NULL && (*rest == '\0' || *rest == '.') ? rest : NULL;
+}
+
+/* The node that the user calls so: by its name or the first labels of it; the first one for "". */
+static const char *find_node(const struct view_job *job, const char *called) {
+    size_t len = strlen(called);
+    const char *node = job->nodes;
+    for (size_t i = 0; i < job->node_count; i++, node += strlen(node) + 1) {
+        if (len == 0 ||
+            (strncmp(node, called, len) == 0 && (node[len] == '\0' || node[len] == '.'))) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
+/* A node that is no host of the feed leads nowhere: a scheduler's word opens no other names. */
+static struct view_destination lead_to_job(const struct search *search, const struct view_job *job,
+                                           const char *rest) {
+    struct view_destination found = {0};
+    if (*rest == '\0' && job->address[0] != '\0') {
+        found = lead_to(job->address, job->port, job->cluster);
+    } else {
+        const char *node = find_node(job, *rest == '.' ? rest + 1 : "");
+        const struct view_place *place = node == NULL ? NULL : view_find_host(search->view, node);
+        if (place != NULL && place->role == role_of(job) &&
+            strcmp(place->cluster, job->cluster) == 0) {
+            found = lead_to_place(place);
+        }
+    }
+    bool at_port = search->asked->port == VIEW_SSH_PORT || search->asked->port == found.port;
+    return at_port ? found : (struct view_destination){0};
+}
+
+/* Names of jobs may have dots: the longest name that fits is meant, and of those the newest. */
+static struct view_destination find_named_job(const struct search *search) {
+    static const char prefix[] = "job-";
+    const char *text = after(search->host, prefix, sizeof prefix - 1);
+    const struct view_job *best = NULL;
+    const char *best_rest = NULL;
+    if (text == NULL) {
+        return (struct view_destination){0};
+    }
+    for (const struct view_job *job = NULL; (job = next_job(search, job)) != NULL;) {
+        const char *rest = after_job(text, job);
+        if (rest != NULL &&
+            (best == NULL || rest > best_rest ||
+             (rest == best_rest && job->right.started_at > best->right.started_at))) {
+            best = job;
+            best_rest = rest;
+        }
+    }
+    return best == NULL ? (struct view_destination){0} : lead_to_job(search, best, best_rest);
+}
+
+static struct view_destination find_job_address(const struct search *search) {
+    for (const struct view_job *job = NULL; (job = next_job(search, job)) != NULL;) {
+        char text[LIMIT_HOST_NAME_CHARS + 1];
+        if (job->port == search->asked->port && view_host_text(span_str(job->address), text) &&
+            strcmp(text, search->host) == 0) {
+            return lead_to(job->address, job->port, job->cluster);
+        }
+    }
+    return (struct view_destination){0};
+}
+
+/* By name before by address, a host before a cluster of the same name, and jobs after both. */
+struct view_destination view_destination(const struct view *view, const struct view_asked *asked) {
+    struct search search = {
+        .view = view, .asked = asked, .account = view_find_account(view, asked->user)};
+    if (search.account == NULL || !search.account->enabled ||
+        !view_host_text(asked->host, search.host)) {
+        return (struct view_destination){0};
+    }
+    for (int by_address = 0; by_address < 2; by_address++) {
+        const struct view_place *place = find_place(&search, CHANGE_HOST, by_address != 0);
+        if (place == NULL) {
+            place = find_place(&search, CHANGE_CLUSTER, by_address != 0);
+        }
+        if (place != NULL) {
+            return lead_to_place(place);
+        }
+    }
+    struct view_destination job = find_named_job(&search);
+    return job.allowed ? job : find_job_address(&search);
 }
 
 /* --- the address that was resolved --- */

@@ -52,6 +52,28 @@ static enum replica_why judge_account(const struct view *view, const char *user,
     return takes_credential(view, reach, by) ? REPLICA_ALLOWED : REPLICA_NO_CREDENTIAL;
 }
 
+/* Where the account may come from, by its own choice; not knowing where it does is no excuse. */
+static enum replica_why judge_source(const struct view *view, const char *user,
+                                     const struct inet_address *source) {
+    const struct view_account *account = view_find_account(view, user);
+    const char *text = account == NULL ? "" : view_account_subnets(account);
+    struct subnet_list subnets;
+    if (text[0] == '\0') {
+        return REPLICA_ALLOWED;
+    }
+    return source != NULL && !failed(subnet_list_parse(span_str(text), &subnets)) &&
+                   subnet_list_allows(&subnets, source)
+               ? REPLICA_ALLOWED
+               : REPLICA_SOURCE;
+}
+
+/* The account itself, and where it comes from. */
+static enum replica_why judge_comer(const struct view *view, const char *user, enum credentials by,
+                                    const struct inet_address *source) {
+    enum replica_why why = judge_account(view, user, by);
+    return why == REPLICA_ALLOWED ? judge_source(view, user, source) : why;
+}
+
 static enum replica_why judge_serial(const struct view *view, uint64_t serial) {
     /* The authority signs none with serial 0, since a KRL could not list it. */
     if (serial == 0) {
@@ -69,6 +91,13 @@ struct replica_verdict view_account(const struct view *view, const struct view_r
     bool stale = true;
     enum replica_why why = judge_age(view, rules, now, &stale);
     return verdict_of(why == REPLICA_ALLOWED ? judge_account(view, user, by) : why, stale);
+}
+
+bool view_window(const struct view *view, const char *user, const struct inet_address *source,
+                 int64_t now) {
+    const struct view_account *account = view_find_account(view, user);
+    return account != NULL && account->enabled && now < account->window_until &&
+           judge_source(view, user, source) == REPLICA_ALLOWED;
 }
 
 /* --- certificates --- */
@@ -119,7 +148,8 @@ struct view_cert_verdict view_cert(const struct view *view, const struct view_ru
     }
     verdict.replica_why = judge_serial(view, cert->serial);
     if (verdict.replica_why == REPLICA_ALLOWED) {
-        verdict.replica_why = judge_account(view, login->user, CREDENTIALS_CERTIFICATES);
+        verdict.replica_why =
+            judge_comer(view, login->user, CREDENTIALS_CERTIFICATES, login->source);
     }
     return verdict.replica_why == REPLICA_ALLOWED ? verdict : refusal(&verdict);
 }
@@ -139,7 +169,8 @@ static enum replica_why judge_key(const struct view_key *key, const struct inet_
     return key->subnet_count == 0 ? REPLICA_ALLOWED : REPLICA_SOURCE;
 }
 
-/* The account's next key of this blob after `key`, which is NULL at first. */
+/* The account's next key of this blob after `key`, which is NULL at first. Internal ones are good
+ * at hosts alone. */
 static const struct view_key *next_key(const struct view *view, const char *user, span_t blob,
                                        const struct view_key *key) {
     const struct view_link *link =
@@ -147,7 +178,7 @@ static const struct view_key *next_key(const struct view *view, const char *user
                     : view_table_next(&key->by_blob);
     for (; link != NULL; link = view_table_next(link)) {
         key = (const void *)((const uint8_t *)link - offsetof(struct view_key, by_blob));
-        if (span_equal(key->blob, blob) && strcmp(key->account, user) == 0) {
+        if (!key->internal && span_equal(key->blob, blob) && strcmp(key->account, user) == 0) {
             return key;
         }
     }
@@ -185,7 +216,7 @@ struct replica_verdict view_key(const struct view *view, const struct view_rules
         why = find_key(view, user, key_blob(key), source, now, &ends_at);
     }
     if (why == REPLICA_ALLOWED) {
-        why = judge_account(view, user, CREDENTIALS_KEYS);
+        why = judge_comer(view, user, CREDENTIALS_KEYS, source);
     }
     if (why == REPLICA_ALLOWED) {
         *expires_at = ends_at;
@@ -195,7 +226,7 @@ struct replica_verdict view_key(const struct view *view, const struct view_rules
 
 /* --- live sessions --- */
 
-/* Where the session came from was judged when it began. */
+/* Where the key is good from was judged when the session began. */
 static enum replica_why judge_session_key(const struct view *view,
                                           const struct view_session *session, int64_t now) {
     enum replica_why best = REPLICA_NO_KEY;
@@ -226,7 +257,7 @@ static enum replica_why judge_session(const struct view *view, const struct view
         now >= session->expires_at) {
         why = REPLICA_EXPIRED;
     }
-    return why == REPLICA_ALLOWED ? judge_account(view, session->user, by) : why;
+    return why == REPLICA_ALLOWED ? judge_comer(view, session->user, by, session->source) : why;
 }
 
 struct replica_verdict view_session(const struct view *view, const struct view_rules *rules,

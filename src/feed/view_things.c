@@ -5,8 +5,6 @@
 #include "feed/reach.h"
 #include "ssh/key.h"
 
-enum { SSH_PORT = 22 };
-
 bool view_host_text(span_t host, char out[LIMIT_HOST_NAME_CHARS + 1]) {
     char text[LIMIT_HOST_NAME_CHARS + 1];
     struct inet_address address;
@@ -65,22 +63,34 @@ static const char *put_text(char **at, const char *text) {
     return start;
 }
 
+/* Joins with commas. */
+static err_t put_list(const struct change_list *list, struct buf *out) {
+    for (size_t i = 0; i < list->count; i++) {
+        TRY(i > 0 ? buf_add_byte(out, ',') : OK);
+        TRY(buf_add_str(out, list->items[i]));
+    }
+    return OK;
+}
+
 static err_t make_account(const struct change *change, struct view_link **out) {
-    struct buf reach CLEANUP(buf_done) = BUF(LIMIT_HTTP_BODY_BYTES);
-    TRY(reach_put(&change->account.clusters, &reach));
-    TRY(buf_add_byte(&reach, '\0'));
+    struct buf text CLEANUP(buf_done) = BUF(LIMIT_HTTP_BODY_BYTES);
+    TRY(reach_put(&change->account.clusters, &text));
+    TRY(buf_add_byte(&text, '\0'));
+    TRY(put_list(&change->account.subnets, &text));
+    TRY(buf_add_byte(&text, '\0'));
     size_t name_len = strlen(change->key);
     INVARIANT(name_len <= LIMIT_ACCOUNT_NAME_CHARS);
     /* No byte for padding: there are many of them. */
     struct view_account *account =
-        malloc(offsetof(struct view_account, text) + name_len + 1 + reach.len);
+        malloc(offsetof(struct view_account, text) + name_len + 1 + text.len);
     if (account == NULL) {
         return FAIL(ERR_MEMORY);
     }
+    account->window_until = change->account.window_until;
     account->enabled = change->account.enabled;
     account->name_len = (uint8_t)name_len;
     memcpy(account->text, change->key, name_len + 1);
-    memcpy(account->text + name_len + 1, reach.data, reach.len);
+    memcpy(account->text + name_len + 1, text.data, text.len);
     *out = (struct view_link *)account;
     return OK;
 }
@@ -108,7 +118,7 @@ static err_t make_place(const struct change *change, struct view_link **out) {
     }
     char *at = place->text;
     *place = (struct view_place){.role = is_host ? change->host.role : HOST_LOGIN,
-                                 .port = port != 0 ? port : SSH_PORT};
+                                 .port = port != 0 ? port : VIEW_SSH_PORT};
     if (!is_host) {
         place->node_access = change->cluster.node_access;
         place->credentials = change->cluster.credentials;
@@ -132,8 +142,9 @@ static err_t make_key(const struct change *change, struct view_link **out) {
     if (key == NULL) {
         return FAIL(ERR_MEMORY);
     }
-    *key =
-        (struct view_key){.expires_at = change->key_of.expires_at, .subnet_count = subnets->count};
+    *key = (struct view_key){.expires_at = change->key_of.expires_at,
+                             .internal = change->key_of.use != KEY_USE_PERSON,
+                             .subnet_count = subnets->count};
     struct inet_subnet *subnet = (void *)key->bytes; /* bytes themselves: aligned anywhere */
     key->subnets = subnet;
     for (size_t i = 0; i < subnets->count; i++) {
@@ -147,6 +158,51 @@ static err_t make_key(const struct change *change, struct view_link **out) {
     key->account = put_text(&text, change->key_of.account);
     key->by_blob.hash = view_hash(blob);
     *out = (struct view_link *)key;
+    return OK;
+}
+
+static size_t job_text_len(const struct change *change) {
+    const char *const texts[] = {change->key, change->job.account, change->job.cluster,
+                                 change->job.user, change->job.address};
+    size_t len = 0;
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        len += strlen(texts[i]) + 1;
+    }
+    for (size_t i = 0; i < change->job.nodes.count; i++) {
+        len += strlen(change->job.nodes.items[i]) + 1;
+    }
+    return len;
+}
+
+static err_t make_job(const struct change *change, struct view_link **out) {
+    const struct change_list *nodes = &change->job.nodes;
+    size_t text_len = job_text_len(change);
+    size_t hash_bytes = nodes->count * sizeof(uint32_t);
+    struct view_job *job = malloc(sizeof *job + hash_bytes + text_len);
+    if (job == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    uint32_t *hashes = (void *)job->bytes; /* after pointers: aligned */
+    char *at = (char *)job->bytes + hash_bytes;
+    *job = (struct view_job){.right = {.type = change->job.type,
+                                       .started_at = change->job.started_at,
+                                       .ends_at = change->job.ends_at},
+                             .port = change->job.port != 0 ? change->job.port : VIEW_SSH_PORT,
+                             .node_count = (uint32_t)nodes->count,
+                             .node_hashes = hashes,
+                             .text = at,
+                             .text_len = text_len};
+    job->name = put_text(&at, change->key);
+    job->right.account = put_text(&at, change->job.account);
+    job->cluster = put_text(&at, change->job.cluster);
+    job->right.user = put_text(&at, change->job.user);
+    job->address = put_text(&at, change->job.address);
+    job->nodes = at;
+    for (size_t i = 0; i < nodes->count; i++) {
+        hashes[i] = view_hash(span_str(put_text(&at, nodes->items[i])));
+    }
+    job->by_account.hash = view_hash(span_str(change->job.account));
+    *out = (struct view_link *)job;
     return OK;
 }
 
@@ -172,8 +228,9 @@ err_t view_thing_make(const struct change *change, struct view_link **out) {
         [CHANGE_CA] = make_ca,         [CHANGE_ACCOUNT] = make_account,
         [CHANGE_CLUSTER] = make_place, [CHANGE_HOST] = make_place,
         [CHANGE_KEY] = make_key,       [CHANGE_REVOCATION] = make_revocation,
+        [CHANGE_JOB] = make_job,
     };
-    INVARIANT(change->kind > CHANGE_UNKNOWN && change->kind <= CHANGE_KEY && !change->gone);
+    INVARIANT(change->kind > CHANGE_UNKNOWN && change->kind <= CHANGE_JOB && !change->gone);
     TRY(make[change->kind](change, out));
     (*out)->hash = hash_key(change);
     return OK;
@@ -193,13 +250,16 @@ static struct view_link *other_link(enum change_kind kind, struct view_link *thi
     if (kind == CHANGE_KEY) {
         return &((struct view_key *)thing)->by_blob;
     }
+    if (kind == CHANGE_JOB) {
+        return &((struct view_job *)thing)->by_account;
+    }
     return kind == CHANGE_CLUSTER || kind == CHANGE_HOST ? &((struct view_place *)thing)->by_address
                                                          : NULL;
 }
 
 err_t view_things_reserve(struct view_things *things, enum change_kind kind, size_t more) {
     TRY(view_table_reserve(&things->by_key[kind], more));
-    return kind == CHANGE_KEY || kind == CHANGE_CLUSTER || kind == CHANGE_HOST
+    return kind == CHANGE_KEY || kind == CHANGE_CLUSTER || kind == CHANGE_HOST || kind == CHANGE_JOB
                ? view_table_reserve(&things->by_other[kind], more)
                : OK;
 }
@@ -243,8 +303,9 @@ static const char *key_of(enum change_kind kind, const struct view_link *thing) 
         return ((const struct view_place *)thing)->name;
     case CHANGE_KEY:
         return ((const struct view_key *)thing)->id;
-    case CHANGE_REVOCATION:
     case CHANGE_JOB:
+        return ((const struct view_job *)thing)->name;
+    case CHANGE_REVOCATION:
     case CHANGE_UNKNOWN:
         break;
     }
@@ -270,6 +331,11 @@ const struct view_account *view_find_account(const struct view *view, const char
     return (const struct view_account *)view_things_find(&view->things, &asked);
 }
 
+const struct view_place *view_find_host(const struct view *view, const char *name) {
+    const struct change asked = {.kind = CHANGE_HOST, .key = name};
+    return (const struct view_place *)view_things_find(&view->things, &asked);
+}
+
 const struct view_place *view_find_cluster(const struct view *view, const char *name) {
     const struct change asked = {.kind = CHANGE_CLUSTER, .key = name};
     return (const struct view_place *)view_things_find(&view->things, &asked);
@@ -285,4 +351,38 @@ const struct view_ca *view_find_ca(const struct view *view, const char *fingerpr
 bool view_is_revoked(const struct view *view, uint64_t serial) {
     const struct change asked = {.kind = CHANGE_REVOCATION, .revocation.serial = serial};
     return view_things_find(&view->things, &asked) != NULL;
+}
+
+const struct view_job *view_next_job(const struct view *view, const char *account,
+                                     const struct view_job *job) {
+    const struct view_link *link =
+        job == NULL
+            ? view_table_first(&view->things.by_other[CHANGE_JOB], view_hash(span_str(account)))
+            : view_table_next(&job->by_account);
+    for (; link != NULL; link = view_table_next(link)) {
+        job = (const void *)((const uint8_t *)link - offsetof(struct view_job, by_account));
+        if (strcmp(job->right.account, account) == 0) {
+            return job;
+        }
+    }
+    return NULL;
+}
+
+const char *view_job_node(const struct view_job *job, size_t index) {
+    INVARIANT(index < job->node_count);
+    const char *node = job->nodes;
+    for (size_t i = 0; i < index; i++) {
+        node += strlen(node) + 1;
+    }
+    return node;
+}
+
+bool view_job_has_node(const struct view_job *job, const char *node) {
+    uint32_t hash = view_hash(span_str(node));
+    for (size_t i = 0; i < job->node_count; i++) {
+        if (job->node_hashes[i] == hash && strcmp(view_job_node(job, i), node) == 0) {
+            return true;
+        }
+    }
+    return false;
 }

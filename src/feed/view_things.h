@@ -3,16 +3,22 @@
 #ifndef POSTERN_FEED_VIEW_THINGS_H
 #define POSTERN_FEED_VIEW_THINGS_H
 
+#include <string.h>
+
+#include "feed/job_right.h"
 #include "feed/view.h"
 #include "feed/view_table.h"
+
+enum { VIEW_SSH_PORT = 22 }; /* where none is told */
 
 /* The first member of each is its link in the table of its kind, by the feed's key. */
 
 struct view_account {
     struct view_link by_name;
+    int64_t window_until;
     bool enabled;
     uint8_t name_len;
-    char text[]; /* the name, NUL, the clusters (reach.h) */
+    char text[]; /* the name, NUL, the clusters (reach.h), NUL, the subnets with commas between */
 };
 
 struct view_revocation {
@@ -24,6 +30,7 @@ struct view_revocation {
 struct view_key {
     struct view_link by_id, by_blob;
     int64_t expires_at; /* 0: never */
+    bool internal;
     const char *id, *account;
     span_t blob;
     const struct inet_subnet *subnets; /* none: from everywhere */
@@ -43,6 +50,21 @@ struct view_place {
     char text[];
 };
 
+struct view_job {
+    struct view_link by_name, by_account;
+    struct job_right right;
+    const char *name; /* "1234@nancy" */
+    const char *cluster;
+    const char *address; /* "" where it has none of its own */
+    uint16_t port;       /* of the address; never 0 */
+    uint32_t node_count;
+    const char *nodes; /* one after another, each with its NUL */
+    const uint32_t *node_hashes;
+    const char *text; /* all of the above, for comparing */
+    size_t text_len;
+    uint8_t bytes[];
+};
+
 struct view_ca {
     struct view_link by_fingerprint;
     enum ca_use use;
@@ -52,7 +74,7 @@ struct view_ca {
 
 struct view_things {
     struct view_table by_key[CHANGE_KINDS_COUNT];
-    /* Registered keys by blob, clusters and hosts by address. */
+    /* Registered keys by blob, clusters and hosts by address, jobs by account. */
     struct view_table by_other[CHANGE_KINDS_COUNT];
 };
 
@@ -87,6 +109,19 @@ const struct view_account *view_find_account(const struct view *view, const char
 static inline const char *view_account_reach(const struct view_account *account) {
     return account->text + account->name_len + 1;
 }
+static inline const char *view_account_subnets(const struct view_account *account) {
+    const char *reach = view_account_reach(account);
+    return reach + strlen(reach) + 1;
+}
+/* The account's next job after `job`, which is NULL at first; NULL: no more. Whether it runs is not
+ * asked. */
+const struct view_job *view_next_job(const struct view *view, const char *account,
+                                     const struct view_job *job);
+/* The node of that index; there is one. */
+const char *view_job_node(const struct view_job *job, size_t index);
+bool view_job_has_node(const struct view_job *job, const char *node);
+/* The host of that very name. */
+const struct view_place *view_find_host(const struct view *view, const char *name);
 /* The CA of that fingerprint and use. */
 const struct view_ca *view_find_ca(const struct view *view, const char *fingerprint,
                                    enum ca_use use);

@@ -26,6 +26,42 @@ err_t greeting_clusters(struct relay *relay, const char *user, struct buf *text)
     return err.code == ERR_TOO_LONG ? OK : err;
 }
 
+enum { JOBS_MAX = 8, JOB_NODES_MAX = 3 };
+
+struct jobs {
+    struct buf *text;
+    const char *end;
+    size_t count;
+};
+
+/* "Your job 1234@nancy runs on n1, n2 and 5 more nodes." */
+static err_t add_job(void *context, const char *job, const char *nodes, size_t node_count) {
+    struct jobs *jobs = context;
+    if (jobs->count++ == JOBS_MAX) {
+        TRY(buf_add_format(jobs->text, "More of your jobs run: postern jobs%s", jobs->end));
+        return FAIL(ERR_TOO_LONG);
+    }
+    TRY(buf_add_format(jobs->text, "Your job %s runs%s", job, node_count > 0 ? " on" : ""));
+    for (size_t i = 0; i < node_count && i < JOB_NODES_MAX; i++) {
+        TRY(buf_add_format(jobs->text, "%s %s", i > 0 ? "," : "", nodes));
+        nodes += strlen(nodes) + 1;
+    }
+    if (node_count > JOB_NODES_MAX) {
+        TRY(buf_add_format(jobs->text, " and %zu more", node_count - JOB_NODES_MAX));
+    }
+    return buf_add_format(jobs->text, ".%s", jobs->end);
+}
+
+static err_t add_jobs(const struct relay_session *session, const char *end, struct buf *text) {
+    struct relay_worker *worker = session->worker;
+    struct jobs jobs = {text, end, 0};
+    (void)pthread_rwlock_rdlock(&worker->relay->policy);
+    err_t err =
+        view_job_list(worker->relay->view, session->who->user, worker->now_s, add_job, &jobs);
+    (void)pthread_rwlock_unlock(&worker->relay->policy);
+    return jobs.count > JOBS_MAX ? OK : err;
+}
+
 static err_t add_credential(const struct identity *who, int64_t now, const char *end,
                             struct buf *text) {
     char until[TIME_CHARS], left[DURATION_CHARS];
@@ -54,6 +90,7 @@ err_t greeting_write(struct relay_session *session, bool terminal, struct buf *t
     TRY(add_credential(who, session->worker->now_s, end, text));
     TRY(buf_add_format(text, "You reach: %.*s%s", (int)clusters.len, (const char *)clusters.data,
                        end));
+    TRY(add_jobs(session, end, text));
     return buf_add_format(text,
                           "This is a gate and has no shell. Go through it with ssh's option "
                           "-J.%s",

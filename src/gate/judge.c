@@ -11,6 +11,7 @@ static struct view_session question_of(const struct relay_session *session) {
     const struct identity *who = session->who;
     return (struct view_session){
         .user = who->user,
+        .source = &session->from,
         .serial = who->serial,
         .ca_fingerprint = who->ca_fingerprint[0] == '\0' ? NULL : who->ca_fingerprint,
         .key_blob = span_of(who->key_blob, who->key_blob_len),
@@ -41,6 +42,15 @@ static void explain(const struct relay_session *session, enum replica_why why, c
     case REPLICA_NO_KEY:
         (void)snprintf(out, size, "posterngate: your key was taken out");
         return;
+    case REPLICA_SOURCE:
+        (void)snprintf(out, size,
+                       "posterngate: %s may no longer come from your address; see: postern access",
+                       who->user);
+        return;
+    case REPLICA_NO_CREDENTIAL:
+        (void)snprintf(out, size, "posterngate: none of the clusters you reach takes %s any more",
+                       who->serial != 0 ? "certificates" : "registered keys");
+        return;
     default:
         (void)snprintf(out, size, "posterngate: %s", replica_why_text(why));
         return;
@@ -64,13 +74,24 @@ void judge_session(struct relay_session *session) {
     session_end(session, DISCONNECT_BY_APPLICATION, replica_why_text(verdict.why), text);
 }
 
-/* To the same entry, which has not moved. */
+struct view_asked judge_asked(const struct relay_session *session, span_t host, uint16_t port) {
+    return (struct view_asked){
+        .user = session->who->user,
+        .by = session->who->ca_fingerprint[0] == '\0' ? CREDENTIALS_KEYS : CREDENTIALS_CERTIFICATES,
+        .host = host,
+        .port = port,
+        .now = session->worker->now_s,
+    };
+}
+
+/* To the same entry, which has not moved; a job's ends with the job. */
 static bool still_leads_there(struct relay_session *session, const struct forward *forward) {
     struct relay *relay = session->worker->relay;
+    const struct view_asked asked =
+        judge_asked(session, span_str(forward->host), forward->asked_port);
     (void)pthread_rwlock_rdlock(&relay->policy);
-    struct view_destination to =
-        view_destination(relay->view, session->who->user, span_str(forward->host), forward->port);
-    bool leads = to.allowed && strcmp(to.address, forward->entry) == 0;
+    struct view_destination to = view_destination(relay->view, &asked);
+    bool leads = to.allowed && to.port == forward->port && strcmp(to.address, forward->entry) == 0;
     (void)pthread_rwlock_unlock(&relay->policy);
     return leads;
 }

@@ -208,10 +208,10 @@ struct destination {
 
 static struct destination ask_policy(struct relay_session *session, span_t host, uint16_t port) {
     struct relay *relay = session->worker->relay;
+    const struct view_asked asked = judge_asked(session, host, port);
     struct destination found = {0};
     (void)pthread_rwlock_rdlock(&relay->policy);
-    struct view_destination destination =
-        view_destination(relay->view, session->who->user, host, port);
+    struct view_destination destination = view_destination(relay->view, &asked);
     if (destination.allowed) {
         found.allowed = strlen(destination.address) < sizeof found.address;
         found.named_itself = destination.named_itself;
@@ -260,6 +260,7 @@ err_t open_direct(struct relay_session *session, const struct server_event *even
     struct forward *forward;
     TRY(forward_new(session, event->channel, &forward));
     forward->port = to.port;
+    forward->asked_port = event->port;
     forward->cluster = strdup(to.cluster);
     forward->entry = strdup(to.address);
     TRY(span_to_str(event->host, &forward->host));

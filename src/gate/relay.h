@@ -349,7 +349,8 @@ struct forward {
     struct inet_address address;
     struct opening *opening;
     uint16_t port;
-    char *host;    /* as the client wrote it */
+    uint16_t asked_port; /* as the client wrote it, as the next; by a job's name it is another */
+    char *host;
     char *cluster; /* where policy found it, … */
     char *entry;   /* … and what the entry said to resolve */
 };
@@ -399,6 +400,8 @@ void ask_replace(struct relay_worker *worker, struct ask *ask, enum source_kind 
 void judge_all(struct relay_worker *worker);
 /* One, as its credential ended. */
 void judge_session(struct relay_session *session);
+/* The question where this session may go. */
+struct view_asked judge_asked(const struct relay_session *session, span_t host, uint16_t port);
 
 /* greeting.c: what `ssh ela` prints. */
 err_t greeting_write(struct relay_session *session, bool terminal, struct buf *text);

@@ -13,6 +13,13 @@ enum { NOW = 1800000000, CHANGES_MAX = 64 };
 
 static const struct view_rules rules = {.max_age_s = 3600};
 
+static struct view_destination destination_of(const struct view *view, const char *user,
+                                              span_t host, uint16_t port) {
+    const struct view_asked asked = {
+        .user = user, .by = CREDENTIALS_CERTIFICATES, .host = host, .port = port, .now = NOW};
+    return view_destination(view, &asked);
+}
+
 static err_t is_named(void *context, const char *cluster) {
     return strcmp(context, cluster) == 0 ? FAIL(ERR_EXISTS) : OK;
 }
@@ -90,7 +97,7 @@ static void check_account(const struct view *view, const struct change_answer *a
         }
         uint16_t port = place->kind == CHANGE_HOST ? place->host.port : place->cluster.port;
         struct view_destination found =
-            view_destination(view, user, span_str(place->key), port != 0 ? port : 22);
+            destination_of(view, user, span_str(place->key), port != 0 ? port : 22);
         INVARIANT(!found.allowed || (enabled && reaches(view, user, found.cluster)));
         if (found.allowed) {
             check_addresses(&found, data, size);
@@ -110,7 +117,7 @@ static void check_applied(const struct view *view, const struct change_answer *a
         }
     }
     /* What the client wrote is looked up, whatever it is. */
-    INVARIANT(!view_destination(view, "", span_of(data, size), 22).allowed);
+    INVARIANT(!destination_of(view, "", span_of(data, size), 22).allowed);
 }
 
 static void apply_line(struct view *view, span_t line, const uint8_t *data, size_t size) {

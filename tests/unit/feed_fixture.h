@@ -158,4 +158,12 @@ __attribute__((unused)) static struct view *fresh(void) {
     return view;
 }
 
+/* With a certificate, at NOW. */
+__attribute__((unused)) static struct view_destination
+destination_of(const struct view *view, const char *user, span_t host, uint16_t port) {
+    const struct view_asked asked = {
+        .user = user, .by = CREDENTIALS_CERTIFICATES, .host = host, .port = port, .now = NOW};
+    return view_destination(view, &asked);
+}
+
 #endif

@@ -136,9 +136,9 @@ static void test_snapshot_is_the_whole(void **state) {
                          view_key(from_replica, &strict, key, users[i], &source, NOW, &ends).why);
         for (size_t j = 0; j < COUNT_OF(hosts); j++) {
             struct view_destination x =
-                view_destination(from_authority, users[i], span_str(hosts[j]), 22);
+                destination_of(from_authority, users[i], span_str(hosts[j]), 22);
             struct view_destination y =
-                view_destination(from_replica, users[i], span_str(hosts[j]), 22);
+                destination_of(from_replica, users[i], span_str(hosts[j]), 22);
             assert_int_equal(x.allowed, y.allowed);
             assert_true(!x.allowed || strcmp(x.address, y.address) == 0);
         }

@@ -140,10 +140,10 @@ struct reachable {
 static err_t is_reachable(void *context, const char *name, uint16_t port) {
     struct reachable *check = context;
     check->count++;
-    assert_true(view_destination(check->view, check->user, span_str(name), port).allowed);
-    assert_false(view_destination(check->view, check->user, span_str(name), port ^ 1).allowed);
-    assert_false(view_destination(check->view, "dave", span_str(name), port).allowed);
-    assert_false(view_destination(check->view, "nobody", span_str(name), port).allowed);
+    assert_true(destination_of(check->view, check->user, span_str(name), port).allowed);
+    assert_false(destination_of(check->view, check->user, span_str(name), port ^ 1).allowed);
+    assert_false(destination_of(check->view, "dave", span_str(name), port).allowed);
+    assert_false(destination_of(check->view, "nobody", span_str(name), port).allowed);
     return OK;
 }
 

@@ -96,7 +96,7 @@ static void test_destinations(void **state) {
     (void)state;
     struct view *view CLEANUP(view_freep) = fresh();
     for (size_t i = 0; i < COUNT_OF(destinations); i++) {
-        struct view_destination found = view_destination(
+        struct view_destination found = destination_of(
             view, destinations[i].user, span_str(destinations[i].host), destinations[i].port);
         if (found.allowed != (destinations[i].address != NULL)) {
             print_error("%s to %s:%u\n", destinations[i].user, destinations[i].host,
@@ -112,10 +112,10 @@ static void test_destinations(void **state) {
         }
     }
     /* A NUL inside, before and after. */
-    assert_false(view_destination(view, "alice", SPAN_LITERAL("daint\0.evil"), 22).allowed);
-    assert_false(view_destination(view, "alice", SPAN_LITERAL("\0daint"), 22).allowed);
-    assert_false(view_destination(view, "alice", SPAN_LITERAL("daint\0"), 22).allowed);
-    assert_false(view_destination(view, "alice", span_of(NULL, 0), 22).allowed);
+    assert_false(destination_of(view, "alice", SPAN_LITERAL("daint\0.evil"), 22).allowed);
+    assert_false(destination_of(view, "alice", SPAN_LITERAL("\0daint"), 22).allowed);
+    assert_false(destination_of(view, "alice", SPAN_LITERAL("daint\0"), 22).allowed);
+    assert_false(destination_of(view, "alice", span_of(NULL, 0), 22).allowed);
     /* The longest name there can be, and one more. */
     char name[LIMIT_HOST_NAME_CHARS + 3];
     for (size_t i = 0; i < sizeof name; i++) {
@@ -125,16 +125,16 @@ static void test_destinations(void **state) {
     assert_false(apply(view, one("host", name,
                                  "{\"cluster\":\"daint\",\"role\":\"login\",\"address\":\"\","
                                  "\"port\":0}")));
-    assert_true(view_destination(view, "alice", span_str(name), 22).allowed);
+    assert_true(destination_of(view, "alice", span_str(name), 22).allowed);
     name[LIMIT_HOST_NAME_CHARS] = '.';
     assert_true(
-        view_destination(view, "alice", span_of(name, LIMIT_HOST_NAME_CHARS + 1), 22).allowed);
+        destination_of(view, "alice", span_of(name, LIMIT_HOST_NAME_CHARS + 1), 22).allowed);
     name[LIMIT_HOST_NAME_CHARS] = 'a';
     assert_false(
-        view_destination(view, "alice", span_of(name, LIMIT_HOST_NAME_CHARS + 1), 22).allowed);
+        destination_of(view, "alice", span_of(name, LIMIT_HOST_NAME_CHARS + 1), 22).allowed);
     name[LIMIT_HOST_NAME_CHARS + 1] = '.';
     assert_false(
-        view_destination(view, "alice", span_of(name, LIMIT_HOST_NAME_CHARS + 2), 22).allowed);
+        destination_of(view, "alice", span_of(name, LIMIT_HOST_NAME_CHARS + 2), 22).allowed);
 }
 
 /* One name, two entries: what is named so before what has the address, a host before a cluster, and
@@ -146,18 +146,17 @@ static void test_ambiguous_destinations(void **state) {
                        "\"port\":22}";
     assert_false(apply(view, one("host", "login.daint.example", host)));
     assert_string_equal(
-        view_destination(view, "alice", SPAN_LITERAL("login.daint.example"), 22).address,
-        "10.0.0.3");
+        destination_of(view, "alice", SPAN_LITERAL("login.daint.example"), 22).address, "10.0.0.3");
     assert_false(apply(view, one("host", "daint", host)));
-    struct view_destination found = view_destination(view, "alice", SPAN_LITERAL("daint"), 22);
+    struct view_destination found = destination_of(view, "alice", SPAN_LITERAL("daint"), 22);
     assert_string_equal(found.address, "10.0.0.3");
     assert_string_equal(found.cluster, "daint");
     assert_true(apply(view, one("host", "daint", "")));
-    found = view_destination(view, "alice", SPAN_LITERAL("daint"), 22);
+    found = destination_of(view, "alice", SPAN_LITERAL("daint"), 22);
     assert_string_equal(found.address, "login.daint.example");
-    found = view_destination(view, "carol", SPAN_LITERAL("192.0.2.7"), 22);
+    found = destination_of(view, "carol", SPAN_LITERAL("192.0.2.7"), 22);
     assert_string_equal(found.cluster, "daint2");
-    found = view_destination(view, "alice", SPAN_LITERAL("192.0.2.7"), 22);
+    found = destination_of(view, "alice", SPAN_LITERAL("192.0.2.7"), 22);
     assert_string_equal(found.cluster, "santis");
 }
 

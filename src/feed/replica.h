@@ -138,6 +138,8 @@ struct replica_login {
     /* Of a certificate. */
     uint64_t serial;
     const char *ca_fingerprint; /* "SHA256:…" of the CA that signed; NULL when not told */
+    /* Of a session that was opened: the replica's age is not judged. */
+    bool any_age;
 };
 
 /* By whose right one may log in as that user. Borrowed until the callback returns. */
@@ -145,6 +147,7 @@ struct replica_entry {
     const char *account;
     const char *job; /* "1234@nancy"; "" where no job is asked for */
     int64_t job_started_at;
+    int64_t job_ends_at; /* 0: not known */
     const char *subnets; /* where the account may come from, "10.0.0.0/8,…"; "" : from everywhere */
 };
 
@@ -173,6 +176,10 @@ err_t replica_entry_list(struct replica *replica, const struct replica_login *lo
                          struct replica_verdict *verdict,
                          err_t (*each)(void *context, const struct replica_entry *entry),
                          void *context);
+/* Whether the account is enabled and reaches this host by such credentials, whatever jobs it has
+ * and however old the replica is. */
+err_t replica_account_judge(struct replica *replica, const char *account, enum credentials by,
+                            struct replica_verdict *verdict);
 const char *replica_why_text(enum replica_why why);
 
 err_t replica_is_revoked(struct replica *replica, uint64_t serial, bool *out);

@@ -163,6 +163,7 @@ static err_t judge_job(const struct question *question, sqlite3_stmt *row, enum 
     const struct replica_entry entry = {.account = job.account,
                                         .job = replica_db_text(row, 0),
                                         .job_started_at = job.started_at,
+                                        .job_ends_at = job.ends_at,
                                         .subnets = replica_db_text(row, 8)};
     return *why == REPLICA_ALLOWED ? question->each(question->context, &entry) : OK;
 }
@@ -202,7 +203,9 @@ static err_t judge(struct question *question, struct replica_verdict *verdict) {
         return OK;
     }
     TRY(err);
-    TRY(judge_age(question->replica, &self, question->login->now, verdict));
+    if (!question->login->any_age) {
+        TRY(judge_age(question->replica, &self, question->login->now, verdict));
+    }
     if (verdict->why == REPLICA_UNDECIDED && question->login->by == CREDENTIALS_CERTIFICATES) {
         TRY(judge_certificate(question->replica, question->login, verdict));
     }
@@ -237,6 +240,36 @@ err_t replica_entry_list(struct replica *replica, const struct replica_login *lo
     struct replica_verdict verdict = {0};
     TRY(replica_db_exec(replica, "BEGIN"));
     err_t err = judge(&question, &verdict);
+    TRY(replica_db_exec(replica, "COMMIT"));
+    TRY(err);
+    verdict.allowed = verdict.why == REPLICA_ALLOWED;
+    *out = verdict;
+    return OK;
+}
+
+static err_t ignore_entry(void *context, const struct replica_entry *entry) {
+    (void)context;
+    (void)entry;
+    return OK;
+}
+
+static err_t judge_account_here(struct question *question, struct replica_verdict *verdict) {
+    struct replica_self self;
+    bool listed = false;
+    TRY(replica_self_get(question->replica, &self));
+    TRY(find_place(question->replica, self.name, &question->place, &listed));
+    verdict->why = REPLICA_NO_HOST;
+    return listed ? judge_own(question, verdict) : OK;
+}
+
+err_t replica_account_judge(struct replica *replica, const char *account, enum credentials by,
+                            struct replica_verdict *out) {
+    *out = (struct replica_verdict){0};
+    const struct replica_login login = {.user = account, .by = by, .any_age = true};
+    struct question question = {.replica = replica, .login = &login, .each = ignore_entry};
+    struct replica_verdict verdict = {0};
+    TRY(replica_db_exec(replica, "BEGIN"));
+    err_t err = judge_account_here(&question, &verdict);
     TRY(replica_db_exec(replica, "COMMIT"));
     TRY(err);
     verdict.allowed = verdict.why == REPLICA_ALLOWED;

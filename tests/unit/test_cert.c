@@ -606,6 +606,22 @@ static void check_golden(span_t blob, const struct key *ca, enum cert_type type,
     }
 }
 
+/* The end alone, without the rest of the blob being right. */
+static void check_end(span_t blob) {
+    struct cert *cert CLEANUP(cert_freep) = NULL;
+    uint64_t end = 7;
+    bool whole = false;
+    assert_ok(cert_parse(blob, &cert));
+    for (size_t len = 0; len <= blob.len; len++) {
+        bool got = !failed(cert_end(span_of(blob.data, len), &end));
+        assert_true(got || !whole);
+        assert_true(end == (got ? cert->valid_before : 7));
+        whole = got;
+    }
+    assert_true(whole);
+    assert_fails(cert_end(key_blob(cert->key), &end), ERR_KEY_TYPE);
+}
+
 static void test_golden_certificates(void **state) {
     (void)state;
     struct buf file CLEANUP(buf_done) = BUF(1024 * 1024);
@@ -626,6 +642,7 @@ static void test_golden_certificates(void **state) {
         assert_ok(hex_decode(word[1], &ca_blob));
         assert_ok(key_parse(buf_span(&ca_blob), &ca));
         assert_ok(span_to_str(word[2], &principal));
+        check_end(buf_span(&blob));
         check_golden(buf_span(&blob), ca, span_equal_str(word[3], "host") ? CERT_HOST : CERT_USER,
                      principal);
     }

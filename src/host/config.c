@@ -15,10 +15,22 @@ static err_t check_host_key(const char *text) {
     return certificate_path(text, &ignored);
 }
 
-static err_t take_staleness(void *target, const char *text) {
-    struct config *config = target;
-    config->best_effort = strcmp(text, "best-effort") == 0;
-    return config->best_effort || strcmp(text, "strict") == 0 ? OK : FAIL(ERR_MALFORMED);
+/* One of two words; *out: whether it was the first. */
+static err_t take_choice(bool *out, const char *text, const char *yes, const char *no) {
+    *out = strcmp(text, yes) == 0;
+    return *out || strcmp(text, no) == 0 ? OK : FAIL(ERR_MALFORMED);
+}
+
+static err_t take_stale(void *target, const char *text) {
+    return take_choice(&((struct config *)target)->best_effort, text, "best-effort", "strict");
+}
+
+static err_t take_expired(void *target, const char *text) {
+    return take_choice(&((struct config *)target)->sessions.cut_expired, text, "cut", "run");
+}
+
+static err_t take_job_ended(void *target, const char *text) {
+    return take_choice(&((struct config *)target)->sessions.keep_job_ended, text, "run", "cut");
 }
 
 #define AT(member)            SETTING_AT(struct config, member)
@@ -31,8 +43,12 @@ static const struct setting table[] = {
     {"host_keys", SETTING_PATH, LIST_AT(host_keys, host_key_count), .check = check_host_key,
      .reason = "is not a public key: its name must end in .pub"},
     {"max_age", SETTING_DURATION, AT(max_age_s)},
-    {"when_stale", SETTING_WORD, AT(best_effort), .take = take_staleness,
+    {"when_stale", SETTING_WORD, AT(best_effort), .take = take_stale,
      .reason = "is neither strict nor best-effort"},
+    {"when_expired", SETTING_WORD, AT(sessions.cut_expired), .take = take_expired,
+     .reason = "is neither cut nor run"},
+    {"when_job_ended", SETTING_WORD, AT(sessions.keep_job_ended), .take = take_job_ended,
+     .reason = "is neither cut nor run"},
     {"registered_keys", SETTING_BOOL, AT(registered_keys)},
     {"reload_command", SETTING_TEXT, LIST_AT(reload_command, reload_word_count)},
 };

@@ -1,8 +1,10 @@
 /*
- * sshd's AuthorizedKeysCommand: `keys USER [KEY]`. Prints the account's registered keys as lines of
- * an authorized_keys file, bound to their subnets and their end, when the account may log in here.
+ * sshd's AuthorizedKeysCommand: `keys USER [FINGERPRINT [KEY]]`, with the tokens %u %f %k. Prints
+ * the registered keys by which one may log in as USER here, as lines of an authorized_keys file,
+ * bound to their subnets and their end: the one that is offered, or all where none is told.
  */
 #include <stdio.h>
+#include <string.h>
 #include <syslog.h>
 #include <time.h>
 
@@ -12,9 +14,17 @@
 
 enum { ANSWER_BYTES_MAX = 4 * 1024 * 1024 };
 
-struct lines {
+struct question {
+    struct replica_login login;
+    const char *fingerprint, *key; /* of what is offered, base64; NULL: not told */
+};
+
+struct answer {
+    struct replica *replica;
+    const struct question *question;
+    const struct login_entry *entry; /* whose keys are put */
+    const struct login_entry *found; /* whose the offered one is; NULL: nobody's */
     struct buf *out;
-    const struct buf *options; /* of a jump host, each followed by a space, or empty */
 };
 
 /*
@@ -22,71 +32,102 @@ struct lines {
  * the key. Where the clock is set back, an hour is told twice and the earlier is meant; that the
  * key has not expired at this moment, the replica has checked exactly.
  */
-static err_t put_expiry(struct buf *out, int64_t expires_at) {
+static err_t put_expiry(struct buf *options, int64_t expires_at) {
     time_t when = (time_t)expires_at;
     struct tm tm;
     char text[32];
     if (localtime_r(&when, &tm) == NULL || strftime(text, sizeof text, "%Y%m%d%H%M%S", &tm) != 14) {
         return FAIL(ERR_RANGE);
     }
-    return buf_add_format(out, "expiry-time=\"%s\"", text);
+    return login_put_option(options, "expiry-time", text);
 }
 
-static err_t put_line(void *context, const struct replica_key *key) {
-    struct lines *lines = context;
-    const char *lead = "";
-    if (lines->options->len > 0) {
-        TRY(buf_add(lines->out, span_of(lines->options->data, lines->options->len - 1)));
-        lead = ",";
-    }
-    if (key->subnets[0] != '\0') {
-        TRY(buf_add_format(lines->out, "%sfrom=\"%s\"", lead, key->subnets));
-        lead = ",";
-    }
-    if (key->expires_at != 0) {
-        TRY(buf_add_str(lines->out, lead));
-        TRY(put_expiry(lines->out, key->expires_at));
-        lead = ",";
-    }
-    return buf_add_format(lines->out, "%s%s\n", lead[0] != '\0' ? " " : "", key->public_key);
+/* A line's second word. */
+static bool is_offered(const char *public_key, const char *offered) {
+    const char *blob = strchr(public_key, ' ');
+    return blob != NULL && strcmp(blob + 1, offered) == 0;
 }
 
-struct answer {
-    struct replica *replica;
-    const struct replica_login *login;
-    struct buf *out;
-};
-
-static err_t put_entry(void *context, const struct replica_entry *entry) {
+static err_t put_key(void *context, const struct replica_key *key) {
     struct answer *answer = context;
+    const struct question *question = answer->question;
     struct buf options CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
-    TRY(login_put_options(answer->replica, answer->login, &options));
-    struct lines lines = {answer->out, &options};
-    return replica_keys(answer->replica, entry->account, answer->login->now, put_line, &lines);
+    struct buf from CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
+    char *text CLEANUP(freep) = NULL;
+    bool nowhere = true;
+    if (question->key != NULL && !is_offered(key->public_key, question->key)) {
+        return OK;
+    }
+    TRY(login_from_key(answer->replica, answer->entry->subnets, key, &from, &nowhere));
+    if (nowhere) {
+        return OK;
+    }
+    TRY(buf_to_str(&from, &text));
+    TRY(from.len > 0 ? login_put_option(&options, "from", text) : OK);
+    TRY(key->expires_at != 0 ? put_expiry(&options, key->expires_at) : OK);
+    TRY(login_put_reach(answer->replica, &question->login, &options));
+    answer->found = answer->found == NULL ? answer->entry : answer->found;
+    return login_put_line(answer->out, &options, "", key->public_key);
 }
 
-static err_t answer(const char *state_dir, const struct replica_login *login,
+static bool leave_record(const char *state_dir, const struct answer *answer,
+                         const struct login_entries *entries) {
+    const struct question *question = answer->question;
+    const struct login_entry *entry = answer->found;
+    struct login_record record = {.at = question->login.now};
+    if (question->key == NULL || entry == NULL) {
+        return true; /* nothing is offered that this lets in */
+    }
+    record.other_jobs = login_entries_many(entries, entry->account);
+    (void)snprintf(record.user, sizeof record.user, "%s", question->login.user);
+    (void)snprintf(record.account, sizeof record.account, "%s", entry->account);
+    (void)snprintf(record.job, sizeof record.job, "%s", entry->job);
+    (void)snprintf(record.fingerprint, sizeof record.fingerprint, "%s", question->fingerprint);
+    return login_leave_record(state_dir, answer->replica, &record);
+}
+
+/* An account's keys once, by the right of its newest job. */
+static err_t put_keys(struct answer *answer, const struct login_entries *entries) {
+    for (size_t i = 0; i < entries->count; i++) {
+        answer->entry = &entries->items[i];
+        TRY(login_entries_repeat(entries, i)
+                ? OK
+                : replica_keys(answer->replica, answer->entry->account, answer->question->login.now,
+                               put_key, answer));
+    }
+    return OK;
+}
+
+static err_t answer(const char *state_dir, const struct question *question,
                     struct replica_verdict *verdict) {
     struct replica *replica CLEANUP(replica_closep) = NULL;
+    struct login_entries entries CLEANUP(login_entries_done) = {0};
     struct buf out CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
     TRY(login_open_replica(state_dir, &replica));
-    struct answer answer = {replica, login, &out};
-    TRY(replica_entry_list(replica, login, verdict, put_entry, &answer));
-    return verdict->allowed ? login_answer(&out) : OK;
+    TRY(login_entries_get(replica, &question->login, NULL, verdict, &entries));
+    if (!verdict->allowed) {
+        return OK;
+    }
+    struct answer answer = {.replica = replica, .question = question, .out = &out};
+    TRY(put_keys(&answer, &entries));
+    return leave_record(state_dir, &answer, &entries) ? login_answer(&out) : OK;
 }
 
 const char host_keys_usage[] =
-    "usage: postern-host keys [--state DIR] [--uid UID [--min-uid N]] USER [KEY]\n";
+    "usage: postern-host keys [--state DIR] [--uid UID [--min-uid N]] USER\n"
+    "                         [FINGERPRINT [KEY]]\n";
 
 int host_keys(const char *state_dir, int argc, char **argv) {
-    if (argc < 1 || argc > 2) {
+    if (argc < 1 || argc > 3) {
         (void)fputs(host_keys_usage, stderr);
         return HOST_EXIT_USAGE;
     }
-    const struct replica_login login = {
-        .user = argv[0], .by = CREDENTIALS_KEYS, .now = clock_now_s()};
+    const struct question question = {
+        .login = {.user = argv[0], .by = CREDENTIALS_KEYS, .now = clock_now_s()},
+        .fingerprint = argc > 2 ? argv[1] : NULL,
+        .key = argc > 2 ? argv[2] : NULL};
     struct replica_verdict verdict = {0};
-    err_t err = answer(state_dir, &login, &verdict);
+    err_t err = answer(state_dir, &question, &verdict);
     if (failed(err)) {
         (void)fprintf(stderr, "postern-host: cannot answer from the replica in %s: %s\n", state_dir,
                       replica_error_text(err));

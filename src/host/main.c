@@ -18,9 +18,11 @@ static const char usage[] =
     "  sshd-config [--jump-host]       print what sshd's configuration needs\n"
     "  status [--json]                 how fresh everything is\n"
     "  check                           judge the configuration\n"
-    "  principals [--uid UID] USER SERIAL KEYID [CA [KEY]]\n"
+    "  sessions [--json]               the sessions that are open here, and what opened them\n"
+    "  principals [--uid UID] USER SERIAL KEYID [CA [KEY [CERTIFICATE]]]\n"
     "                                  for sshd's AuthorizedPrincipalsCommand\n"
-    "  keys [--uid UID] USER           for sshd's AuthorizedKeysCommand\n"
+    "  keys [--uid UID] USER [FINGERPRINT [KEY]]\n"
+    "                                  for sshd's AuthorizedKeysCommand\n"
     "  greet                           for sshd's ForceCommand on a jump host\n"
     "  slurm watch|prolog|epilog       tell the authority which jobs run; from oarstat, or a\n"
     "  oar watch                       table, likewise\n"
@@ -87,6 +89,16 @@ static bool take_options(struct login_options *options, int *argc, char ***argv)
     return true;
 }
 
+/* Root by its own name goes on: on the nodes of a deploy job, and only there, the replica has an
+ * entry for it. */
+static bool is_systems(const struct login_options *options, const char *user) {
+    if (!options->uid_told || (options->uid == 0 && strcmp(user, "root") == 0)) {
+        return false;
+    }
+    return options->uid == 0 || options->uid < options->uid_min ||
+           options->uid == HOST_UID_OVERFLOW;
+}
+
 static int run(int (*command)(const char *state_dir, int argc, char **argv), int argc,
                char **argv) {
     struct login_options options = {.state_dir = HOST_STATE_DIR, .uid_min = HOST_UID_MIN};
@@ -95,8 +107,7 @@ static int run(int (*command)(const char *state_dir, int argc, char **argv), int
         return HOST_EXIT_USAGE;
     }
     openlog("postern-host", LOG_PID, LOG_AUTHPRIV);
-    if (options.uid_told &&
-        (options.uid < options.uid_min || options.uid == 0 || options.uid == HOST_UID_OVERFLOW)) {
+    if (is_systems(&options, argv[0])) {
         login_log_refusal(argv[0], "-", "the local user is the system's, not a person's");
         return HOST_EXIT_OK;
     }

@@ -1,8 +1,9 @@
 /*
- * sshd's AuthorizedPrincipalsCommand: `principals USER SERIAL KEYID [CA [KEY]]`, with the tokens
- * %u %s %i %F %f. Prints the principals that may log in as USER here, an account and the job
- * by which it may, or nothing. sshd then wants the certificate to carry it; its CA, its dates and
- * the KRL it has checked by itself. That a revoked serial is refused here as well is a second door.
+ * sshd's AuthorizedPrincipalsCommand: `principals USER SERIAL KEYID [CA [KEY [CERTIFICATE]]]`, with
+ * the tokens %u %s %i %F %f %k. Prints the principals that may log in as USER here, an account and
+ * the job by which it may, or nothing. sshd then wants the certificate to carry one; its CA, its
+ * dates and the KRL it has checked by itself. That a revoked serial is refused here as well is a
+ * second door.
  *
  * A refusal exits 0 with no output: for sshd, both are "no principal", and it logs another status
  * as a failure of the command.
@@ -15,50 +16,114 @@
 #include "base/text.h"
 #include "host/host.h"
 #include "host/login.h"
+#include "ssh/cert.h"
 
 enum { ANSWER_BYTES_MAX = 4 * 1024 * 1024 };
 
-struct answer {
-    struct replica *replica;
-    const struct replica_login *login;
-    struct buf *out;
+#define KEY_ID_JOB " job:"
+
+struct question {
+    struct replica_login login;
+    const char *key_id;      /* "alice@site", or "alice@site job:1234@nancy" */
+    const char *certificate; /* base64; NULL: not told */
 };
 
-static err_t put_principal(struct answer *answer, const char *lead, const char *name) {
-    TRY(login_put_options(answer->replica, answer->login, answer->out));
-    return buf_add_format(answer->out, "%s%s\n", lead, name);
+/* The job that the certificate is for; NULL: it names none. */
+static const char *named_job(const char *key_id) {
+    const char *found = strstr(key_id, KEY_ID_JOB);
+    return found == NULL ? NULL : found + strlen(KEY_ID_JOB);
 }
 
-static err_t put_entry(void *context, const struct replica_entry *entry) {
-    struct answer *answer = context;
-    TRY(put_principal(answer, "", entry->account));
-    return entry->job[0] == '\0' ? OK : put_principal(answer, "job:", entry->job);
+/* Whose certificate it is, by its key id, which the CA has signed; else of the newest job. */
+static const struct login_entry *choose_entry(const struct login_entries *entries,
+                                              const char *key_id) {
+    size_t len = strcspn(key_id, "@");
+    for (size_t i = 0; i < entries->count; i++) {
+        const char *account = entries->items[i].account;
+        if (strlen(account) == len && strncmp(account, key_id, len) == 0) {
+            return &entries->items[i];
+        }
+    }
+    return &entries->items[0];
 }
 
-static err_t answer(const char *state_dir, const struct replica_login *login,
+/* 0 for one that never ends, and where it cannot be told: sshd has judged it, at this moment. */
+static int64_t end_of(const char *certificate) {
+    struct buf blob CLEANUP(buf_done) = BUF(LIMIT_CERT_BLOB_BYTES);
+    uint64_t valid_before = 0;
+    if (certificate == NULL ||
+        failed(base64_decode(span_str(certificate), BASE64_STANDARD, &blob)) ||
+        failed(cert_end(buf_span(&blob), &valid_before)) || valid_before > INT64_MAX) {
+        return 0;
+    }
+    return (int64_t)valid_before;
+}
+
+static bool leave_record(const char *state_dir, struct replica *replica,
+                         const struct question *question, const struct login_entries *entries) {
+    const struct login_entry *entry = choose_entry(entries, question->key_id);
+    const char *ca = question->login.ca_fingerprint;
+    struct login_record record = {.serial = question->login.serial,
+                                  .expires_at = end_of(question->certificate),
+                                  .at = question->login.now,
+                                  .other_jobs = login_entries_many(entries, entry->account)};
+    (void)snprintf(record.user, sizeof record.user, "%s", question->login.user);
+    (void)snprintf(record.account, sizeof record.account, "%s", entry->account);
+    (void)snprintf(record.job, sizeof record.job, "%s", entry->job);
+    (void)snprintf(record.fingerprint, sizeof record.fingerprint, "%s", ca == NULL ? "" : ca);
+    return login_leave_record(state_dir, replica, &record);
+}
+
+static err_t put_entries(struct replica *replica, const struct replica_login *login,
+                         const struct login_entries *entries, struct buf *out) {
+    for (size_t i = 0; i < entries->count; i++) {
+        const struct login_entry *entry = &entries->items[i];
+        struct buf options CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
+        struct buf from CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
+        char *text CLEANUP(freep) = NULL;
+        TRY(login_from_account(replica, entry->subnets, &from));
+        TRY(buf_to_str(&from, &text));
+        TRY(from.len > 0 ? login_put_option(&options, "from", text) : OK);
+        TRY(login_put_reach(replica, login, &options));
+        TRY(login_entries_repeat(entries, i) ? OK
+                                             : login_put_line(out, &options, "", entry->account));
+        TRY(entry->job[0] == '\0' ? OK : login_put_line(out, &options, "job:", entry->job));
+    }
+    return OK;
+}
+
+static err_t answer(const char *state_dir, const struct question *question,
                     struct replica_verdict *verdict) {
     struct replica *replica CLEANUP(replica_closep) = NULL;
+    struct login_entries entries CLEANUP(login_entries_done) = {0};
     struct buf out CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
     TRY(login_open_replica(state_dir, &replica));
-    struct answer answer = {replica, login, &out};
-    TRY(replica_entry_list(replica, login, verdict, put_entry, &answer));
-    return verdict->allowed ? login_answer(&out) : OK;
+    TRY(login_entries_get(replica, &question->login, named_job(question->key_id), verdict,
+                          &entries));
+    if (!verdict->allowed) {
+        return OK;
+    }
+    TRY(put_entries(replica, &question->login, &entries, &out));
+    return leave_record(state_dir, replica, question, &entries) ? login_answer(&out) : OK;
 }
 
 const char host_principals_usage[] =
     "usage: postern-host principals [--state DIR] [--uid UID [--min-uid N]]\n"
-    "                               USER SERIAL KEYID [CA [KEY]]\n";
+    "                               USER SERIAL KEYID [CA [KEY [CERTIFICATE]]]\n";
 
 int host_principals(const char *state_dir, int argc, char **argv) {
-    struct replica_login login = {.by = CREDENTIALS_CERTIFICATES, .now = clock_now_s()};
-    if (argc < 3 || argc > 5 || failed(u64_parse(span_str(argv[1]), &login.serial))) {
+    struct question question = {.login.by = CREDENTIALS_CERTIFICATES, .login.now = clock_now_s()};
+    struct replica_login *login = &question.login;
+    if (argc < 3 || argc > 6 || failed(u64_parse(span_str(argv[1]), &login->serial))) {
         (void)fputs(host_principals_usage, stderr);
         return HOST_EXIT_USAGE;
     }
-    login.user = argv[0];
-    login.ca_fingerprint = argc > 3 ? argv[3] : NULL;
+    login->user = argv[0];
+    login->ca_fingerprint = argc > 3 ? argv[3] : NULL;
+    question.key_id = argv[2];
+    question.certificate = argc > 5 ? argv[5] : NULL;
     struct replica_verdict verdict = {0};
-    err_t err = answer(state_dir, &login, &verdict);
+    err_t err = answer(state_dir, &question, &verdict);
     if (failed(err)) {
         (void)fprintf(stderr, "postern-host: cannot answer from the replica in %s: %s\n", state_dir,
                       replica_error_text(err));
@@ -67,9 +132,9 @@ int host_principals(const char *state_dir, int argc, char **argv) {
         return HOST_EXIT_INTERNAL;
     }
     if (!verdict.allowed) {
-        login_log_refusal(login.user, argv[1], replica_why_text(verdict.why));
+        login_log_refusal(login->user, argv[1], replica_why_text(verdict.why));
     } else if (verdict.stale) {
-        syslog(LOG_WARNING, "allowed account=%s although the replica is too old", login.user);
+        syslog(LOG_WARNING, "allowed account=%s although the replica is too old", login->user);
     }
     return HOST_EXIT_OK;
 }

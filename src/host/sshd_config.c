@@ -19,7 +19,7 @@ static err_t put_trust(const struct sshd_config *from, struct buf *out) {
                        "RevokedKeys %s/" FILE_KRL "\n"
                        "AuthorizedPrincipalsFile none\n"
                        "AuthorizedPrincipalsCommand %s principals --state %s --uid %%U --min-uid %u"
-                       " %%u %%s %%i %%F %%f\n"
+                       " %%u %%s %%i %%F %%f %%k\n"
                        "AuthorizedPrincipalsCommandUser %s\n",
                        config->state_dir, config->state_dir, from->command, config->state_dir,
                        (unsigned)config->min_uid, config->command_user));
@@ -29,7 +29,7 @@ static err_t put_trust(const struct sshd_config *from, struct buf *out) {
     }
     return buf_add_format(
         out,
-        "AuthorizedKeysCommand %s keys --state %s --uid %%U --min-uid %u %%u %%f\n"
+        "AuthorizedKeysCommand %s keys --state %s --uid %%U --min-uid %u %%u %%f %%k\n"
         "AuthorizedKeysCommandUser %s\n",
         from->command, config->state_dir, (unsigned)config->min_uid, config->command_user);
 }
@@ -43,7 +43,7 @@ static err_t put_methods(const struct sshd_config *from, struct buf *out) {
                          "GSSAPIAuthentication no\n"
                          "PermitEmptyPasswords no\n"));
     TRY(buf_add_format(out, "PermitRootLogin %s\n",
-                       from->keep_root_keys ? "prohibit-password" : "no"));
+                       from->keep_root_keys || from->deploy_jobs ? "prohibit-password" : "no"));
     /* By which the principals command tells the greeting what the account reaches. */
     return buf_add_format(out, "PermitUserEnvironment %s\n",
                           from->jump_host ? "POSTERN_CLUSTERS" : "no");
@@ -197,15 +197,14 @@ static err_t print_for(const char *config_path, const char *state, struct sshd_c
 }
 
 const char sshd_config_usage[] =
-    "usage: postern-host sshd-config [--jump-host] [--keep-root-keys]\n"
+    "usage: postern-host sshd-config [--jump-host] [--deploy-jobs] [--keep-root-keys]\n"
     "                                [--config FILE] [--state DIR]\n";
 
 int command_sshd_config(const char *self, int argc, char **argv) {
-    static const struct option known[] = {{"jump-host", no_argument, NULL, 'j'},
-                                          {"keep-root-keys", no_argument, NULL, 'r'},
-                                          {"config", required_argument, NULL, 'c'},
-                                          {"state", required_argument, NULL, 's'},
-                                          {0}};
+    static const struct option known[] = {
+        {"jump-host", no_argument, NULL, 'j'},      {"deploy-jobs", no_argument, NULL, 'd'},
+        {"keep-root-keys", no_argument, NULL, 'r'}, {"config", required_argument, NULL, 'c'},
+        {"state", required_argument, NULL, 's'},    {0}};
     struct sshd_config from = {.command = self};
     const char *config = NULL;
     const char *state = NULL;
@@ -214,6 +213,7 @@ int command_sshd_config(const char *self, int argc, char **argv) {
         config = option == 'c' ? optarg : config;
         state = option == 's' ? optarg : state;
         from.jump_host = from.jump_host || option == 'j';
+        from.deploy_jobs = from.deploy_jobs || option == 'd';
         from.keep_root_keys = from.keep_root_keys || option == 'r';
         usable = usable && option != '?';
     }

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "host/host.h"
-#include "host/sync_host.h"
+#include "host/sessions.h"
 #include "ssh/krl.h"
 
 enum { RELOAD_GRACE_S = 3 * LIMIT_RELOAD_S };
@@ -24,6 +24,7 @@ struct status {
     int64_t reload_due; /* since when; 0: sshd has read everything */
     bool reload_by_hand;
     bool feed_served;
+    json_t *sessions; /* NULL: only root may see them */
 };
 
 /* As a whole, as sshd reads it: of a damaged one it refuses everybody too. */
@@ -58,6 +59,7 @@ static err_t gather(const struct config *config, struct status *out, struct faul
     out->reload_due = reload_due_ms(config->state_dir) / 1000;
     out->reload_by_hand = config->reload_word_count == 0;
     out->feed_served = publisher_is_served(config->state_dir);
+    ignore_err(sessions_json(config->state_dir, &out->sessions)); /* as others than root */
     certificates_due(config, &out->renew_at, &out->ends_at);
     out->certificates_bad = out->ends_at <= out->now;
     return OK;
@@ -98,6 +100,15 @@ static void print_feed(const struct status *status) {
                  status->feed_served ? "is served" : "nobody serves it: is sync running?");
 }
 
+static void print_sessions(const struct status *status) {
+    if (status->sessions == NULL) {
+        (void)puts("sessions          only root may see them");
+        return;
+    }
+    (void)printf("sessions          %zu open%s\n", json_array_size(status->sessions),
+                 json_array_size(status->sessions) > 0 ? "; see: postern-host sessions" : "");
+}
+
 /* A reload takes a moment; one that is due for longer has failed. */
 static bool reload_failed(const struct status *status) {
     return status->reload_due != 0 && !status->reload_by_hand &&
@@ -130,7 +141,8 @@ static int print_json(const struct status *status) {
     char revision[24];
     (void)snprintf(revision, sizeof revision, "%llu", (unsigned long long)status->info.revision);
     json_t *root = json_pack(
-        "{s:s, s:s, s:o, s:I, s:b, s:b, s:I, s:I, s:I, s:b, s:o, s:o, s:b, s:o, s:b, s:b, s:I}",
+        "{s:s, s:s, s:o, s:I, s:b, s:b, s:I, s:I, s:I, s:b, s:o, s:o, s:b, s:o, s:b, s:b, s:I,"
+        " s:o}",
         "host", status->self.name, "revision", revision, "syncTime",
         json_time(status->info.synced_at), "ageSeconds",
         (json_int_t)(status->info.synced_at == 0 ? -1 : status->now - status->info.synced_at),
@@ -140,7 +152,8 @@ static int print_json(const struct status *status) {
         "certificateExpireTime", json_time(status->ends_at), "certificateRenewTime",
         json_time(status->renew_at), "certificatesValid", !status->certificates_bad,
         "reloadDueTime", json_time(status->reload_due), "reloadByHand", status->reload_by_hand,
-        "feedServed", status->feed_served, "jobs", (json_int_t)status->info.jobs);
+        "feedServed", status->feed_served, "jobs", (json_int_t)status->info.jobs, "sessions",
+        status->sessions != NULL ? json_incref(status->sessions) : json_null());
     int failure = root == NULL ? -1 : json_dumpf(root, stdout, JSON_INDENT(2));
     json_decref(root);
     return failure != 0 || puts("") < 0 ? HOST_EXIT_INTERNAL : HOST_EXIT_OK;
@@ -184,7 +197,9 @@ int command_status(int argc, char **argv) {
         print_text(&status);
         print_reload(&status);
         print_feed(&status);
+        print_sessions(&status);
     }
+    json_decref(status.sessions);
     bool bad =
         status.stale || status.certificates_bad || status.krl_missing || reload_failed(&status);
     return result == HOST_EXIT_OK && bad ? HOST_EXIT_STALE : result;

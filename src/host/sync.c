@@ -1,8 +1,8 @@
 /*
  * `postern-host sync`: follows the authority's feed. One connection, one answer at a time; between
  * answers it does what time asks for (renewal, pruning). A stop by signal at any moment loses
- * nothing: see sync_apply.c. Other threads tell the answers on and
- * carry what gates ask and tell: see publisher.c and uplink_server.c.
+ * nothing: see sync_apply.c. Other threads tell the answers on, carry what gates ask and tell, and
+ * end sessions: see publisher.c, uplink_server.c and sessions.c.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "host/host.h"
+#include "host/sessions.h"
 #include "host/sync_host.h"
 #include "net/notify.h"
 
@@ -32,6 +33,7 @@ struct sync {
     struct http_response response;
     struct publisher *publisher;  /* NULL: nobody is told */
     struct uplink_server *uplink; /* NULL: nobody can ask */
+    struct sessions *sessions;    /* NULL: none is ended */
     int lock;
     unsigned failures;          /* in a row */
     int64_t chores_at_ms;       /* monotonic */
@@ -43,6 +45,7 @@ struct sync {
 static void sync_done(struct sync *sync) {
     publisher_free(sync->publisher);
     uplink_server_free(sync->uplink);
+    sessions_free(sync->sessions);
     http_response_done(&sync->response);
     http_client_free(sync->client);
     replica_close(sync->replica);
@@ -73,12 +76,20 @@ static err_t open_replica(struct sync *sync, struct fault *fault) {
     return failed(err) ? fault_set(fault, err.code, path, "%s", replica_error_text(err)) : OK;
 }
 
+static err_t make_session_dirs(struct sync *sync, struct fault *fault) {
+    err_t err = sessions_make_dirs(&sync->config);
+    return failed(err) ? fault_set(fault, err.code, sync->config.state_dir,
+                                   "cannot make the directories of sessions: %s", err_text(err))
+                       : OK;
+}
+
 static err_t sync_open(const char *config, const char *state, struct sync *sync,
                        struct fault *fault) {
     struct replica_self self = {0};
     TRY(command_config(config, state, &sync->config, fault));
     TRY(identity_load(sync->config.state_dir, &sync->identity, fault));
     TRY(open_replica(sync, fault));
+    TRY(make_session_dirs(sync, fault));
     (void)snprintf(self.name, sizeof self.name, "%s", sync->identity.name);
     self.best_effort = sync->config.best_effort;
     self.max_age_s = sync->config.max_age_s;
@@ -127,6 +138,7 @@ static err_t poll_once(struct sync *sync, bool whole, struct fault *fault) {
         return fault_set(fault, err.code, "", "cannot apply the answer: %s", err_text(err));
     }
     if (answer->snapshot || answer->count > 0) {
+        sessions_judge(sync->sessions);
         char revision[24];
         char count[24];
         (void)snprintf(revision, sizeof revision, "%llu", (unsigned long long)answer->revision);
@@ -224,8 +236,17 @@ static void serve_gates(struct sync *sync) {
     }
 }
 
+static void follow_sessions(struct sync *sync) {
+    struct fault fault = {0};
+    err_t err = sessions_start(&sync->config, &sync->sessions, &fault);
+    if (failed(err)) {
+        log_error("sessions_not_followed", err, "state", fault.field, "reason", fault.reason, NULL);
+    }
+}
+
 static _Noreturn void follow(struct sync *sync) {
     serve_gates(sync);
+    follow_sessions(sync);
     notify_send("READY=1\nSTATUS=following the authority");
     renew_if_due(sync); /* the first answer may take as long as nothing happens */
     for (;;) {

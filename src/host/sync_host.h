@@ -9,6 +9,7 @@
 #include "base/secret.h"
 #include "config/settings.h"
 #include "feed/replica.h"
+#include "host/session_judge.h"
 #include "net/http_client.h"
 
 /* --- config.c: /etc/posterngate/host.yaml; every member has a default --- */
@@ -26,6 +27,7 @@ struct config {
     bool best_effort;
     int64_t max_age_s;
     bool registered_keys;
+    struct session_rules sessions;
     uint32_t min_uid;                              /* of local users who are accounts */
     char *reload_command[CONFIG_RELOAD_WORDS_MAX]; /* makes sshd read its files anew; run as it is,
                                                       without a shell */
@@ -197,10 +199,12 @@ int sync_backoff_ms(unsigned failures, uint64_t random);
 int command_enrol(int argc, char **argv);
 int command_sync(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_sessions(int argc, char **argv);
 int command_sshd_config(const char *self, int argc, char **argv);
 int command_greet(void);
 int command_check(int argc, char **argv);
-extern const char enrol_usage[], sync_usage[], status_usage[], sshd_config_usage[], check_usage[];
+extern const char enrol_usage[], sync_usage[], status_usage[], sessions_usage[],
+    sshd_config_usage[], check_usage[];
 
 /* Prints a complaint about the configuration on standard error. */
 void command_complain(void *context, const struct settings_complaint *complaint);
@@ -216,6 +220,7 @@ struct sshd_config {
     const struct config *config;
     const char *command; /* absolute path of postern-host */
     bool jump_host;
+    bool deploy_jobs;    /* a deploy job's account may log in as root, where the replica says so */
     bool keep_root_keys; /* root's own authorized_keys stay valid, for emergencies */
     bool has_penalties;  /* sshd knows PerSourcePenaltyExemptList */
     const char *exempt;  /* its value, the addresses of the jump hosts; "" or NULL: none is told */

@@ -26,10 +26,15 @@ static const struct {
     const char *usage;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"enrol", enrol_usage, command_enrol},    {"sync", sync_usage, command_sync},
-    {"status", status_usage, command_status}, {"sshd-config", sshd_config_usage, sshd_config},
-    {"check", check_usage, command_check},    {"greet", greet_usage, greet},
-    {"slurm", slurm_usage, command_slurm},    {"oar", oar_usage, command_oar},
+    {"enrol", enrol_usage, command_enrol},
+    {"sync", sync_usage, command_sync},
+    {"sessions", sessions_usage, command_sessions},
+    {"status", status_usage, command_status},
+    {"sshd-config", sshd_config_usage, sshd_config},
+    {"check", check_usage, command_check},
+    {"greet", greet_usage, greet},
+    {"slurm", slurm_usage, command_slurm},
+    {"oar", oar_usage, command_oar},
     {"jobs", jobs_usage, command_jobs},
 };
 

@@ -59,7 +59,7 @@ changes=(
     "$(change 1 cluster daint "{\"address\":\"127.0.0.1\",\"port\":$port}")"
     "$(change 1 cluster santis "{\"address\":\"127.0.0.1\",\"port\":$closed_port}")"
     "$(change 1 host daint-ln1 "{\"cluster\":\"daint\",\"role\":\"login\",\"address\":\"127.0.0.1\",\"port\":$port}")"
-    "$(change 1 host ela "{\"cluster\":\"\",\"role\":\"jump\",\"address\":\"127.0.0.1\",\"port\":$jump_port}")"
+    "$(change 1 host ela "{\"cluster\":\"\",\"role\":\"jump\",\"address\":\"192.0.2.1\",\"port\":$jump_port}")"
     "$(registered 1 erin '')" "$(registered 2 erin_far ',"ipSubnets":["10.0.0.0/8"]')"
     "$(registered 3 erin_old ",\"expireTime\":\"$yesterday\"")"
 )
@@ -101,8 +101,8 @@ check "sshd takes the configuration of a jump host" run_sshd jump "$work/jump" "
 check "which a jump host has also when nobody says that it is one" sh -c "
     '$host' sshd-config --config host.yaml --state '$work/jump' | grep -q '^    ForceCommand '"
 check "a login host's exempts the jump host, or says how where sshd is too old" sh -c "
-    if [ -n '$penalties' ]; then /usr/sbin/sshd -T -f sshd.conf | grep -ix 'PerSourcePenaltyExemptList 127.0.0.1'
-    else grep -x '# PerSourcePenaltyExemptList 127.0.0.1' sshd.conf; fi"
+    if [ -n '$penalties' ]; then /usr/sbin/sshd -T -f sshd.conf | grep -ix 'PerSourcePenaltyExemptList 192.0.2.1'
+    else grep -x '# PerSourcePenaltyExemptList 192.0.2.1' sshd.conf; fi"
 check "no way in but keys is left to another file" sh -c '/usr/sbin/sshd -T -f sshd.conf | sort |
     grep -E "^(gssapi|hostbased|kbdinteractive|password)authentication yes" && exit 1 ||
     grep -q "^GSSAPIAuthentication no" sshd.conf'

@@ -70,6 +70,8 @@ static const struct {
     {"max_age: 5\n", "|max_age|"},
     {"max_age: 0s\n", "|max_age|"},
     {"when_stale: perhaps\n", "|when_stale|\"perhaps\" is neither strict nor best-effort"},
+    {"when_expired: end\n", "|when_expired|\"end\" is neither cut nor run"},
+    {"when_job_ended: end\n", "|when_job_ended|\"end\" is neither cut nor run"},
     {"registered_keys: 7up\n", "|registered_keys|"},
     {"min_uid: 0\n", "|min_uid|\"0\" is not a user's number, or root's"},
     {"min_uid: -1\n", "|min_uid|"},
@@ -386,7 +388,7 @@ static void test_sshd_config(void **state) {
         "\nTrustedUserCAKeys /var/lib/x/user_ca.pub\n",
         "\nRevokedKeys /var/lib/x/revoked.krl\n",
         ("\nAuthorizedPrincipalsCommand /usr/bin/postern-host principals --state /var/lib/x"
-         " --uid %U --min-uid 1000 %u %s %i %F %f\n"),
+         " --uid %U --min-uid 1000 %u %s %i %F %f %k\n"),
         "\nGSSAPIAuthentication no\n",
         "\nPermitRootLogin no\n",
         "\nAuthorizedPrincipalsCommandUser nobody\n",
@@ -416,6 +418,13 @@ static void test_sshd_config(void **state) {
         assert_non_null(strstr(again, "PerSourcePenaltyExemptList 192.0.2.10,2001:db8::10\n"));
     }
     from.keep_root_keys = false;
+    from.deploy_jobs = true;
+    buf_clear(&out);
+    free(text);
+    assert_ok(sshd_config_print(&from, &out));
+    assert_ok(buf_to_str(&out, &text));
+    assert_non_null(strstr(text, "\nPermitRootLogin prohibit-password\n"));
+    from.deploy_jobs = false;
     /* Without the file, a jump host opens nothing. */
     buf_clear(&out);
     from.jump_host = true;

@@ -1,0 +1,38 @@
+/*
+ * The sessions that sshd opened here by a certificate or a registered key, and their end when the
+ * right to them ends: for `postern-host sync`, which judges them anew after each answer of the
+ * feed, and when time ends something.
+ */
+#ifndef POSTERN_HOST_SESSIONS_H
+#define POSTERN_HOST_SESSIONS_H
+
+#include "host/login_record.h"
+#include "host/sync_host.h"
+
+/* Makes the directories that login records lie in (login_record.h). */
+err_t sessions_make_dirs(const struct config *config);
+
+/*
+ * A thread of its own takes over login records as they come, and those that are there already; it
+ * forgets a connection that ended by itself, and ends those whose right has ended. It takes no
+ * signals and never waits for a terminal.
+ */
+struct sessions;
+err_t sessions_start(const struct config *config, struct sessions **out, struct fault *fault);
+/* The replica has changed: judges all of them anew, on that thread. Takes NULL and does nothing. */
+void sessions_judge(struct sessions *sessions);
+/* Sessions go on, records stay. Takes NULL. */
+void sessions_free(struct sessions *sessions);
+void sessions_freep(struct sessions **sessions);
+
+/* The records of connections that live, from both directories, in no order. ERR_PERMISSION for
+ * others than root. */
+err_t sessions_list(const char *state_dir,
+                    err_t (*each)(void *context, const struct login_record *record), void *context);
+
+/* session_list.c: the same as a JSON array of objects: pid, user, account, job, serialNumber,
+ * keyFingerprint, sinceTime. */
+struct json_t;
+err_t sessions_json(const char *state_dir, struct json_t **out);
+
+#endif

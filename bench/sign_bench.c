@@ -405,7 +405,8 @@ static int run(int argc, char **argv) {
     int seconds = argc > 4 ? atoi(argv[4]) : 5;
     size_t connections = argc > 5 ? strtoul(argv[5], NULL, 10) : 64;
     long pid = strtol(argv[3], NULL, 10);
-    if (bench == NULL || connections == 0 || connections > CONNECTIONS_MAX || seconds < 1) {
+    INVARIANT(bench != NULL);
+    if (connections == 0 || connections > CONNECTIONS_MAX || seconds < 1) {
         die("bad arguments");
     }
     bench->latencies_ns = malloc(LATENCIES_MAX * sizeof *bench->latencies_ns);

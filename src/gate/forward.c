@@ -12,11 +12,12 @@ static err_t reserve_number(struct relay_session *session, channel_id id) {
     }
     size_t slots = session->channel_slots == 0 ? 2 : 2 * session->channel_slots;
     slots = slots <= id ? id + (size_t)1 : slots;
-    struct forward **grown = realloc(session->channels, slots * sizeof *grown);
+    struct forward **grown = realloc(session->channels, slots * sizeof(struct forward *));
     if (grown == NULL) {
         return FAIL(ERR_MEMORY);
     }
-    memset(grown + session->channel_slots, 0, (slots - session->channel_slots) * sizeof *grown);
+    memset(grown + session->channel_slots, 0,
+           (slots - session->channel_slots) * sizeof(struct forward *));
     session->channels = grown;
     session->channel_slots = slots;
     return OK;

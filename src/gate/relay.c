@@ -122,7 +122,7 @@ static err_t locks_init(struct relay *relay) {
 }
 
 static err_t workers_new(struct relay *relay, const struct relay_wiring *wiring) {
-    relay->workers = calloc(wiring->workers, sizeof *relay->workers);
+    relay->workers = calloc(wiring->workers, sizeof(struct relay_worker *));
     if (relay->workers == NULL) {
         return FAIL(ERR_MEMORY);
     }

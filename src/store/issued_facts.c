@@ -122,21 +122,19 @@ static void prune(struct account_facts *account) {
     account->key_count = kept;
 }
 
-/* Room for one more. */
-static err_t grow(struct issued_facts *facts, void **array, size_t *size, size_t count,
+/* The array with room for one more, where it is now; NULL leaves it as it was. */
+static void *grow(struct issued_facts *facts, void *array, size_t *size, size_t count,
                   size_t item_size) {
     if (count < *size) {
-        return OK;
+        return array;
     }
     size_t larger = *size == 0 ? 4 : *size * 2;
-    void *moved = realloc(*array, larger * item_size);
-    if (moved == NULL) {
-        return FAIL(ERR_MEMORY);
+    void *moved = realloc(array, larger * item_size);
+    if (moved != NULL) {
+        facts->items += larger - *size;
+        *size = larger;
     }
-    facts->items += larger - *size;
-    *array = moved;
-    *size = larger;
-    return OK;
+    return moved;
 }
 
 static err_t note_counted(struct issued_facts *facts, struct account_facts *account,
@@ -144,9 +142,13 @@ static err_t note_counted(struct issued_facts *facts, struct account_facts *acco
     if (account->counted_count == account->counted_size) {
         prune(account);
     }
-    TRY(grow(facts, (void **)&account->counted, &account->counted_size, account->counted_count,
-             sizeof *account->counted));
-    account->counted[account->counted_count++] = issued_at;
+    int64_t *counted = grow(facts, account->counted, &account->counted_size, account->counted_count,
+                            sizeof *counted);
+    if (counted == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    account->counted = counted;
+    counted[account->counted_count++] = issued_at;
     return OK;
 }
 
@@ -164,9 +166,13 @@ static err_t note_key(struct issued_facts *facts, struct account_facts *account,
     if (account->key_count == account->key_size) {
         prune(account);
     }
-    TRY(grow(facts, (void **)&account->keys, &account->key_size, account->key_count,
-             sizeof *account->keys));
-    struct valid_key *key = &account->keys[account->key_count++];
+    struct valid_key *keys =
+        grow(facts, account->keys, &account->key_size, account->key_count, sizeof *keys);
+    if (keys == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    account->keys = keys;
+    struct valid_key *key = &keys[account->key_count++];
     memcpy(key->fingerprint, issued->fingerprint, sizeof key->fingerprint);
     key->valid_before = issued->valid_before;
     return OK;

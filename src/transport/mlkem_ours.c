@@ -114,7 +114,7 @@ static void poly_wipe(struct poly *poly) { secret_wipe(poly, sizeof *poly); }
 
 static void vec_noise(struct hashing *hashing, const uint8_t seed[SEED_BYTES], uint8_t number,
                       struct vec *out) {
-    for (uint8_t i = 0; i < MLKEM_K; i++) {
+    for (size_t i = 0; i < MLKEM_K; i++) {
         sample_noise(hashing, seed, (uint8_t)(number + i), &out->of[i]);
     }
 }
@@ -176,7 +176,7 @@ static void pke_encrypt(struct hashing *hashing, const uint8_t public_key[MLKEM7
     vec_noise(hashing, seed, 0, &y);
     vec_ntt(&y);
     struct vec row;
-    for (uint8_t i = 0; i < MLKEM_K; i++) {
+    for (size_t i = 0; i < MLKEM_K; i++) {
         for (size_t j = 0; j < MLKEM_K; j++) {
             sample_uniform(hashing, rho, j, i, &row.of[j]); /* A, transposed */
         }

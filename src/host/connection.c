@@ -56,7 +56,8 @@ static bool is_roots(pid_t pid) {
 }
 
 /* sshd's monitor calls itself "sshd: alice [priv]" as soon as it knows for whom it is; where root
- * logs in, it becomes the session: "sshd: root@pts/0". OpenSSH 9.8 on: sshd-session. */
+ * logs in, it becomes the session: "sshd: root", "sshd: root@pts/0". OpenSSH 9.8 on: sshd-session.
+ */
 static bool is_titled(pid_t pid, const char *user) {
     char title[TITLE_BYTES];
     size_t len = strlen(user);
@@ -70,7 +71,7 @@ static bool is_titled(pid_t pid, const char *user) {
     }
     name += 2;
     return strncmp(name, user, len) == 0 &&
-           (strncmp(name + len, " [priv]", 7) == 0 || name[len] == '@');
+           (strncmp(name + len, " [priv]", 7) == 0 || name[len] == '@' || name[len] == '\0');
 }
 
 bool connection_is_of(pid_t monitor, const char *user, uint64_t *start) {

@@ -1,25 +1,11 @@
 #include <string.h>
 
-#include "base/inet.h"
 #include "host/login.h"
 
 enum { FROM_BYTES_MAX = 64 * 1024 };
 
-/* One of "10.0.0.0/8,192.168.0.0/16"; false when there are no more. */
-static bool next_item(const char **rest, span_t *out) {
-    if (**rest == '\0') {
-        return false;
-    }
-    size_t len = strcspn(*rest, ",");
-    *out = span_of(*rest, len);
-    *rest += (*rest)[len] == '\0' ? len : len + 1;
-    return true;
-}
-
-static err_t put_item(struct buf *out, const char *lead, span_t item) {
-    TRY(out->len > 0 ? buf_add_byte(out, ',') : OK);
-    TRY(buf_add_str(out, lead));
-    return buf_add(out, item);
+static err_t put_item(struct buf *out, const char *lead, const char *item) {
+    return buf_add_format(out, "%s%s%s", out->len > 0 ? "," : "", lead, item);
 }
 
 struct jumps {
@@ -34,7 +20,7 @@ static err_t put_address(const struct jumps *jumps, const char *text) {
         return OK;
     }
     inet_address_print(&address, printed);
-    return put_item(jumps->out, jumps->lead, span_str(printed));
+    return put_item(jumps->out, jumps->lead, printed);
 }
 
 static err_t put_jump(void *context, const char *name, const char *address) {
@@ -61,32 +47,18 @@ err_t login_from_account(struct replica *replica, const char *subnets, struct bu
     return buf_add(out, buf_span(&from));
 }
 
-/* The smaller of two subnets of which one lies in the other; else nothing. */
-static err_t put_common(span_t a, span_t b, struct buf *out) {
-    struct inet_subnet left;
-    struct inet_subnet right;
-    TRY(inet_subnet_parse(a, &left));
-    TRY(inet_subnet_parse(b, &right));
-    if (inet_subnet_covers(&left, &right)) {
-        return put_item(out, "", b);
-    }
-    return inet_subnet_covers(&right, &left) ? put_item(out, "", a) : OK;
-}
-
-static err_t put_intersection(const char *a, const char *b, struct buf *out) {
-    span_t left;
-    span_t right;
-    while (next_item(&a, &left)) {
-        for (const char *rest = b; next_item(&rest, &right);) {
-            TRY(put_common(left, right, out));
-        }
-    }
-    return OK;
+/* Nothing, where there is no such place, or where it takes too many words to say. */
+static err_t put_common(const char *a, const char *b, struct buf *out) {
+    struct subnet_list both;
+    struct subnet_list other;
+    TRY(subnet_list_parse(span_str(a), &both));
+    TRY(subnet_list_parse(span_str(b), &other));
+    return failed(subnet_list_intersect(&both, &other, &both)) ? OK : subnet_list_print(&both, out);
 }
 
 static err_t put_internal(struct replica *replica, const char *inside, struct buf *out) {
     TRY(put_jumps(replica, "!", out));
-    return put_item(out, "", span_str(inside));
+    return put_item(out, "", inside);
 }
 
 err_t login_from_key(struct replica *replica, const char *account_subnets,
@@ -99,7 +71,7 @@ err_t login_from_key(struct replica *replica, const char *account_subnets,
         const char *either = key->subnets[0] != '\0' ? key->subnets : account_subnets;
         TRY(login_from_account(replica, either, &from));
     } else {
-        TRY(put_intersection(account_subnets, key->subnets, &from));
+        TRY(put_common(account_subnets, key->subnets, &from));
         none = from.len == 0;
         TRY(none ? OK : put_jumps(replica, "", &from));
     }

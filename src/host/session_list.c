@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "host/host.h"
+#include "host/session_record.h"
 #include "host/sessions.h"
 
 static void print_credential(const struct login_record *record, char *out, size_t size) {
@@ -55,7 +56,7 @@ static err_t add_json(void *context, const struct login_record *record) {
 
 err_t sessions_json(const char *state_dir, struct json_t **out) {
     json_t *list = json_array();
-    err_t err = list == NULL ? FAIL(ERR_MEMORY) : sessions_list(state_dir, add_json, list);
+    err_t err = list == NULL ? FAIL(ERR_MEMORY) : session_record_list(state_dir, add_json, list);
     if (failed(err)) {
         json_decref(list);
         return err;
@@ -67,7 +68,7 @@ err_t sessions_json(const char *state_dir, struct json_t **out) {
 static err_t print_all(const char *state_dir, bool json) {
     size_t count = 0;
     if (!json) {
-        TRY(sessions_list(state_dir, print_line, &count));
+        TRY(session_record_list(state_dir, print_line, &count));
         return count > 0 || puts("no session is open") >= 0 ? OK : FAIL(ERR_IO);
     }
     json_t *list = NULL;

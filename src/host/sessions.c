@@ -31,6 +31,7 @@
 #include "host/connection.h"
 #include "host/host.h"
 #include "host/session_judge.h"
+#include "host/session_record.h"
 
 enum {
     WAKES_COUNT = 64,
@@ -70,6 +71,7 @@ struct sessions {
     struct connection_end **ends;
     size_t end_count, end_size;
     int64_t retry_at_ms; /* monotonic; 0: nothing failed */
+    bool failing;        /* and was logged */
 };
 
 /* One turn of the thread. */
@@ -93,86 +95,6 @@ static const struct process_list *all_processes(struct turn *turn) {
         }
     }
     return &turn->all;
-}
-
-/* --- records --- */
-
-static bool read_record(int dir, const char *name, struct login_record *out) {
-    char text[LOGIN_RECORD_TEXT_CHARS];
-    ssize_t len = readlinkat(dir, name, text, sizeof text - 1);
-    if (len < 0) {
-        return false;
-    }
-    text[len] = '\0';
-    return !failed(login_record_parse(name, text, out));
-}
-
-/* Whether the connection lives that it tells of. Learns what its writer could not see. */
-static bool is_living(struct login_record *record) {
-    uint64_t start = 0;
-    if (!connection_is_of(record->monitor, record->user, &start) ||
-        (record->monitor_start != 0 && record->monitor_start != start)) {
-        return false;
-    }
-    record->monitor_start = start;
-    return true;
-}
-
-static void close_dirp(DIR **dir) {
-    if (*dir != NULL) {
-        (void)closedir(*dir);
-    }
-}
-
-/* Takes the descriptor's own position along, so it opens the directory anew. */
-static DIR *open_listing(int dir) {
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *listing = fd < 0 ? NULL : fdopendir(fd);
-    if (listing == NULL) {
-        fd_closep(&fd);
-    }
-    return listing;
-}
-
-static err_t list_dir(const char *state_dir, const char *name,
-                      err_t (*each)(void *context, const struct login_record *record),
-                      void *context) {
-    char *path CLEANUP(freep) = NULL;
-    TRY(path_join(state_dir, name, &path));
-    DIR *dir CLEANUP(close_dirp) = opendir(path);
-    if (dir == NULL) {
-        return err_from_errno(errno);
-    }
-    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        struct login_record record;
-        if (read_record(dirfd(dir), entry->d_name, &record) && is_living(&record)) {
-            TRY(each(context, &record));
-        }
-    }
-    return OK;
-}
-
-err_t sessions_list(const char *state_dir,
-                    err_t (*each)(void *context, const struct login_record *record),
-                    void *context) {
-    TRY(list_dir(state_dir, LOGIN_TAKEN_DIR, each, context));
-    return list_dir(state_dir, LOGIN_RECORD_DIR, each, context);
-}
-
-static err_t make_dir(const struct config *config, const char *name, gid_t group, mode_t mode) {
-    char *path CLEANUP(freep) = NULL;
-    TRY(path_join(config->state_dir, name, &path));
-    TRY(file_make_dirs(path, 0700));
-    /* Only root may give a file away; an unprivileged trial run keeps its own group. */
-    if (geteuid() == 0 && chown(path, 0, group) != 0) {
-        return err_from_errno(errno);
-    }
-    return chmod(path, mode) == 0 ? OK : err_from_errno(errno);
-}
-
-err_t sessions_make_dirs(const struct config *config) {
-    TRY(make_dir(config, LOGIN_RECORD_DIR, config->command_group, 01730));
-    return make_dir(config, LOGIN_TAKEN_DIR, 0, 0700);
 }
 
 /* --- ending --- */
@@ -269,7 +191,10 @@ static void judge(struct sessions *sessions, struct sshd_session *session, struc
                             &verdict);
     }
     if (failed(err)) {
-        log_error("session_not_judged", err, "user", session->record.user, NULL);
+        if (!sessions->failing) {
+            log_error("session_not_judged", err, "user", session->record.user, NULL);
+        }
+        sessions->failing = true;
         sessions->retry_at_ms = turn->now_ms + RETRY_MS;
     } else if (!verdict.goes_on) {
         end_session(sessions, session, verdict.why, turn);
@@ -296,6 +221,22 @@ static void set_timer(struct sessions *sessions) {
 }
 
 /* --- coming and going --- */
+
+static void close_dirp(DIR **dir) {
+    if (*dir != NULL) {
+        (void)closedir(*dir);
+    }
+}
+
+/* Takes the descriptor's own position along, so it opens the directory anew. */
+static DIR *open_listing(int dir) {
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *listing = fd < 0 ? NULL : fdopendir(fd);
+    if (listing == NULL) {
+        fd_closep(&fd);
+    }
+    return listing;
+}
 
 static struct sshd_session *find_session(struct sessions *sessions, const char *name) {
     for (size_t i = 0; i < sessions->count; i++) {
@@ -339,7 +280,8 @@ static void follow(struct sessions *sessions, const char *name, const struct log
         session.tell_after_ms = TELL_FIRST_MS;
         session.tell_at_ms = turn->now_ms + session.tell_after_ms;
     }
-    err_t err = is_living(&session.record) ? add_session(sessions, &session) : FAIL(ERR_CLOSED);
+    err_t err = session_record_is_living(&session.record) ? add_session(sessions, &session)
+                                                          : FAIL(ERR_CLOSED);
     if (!failed(err)) {
         judge(sessions, &sessions->items[sessions->count - 1], turn);
         return;
@@ -351,7 +293,7 @@ static void follow(struct sessions *sessions, const char *name, const struct log
 /* What is not ours, or over, is put away. A record that cannot be moved is followed where it is. */
 static void take_over(struct sessions *sessions, int dir, const char *name, struct turn *turn) {
     struct login_record record;
-    if (!read_record(dir, name, &record) || !is_living(&record)) {
+    if (!session_record_read(dir, name, &record) || !session_record_is_living(&record)) {
         (void)unlinkat(dir, name, 0);
         return;
     }
@@ -396,12 +338,13 @@ static void judge_all(struct sessions *sessions, struct turn *turn) {
     sessions->retry_at_ms = 0;
     for (size_t i = sessions->count; i > 0 && sessions->retry_at_ms == 0; i--) {
         struct sshd_session *session = &sessions->items[i - 1];
-        if (session->process < 0 && !is_living(&session->record)) {
+        if (session->process < 0 && !session_record_is_living(&session->record)) {
             forget(sessions, i - 1);
         } else {
             judge(sessions, session, turn);
         }
     }
+    sessions->failing = sessions->retry_at_ms != 0;
 }
 
 /* --- telling of jobs --- */

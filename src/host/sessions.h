@@ -6,11 +6,7 @@
 #ifndef POSTERN_HOST_SESSIONS_H
 #define POSTERN_HOST_SESSIONS_H
 
-#include "host/login_record.h"
 #include "host/sync_host.h"
-
-/* Makes the directories that login records lie in (login_record.h). */
-err_t sessions_make_dirs(const struct config *config);
 
 /*
  * A thread of its own takes over login records as they come, and those that are there already; it
@@ -25,13 +21,8 @@ void sessions_judge(struct sessions *sessions);
 void sessions_free(struct sessions *sessions);
 void sessions_freep(struct sessions **sessions);
 
-/* The records of connections that live, from both directories, in no order. ERR_PERMISSION for
- * others than root. */
-err_t sessions_list(const char *state_dir,
-                    err_t (*each)(void *context, const struct login_record *record), void *context);
-
-/* session_list.c: the same as a JSON array of objects: pid, user, account, job, serialNumber,
- * keyFingerprint, sinceTime. */
+/* session_list.c: those that are open, as a JSON array of objects: pid, user, account, job,
+ * serialNumber, keyFingerprint, sinceTime. */
 struct json_t;
 err_t sessions_json(const char *state_dir, struct json_t **out);
 

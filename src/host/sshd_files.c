@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "host/sessions.h"
+#include "host/session_record.h"
 #include "ssh/krl.h"
 
 enum { PERMIT_OPEN_BYTES_MAX = 4 * 1024 * 1024 };
@@ -18,7 +18,7 @@ err_t sshd_files_make_dir(const struct config *config) {
     if (chmod(config->state_dir, 0750) != 0) {
         return err_from_errno(errno);
     }
-    return sessions_make_dirs(config);
+    return session_record_make_dirs(config);
 }
 
 static err_t write_file(const char *state_dir, const char *name, span_t bytes) {

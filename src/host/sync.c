@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "host/host.h"
+#include "host/session_record.h"
 #include "host/sessions.h"
 #include "host/sync_host.h"
 #include "net/notify.h"
@@ -77,7 +78,7 @@ static err_t open_replica(struct sync *sync, struct fault *fault) {
 }
 
 static err_t make_session_dirs(struct sync *sync, struct fault *fault) {
-    err_t err = sessions_make_dirs(&sync->config);
+    err_t err = session_record_make_dirs(&sync->config);
     return failed(err) ? fault_set(fault, err.code, sync->config.state_dir,
                                    "cannot make the directories of sessions: %s", err_text(err))
                        : OK;

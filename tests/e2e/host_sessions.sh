@@ -78,9 +78,10 @@ knows() { # QUERY: what the replica says
 caught_up() { knows "SELECT 1 FROM meta WHERE name = 'revision' AND value = $((revision - 1))"; }
 
 port=$(free_port)
+sshd=${SSHD:-/usr/sbin/sshd} # another OpenSSH, by hand
 penalties=
 ssh-keygen -q -t ed25519 -N '' -f penalties_key
-if /usr/sbin/sshd -t -f /dev/null -h "$work/penalties_key" -o PerSourcePenalties=no 2>"$work/last"; then
+if "$sshd" -t -f /dev/null -h "$work/penalties_key" -o PerSourcePenalties=no 2>"$work/last"; then
     penalties='PerSourcePenalties no'
 fi
 follow
@@ -93,7 +94,7 @@ printf 'Match User bob\n    ForceCommand echo forced; exec sleep 1000\n' >>sshd.
 # shellcheck disable=SC2016
 start sshd unshare -m sh -c '
     for file in passwd group shadow; do mount --bind "$1/$file" "/etc/$file" || exit 1; done
-    exec /usr/sbin/sshd -D -e -f "$1/sshd.conf"' sh "$work"
+    exec "$2" -D -e -f "$1/sshd.conf"' sh "$work" "$sshd"
 sshd_pid=$last_pid
 wait_for 10 grep -q 'Server listening' sshd.log
 

@@ -43,6 +43,8 @@ struct authority {
     size_t open_calls;               /* loop */
     size_t free_call_count;          /* loop */
     bool stopping;                   /* loop: no new calls */
+    _Atomic int64_t job_due_at;      /* store writes: when a job's time comes; 0: to be looked up */
+    bool job_expiry_runs;            /* loop */
     _Atomic bool late;               /* loop writes: the stop may not wait for the store any more */
     uint64_t next_request;           /* loop */
     char request_prefix[12];         /* fixed: makes request ids unique between starts */
@@ -58,6 +60,9 @@ void feed_stop(struct feed *feed);
 size_t feed_waiting(const struct feed *feed); /* for /metrics */
 err_t login_guard_new(struct login_guard **out);
 void login_guard_free(struct login_guard *guard);
+
+/* Loop thread, often: ends the jobs whose time has come. job_expiry.c. */
+void job_expiry_tick(struct authority *authority);
 
 /* Publishes the CA keys as "ca" events where the last published ones differ (store thread or before
  * the threads start, inside a transaction). feed.c. */
@@ -88,6 +93,7 @@ extern const struct route gate_audit_routes[];      /* gate_audit.c */
 extern const struct route internal_key_routes[];    /* internal_key.c */
 extern const struct route job_certificate_routes[]; /* job_certificate.c */
 extern const struct route registered_key_routes[];  /* registered_key.c */
+extern const struct route job_routes[];             /* job.c */
 extern const struct route access_routes[];          /* access.c */
 extern const struct route feed_routes[];            /* feed.c */
 extern const struct route site_routes[];            /* site.c */

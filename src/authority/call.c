@@ -37,7 +37,8 @@ void call_free_all(struct authority *authority) {
     }
 }
 
-err_t call_begin(struct authority *authority, struct http_request *request, struct call **out) {
+/* One that nobody made yet. */
+static err_t call_take(struct authority *authority, struct call **out) {
     struct call *call = authority->free_calls;
     if (call != NULL) {
         authority->free_calls = call->next_free;
@@ -50,14 +51,21 @@ err_t call_begin(struct authority *authority, struct http_request *request, stru
         buf_init(&call->text, LIMIT_HTTP_ANSWER_BYTES);
     }
     call->authority = authority;
-    call->request = request;
     call->started_us = monotonic_us();
     call->now = clock_now_s();
-    call->source = http_request_source(request);
-    inet_address_print(call->source, call->source_text);
     (void)snprintf(call->request_id, sizeof call->request_id, "%s-%llx", authority->request_prefix,
                    (unsigned long long)++authority->next_request);
     authority->open_calls++;
+    *out = call;
+    return OK;
+}
+
+err_t call_begin(struct authority *authority, struct http_request *request, struct call **out) {
+    struct call *call;
+    TRY(call_take(authority, &call));
+    call->request = request;
+    call->source = http_request_source(request);
+    inet_address_print(call->source, call->source_text);
     *out = call;
     return OK;
 }
@@ -137,6 +145,8 @@ void call_audit(struct call *call, const char *target, bool allowed, const char 
     copy_printable(audit->detail, sizeof audit->detail, detail != NULL ? detail : "");
 }
 
+void call_unrecorded(struct call *call) { call->unrecorded = true; }
+
 void call_keep_writes(struct call *call) { call->keep_writes = true; }
 
 void call_publish(struct call *call, const char *kind, const char *key, json_t *state) {
@@ -207,7 +217,7 @@ static void refuse_bearer(struct call *call) {
         return;
     }
     call_problem(call, 401, "not_logged_in", NULL, "%s",
-                 call->route->access == ACCESS_HOST
+                 call->route->access == ACCESS_HOST || call->bearer_is_host
                      ? "this host is not enrolled here, or its token is no longer valid; run: "
                        "postern-host join"
                      : "you are not logged in, or the login has expired; run: postern login");
@@ -223,6 +233,11 @@ static void judge_access(struct call *call) {
             refuse_bearer(call);
         }
         return;
+    case ACCESS_ACCOUNT_OR_HOST:
+        if (caller->is_host) {
+            return;
+        }
+        /* fall through */
     case ACCESS_ACCOUNT:
     case ACCESS_ADMINISTRATOR:
         if (!caller->is_account) {
@@ -253,7 +268,7 @@ static void authenticate(struct call *call) {
     call->problem.status = 0;
     call->caller = (struct caller){0}; /* who it was in an earlier run() does not count any more */
     if (call->route->access != ACCESS_PUBLIC && call->bearer_hash[0] != '\0') {
-        err_t err = call->route->access == ACCESS_HOST
+        err_t err = call->bearer_is_host
                         ? bearer_find_host(call->authority, call->bearer_hash, &call->caller)
                         : bearer_find_account(call->authority, call->bearer_hash, clock_now_s(),
                                               &call->caller);
@@ -425,8 +440,16 @@ static void take_bearer(struct call *call) {
     if (header == NULL || failed(token_from_header(header, &token))) {
         return;
     }
-    enum token_kind kind = call->route->access == ACCESS_HOST ? TOKEN_HOST : TOKEN_SESSION;
-    if (failed(token_hash(kind, token, call->bearer_hash))) {
+    enum access access = call->route->access;
+    bool either = access == ACCESS_ACCOUNT_OR_HOST;
+    bool taken = false;
+    if (access != ACCESS_HOST) {
+        taken = !failed(token_hash(TOKEN_SESSION, token, call->bearer_hash));
+    }
+    if (access == ACCESS_HOST || (either && !taken)) {
+        taken = call->bearer_is_host = !failed(token_hash(TOKEN_HOST, token, call->bearer_hash));
+    }
+    if (!taken) {
         call->bearer_hash[0] = '\0';
     }
 }
@@ -458,6 +481,34 @@ void call_dispatch(struct call *call, const struct route *route) {
         return;
     }
     submit(call);
+}
+
+static void on_system_done(struct work *work) {
+    struct call *call = (struct call *)work;
+    if (call->published) {
+        feed_wake(call->authority->feed);
+    }
+    if (call_refused(call)) {
+        log_event(LOG_LEVEL_ERROR, "system_call_failed", "action", call->route->action, "reason",
+                  call->problem.message, NULL);
+    }
+    call->route->finish(call);
+    call_end(call);
+}
+
+err_t call_system(struct authority *authority, const struct route *route) {
+    struct call *call;
+    TRY(call_take(authority, &call));
+    call->route = route;
+    call->next_run = route->run;
+    call_actor(call, "system");
+    call->work.run = on_run;
+    call->work.done = on_system_done;
+    err_t err = worker_submit(authority->store_worker, &call->work);
+    if (failed(err)) {
+        call_end(call);
+    }
+    return err;
 }
 
 /* ---- answers ----------------------------------------------------------------------------- */

@@ -33,11 +33,12 @@ struct call;
 struct store;
 
 enum access {
-    ACCESS_NONE = 0,      /* a row that forgot to say it: nobody gets in */
-    ACCESS_PUBLIC,        /* no bearer is looked at */
-    ACCESS_ACCOUNT,       /* any signed-in account that is not disabled */
-    ACCESS_ADMINISTRATOR, /* an account with the administrator flag */
-    ACCESS_HOST,          /* an enrolled host */
+    ACCESS_NONE = 0,        /* a row that forgot to say it: nobody gets in */
+    ACCESS_PUBLIC,          /* no bearer is looked at */
+    ACCESS_ACCOUNT,         /* any signed-in account that is not disabled */
+    ACCESS_ADMINISTRATOR,   /* an account with the administrator flag */
+    ACCESS_HOST,            /* an enrolled host */
+    ACCESS_ACCOUNT_OR_HOST, /* either; run() judges which of them may */
 };
 
 struct route {
@@ -113,6 +114,7 @@ struct call {
     size_t route_index;
     struct call *batch_next;
     char bearer_hash[HASH_CHARS]; /* "" when there is no well-formed bearer */
+    bool bearer_is_host;
     bool keep_writes;
     bool published;
     bool unrecorded; /* no audit row: the flood would fill the disk */
@@ -232,8 +234,17 @@ void call_audit(struct call *call, const char *target, bool allowed, const char 
 void call_actor(struct call *call, const char *actor);
 /* Store thread: whom a host calls for, in place of the host's own address. */
 void call_on_behalf(struct call *call, const struct inet_address *source);
+/* No row, for what turned out to be nothing. */
+void call_unrecorded(struct call *call);
 /* The writes so far stand although the call gets refused (failed logins are counted). */
 void call_keep_writes(struct call *call);
+
+/*
+ * Loop thread: a call that nobody made, for what happens by itself: run() on the store thread, with
+ * a row of the actor "system" when it called call_audit(), and finish() (not NULL) on the loop
+ * thread, after the commit or with a problem. The route has no path; ERR_BUSY, ERR_MEMORY.
+ */
+err_t call_system(struct authority *authority, const struct route *route);
 
 /* Store thread: appends an event for gates and hosts (state is taken over; NULL: the thing is gone)
  * and wakes the feeds after the commit. */
@@ -266,6 +277,8 @@ json_t *call_json_time(int64_t when);
 json_t *call_json_u64(uint64_t value);
 /* ["10.0.0.0/8",…]; NULL: out of memory, as for the others. */
 json_t *call_json_subnets(const struct subnet_list *subnets);
+/* An item for each line of the text. */
+json_t *call_json_lines(const char *lines);
 /* {"k":v,…} is json_pack(); a member that is absent when the text is empty: */
 void call_json_set_text(json_t *object, const char *name, const char *text);
 

@@ -492,6 +492,19 @@ json_t *call_json_subnets(const struct subnet_list *subnets) {
     return list;
 }
 
+json_t *call_json_lines(const char *lines) {
+    json_t *list = json_array();
+    while (*lines != '\0') {
+        size_t len = strcspn(lines, "\n");
+        if (json_array_append_new(list, json_stringn(lines, len)) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+        lines += len + (lines[len] == '\n');
+    }
+    return list;
+}
+
 void call_json_set_text(json_t *object, const char *name, const char *text) {
     if (text != NULL && text[0] != '\0') {
         /* Out of memory leaves the member out; the reader takes it for absent. */

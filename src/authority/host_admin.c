@@ -237,6 +237,28 @@ static bool refuse_impostor(struct call *call, const struct host *host) {
     return false;
 }
 
+bool host_begin(struct call *call, struct host *host, json_t *answer) {
+    char what[LIMIT_HOST_NAME_CHARS + 32];
+    (void)snprintf(what, sizeof what, "a host named %s", host->name);
+    if (refuse_impostor(call, host) || !issue_enrolment(call, host, answer) ||
+        !call_ok(call, store_host_add(call_store(call), host), what)) {
+        return false;
+    }
+    publish_host(call, host);
+    return !call_refused(call);
+}
+
+bool host_end(struct call *call, const struct host *host, size_t *revoked) {
+    const struct revoke_scope scope = {.host_id = host->id};
+    if (!revoke_all(call, scope, "host removed", revoked) ||
+        !call_ok(call, store_host_remove(call_store(call), host->id), "the host")) {
+        return false;
+    }
+    call_forget_bearers(call);
+    publish_host_gone(call, host->name);
+    return !call_refused(call);
+}
+
 static void create_run(struct call *call) {
     const struct host_request *own = call_own(call, sizeof *own, NULL);
     struct store *store = call_store(call);
@@ -254,17 +276,14 @@ static void create_run(struct call *call) {
         return;
     }
     host.cluster_id = cluster.id;
-    (void)snprintf(what, sizeof what, "a host named %s", own->name);
     json_t *body = json_object();
-    if (!refuse_impostor(call, &host) && issue_enrolment(call, &host, body) &&
-        call_ok(call, store_host_add(store, &host), what)) {
-        publish_host(call, &host);
+    if (host_begin(call, &host, body)) {
         int set = json_object_set_new(body, "host", host_json(&host, cluster.name));
         err_t err = set == 0 ? OK : FAIL(ERR_MEMORY);
         if (!failed(err) && host.role != HOST_JUMP) { /* no jump host leads to another */
             err = host_warn(body, host.name, host.address);
         }
-        if (call_ok(call, err, what)) {
+        if (call_ok(call, err, "the host")) {
             call_answer(call, 201, json_incref(body));
         }
     }
@@ -299,12 +318,9 @@ static void remove_run(struct call *call) {
     call_audit(call, name, true, "ok", NULL);
     size_t revoked = 0;
     if (!find(call, name, &host) || !cluster_name_of(call, &host, &cluster) ||
-        !revoke_all(call, (struct revoke_scope){.host_id = host.id}, "host removed", &revoked) ||
-        !call_ok(call, store_host_remove(call_store(call), host.id), "the host")) {
+        !host_end(call, &host, &revoked)) {
         return;
     }
-    call_forget_bearers(call);
-    publish_host_gone(call, host.name);
     call_answer(call, 200,
                 json_pack("{s:o,s:I}", "host", host_json(&host, cluster.name),
                           "certificatesRevoked", (json_int_t)revoked));

@@ -13,6 +13,12 @@ json_t *host_json(const struct host *host, const char *cluster_name);
  */
 err_t host_warn(json_t *answer, const char *name, const char *address);
 
+/* Store thread: adds and publishes a host that takes nobody's name; the one-time token to enrol it
+ * by is put into `answer`. False: the call has a problem. */
+bool host_begin(struct call *call, struct host *host, json_t *answer);
+/* Store thread: the host is gone, and its certificates are revoked; published. */
+bool host_end(struct call *call, const struct host *host, size_t *revoked);
+
 const char *host_role_name(enum host_role role); /* "jump", "login", "compute", "job" */
 
 #endif

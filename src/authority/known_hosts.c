@@ -31,28 +31,13 @@ static bool is_met(const struct listing *listing, const struct host *host) {
     return reached && host->key_line[0] != '\0';
 }
 
-/* key_line holds a line for each key. */
-static json_t *keys_json(const struct host *host) {
-    json_t *keys = json_array();
-    for (const char *at = host->key_line; at != NULL;) {
-        const char *end = strchr(at, '\n');
-        json_t *line = end == NULL ? json_string(at) : json_stringn(at, (size_t)(end - at));
-        if (json_array_append_new(keys, line) != 0) {
-            json_decref(keys);
-            return NULL;
-        }
-        at = end == NULL ? NULL : end + 1;
-    }
-    return keys;
-}
-
 static err_t add_host(void *context, const struct host *host) {
     struct listing *listing = context;
     if (!is_met(listing, host)) {
         return OK;
     }
     json_t *row = json_pack("{s:s, s:i, s:o}", "name", host->name, "port", (int)host->port,
-                            "publicKeys", keys_json(host));
+                            "publicKeys", call_json_lines(host->key_line));
     if (row == NULL || json_array_append_new(listing->rows, row) != 0) {
         return FAIL(ERR_MEMORY);
     }

@@ -21,6 +21,7 @@ const struct route *const route_tables[] = {
     host_admin_routes,
     service_account_routes,
     registered_key_routes,
+    job_routes,
     access_routes,
     known_hosts_routes,
     window_routes,
@@ -102,11 +103,10 @@ static const char *method_name(enum http_method method) {
 }
 
 static const char *access_name(enum access access) {
-    static const char *const names[] = {[ACCESS_NONE] = "none",
-                                        [ACCESS_PUBLIC] = "public",
-                                        [ACCESS_ACCOUNT] = "account",
-                                        [ACCESS_ADMINISTRATOR] = "administrator",
-                                        [ACCESS_HOST] = "host"};
+    static const char *const names[] = {
+        [ACCESS_NONE] = "none",       [ACCESS_PUBLIC] = "public",
+        [ACCESS_ACCOUNT] = "account", [ACCESS_ADMINISTRATOR] = "administrator",
+        [ACCESS_HOST] = "host",       [ACCESS_ACCOUNT_OR_HOST] = "account-or-host"};
     return names[access];
 }
 

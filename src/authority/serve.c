@@ -43,12 +43,15 @@ enum {
     SWEEP_MS = 10 * 60 * 1000,
     TLS_LOOK_MS = 24 * 3600 * 1000,
     EVENTS_KEPT = 100 * 1000,
+    JOB_LOOK_MS = 500,
+    JOBS_KEPT_S = 30 * 24 * 3600, /* after their end */
+    JOBS_PRUNED_AT_ONCE = 10 * 1000,
 };
 
 struct service {
     struct authority authority;
     int lock_fd;
-    struct timer *watchdog, *sweep, *tls, *stop;
+    struct timer *watchdog, *sweep, *jobs, *tls, *stop;
     int64_t stop_deadline_ms;
 };
 
@@ -137,6 +140,7 @@ static void submit_chore(struct authority *authority, void (*run)(struct work *w
 static err_t sweep(struct store *store) {
     uint64_t newest, oldest;
     TRY(store_session_sweep(store, clock_now_s()));
+    TRY(store_job_prune(store, clock_now_s() - JOBS_KEPT_S, JOBS_PRUNED_AT_ONCE));
     TRY(store_event_revision(store, &newest, &oldest));
     return newest - oldest + 1 > EVENTS_KEPT ? store_event_prune(store, newest - EVENTS_KEPT) : OK;
 }
@@ -149,6 +153,13 @@ static void run_sweep(struct work *work) {
 }
 
 static void on_sweep(void *context) { submit_chore(context, run_sweep, NULL); }
+
+static void on_job_look(void *context) {
+    struct authority *authority = context;
+    if (!authority->stopping) {
+        job_expiry_tick(authority);
+    }
+}
 
 static void warn_of_tls(void *context) {
     const struct config *config = ((struct authority *)context)->config;
@@ -317,6 +328,8 @@ static err_t start(struct service *service, struct fault *fault) {
     TRY(start_threads(authority));
     TRY(listen_at(authority, fault));
     TRY(timer_start(authority->loop, SWEEP_MS, SWEEP_MS, on_sweep, authority, &service->sweep));
+    TRY(timer_start(authority->loop, JOB_LOOK_MS, JOB_LOOK_MS, on_job_look, authority,
+                    &service->jobs));
     TRY(timer_start(authority->loop, TLS_LOOK_MS, TLS_LOOK_MS, warn_of_tls, authority,
                     &service->tls));
     return notify_watchdog(authority->loop, &service->watchdog);
@@ -326,6 +339,7 @@ static void stop(struct service *service) {
     struct authority *authority = &service->authority;
     timer_stop(service->watchdog);
     timer_stop(service->sweep);
+    timer_stop(service->jobs);
     timer_stop(service->tls);
     timer_stop(service->stop);
     if (authority->hash_worker != NULL) {

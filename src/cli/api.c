@@ -283,8 +283,8 @@ err_t api_pages(struct api *api, const char *path, const char *member, const cha
         size_t count = json_array_size(rows);
         const char *next = count == 0 ? "" : member_text(json_array_get(rows, count - 1), key);
         /* An authority that says the same page again must not keep us here. */
-        bool end = count < LIMIT_LIST_ROWS_COUNT || next[0] == '\0' ||
-                   (last != NULL && strcmp(next, last) == 0);
+        bool full = count == LIMIT_LIST_ROWS_COUNT || member_text(page, "next")[0] != '\0';
+        bool end = !full || next[0] == '\0' || (last != NULL && strcmp(next, last) == 0);
         free(last);
         last = strdup(next);
         if (last == NULL) {

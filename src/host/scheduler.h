@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/span.h"
 #include "model/entity.h"
+#include "model/hostlist.h"
 
 struct scheduler_job {
     char name[LIMIT_JOB_NAME_CHARS + 1]; /* the scheduler's id */
@@ -72,12 +73,6 @@ scheduler_parse oar_parse;
  */
 scheduler_parse job_file_parse;
 
-/*
- * Slurm's form of several nodes: "n[1-3,7],m05", "rack[0-1]n[08-10]-ib". Numbers are as wide as the
- * range's first, as Slurm writes them. Adds each name to *names, ended by NUL. ERR_TOO_LONG
- * beyond LIMIT_JOB_NODES_COUNT; ERR_MALFORMED, also for what is no host's name.
- */
-err_t hostlist_expand(span_t text, struct buf *names, size_t *count);
 
 /* --- what the three parsers share --- */
 

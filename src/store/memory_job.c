@@ -138,6 +138,17 @@ err_t memory_op_job_list(struct store *store, const struct job_filter *filter, E
     return OK;
 }
 
+err_t memory_op_job_count(struct store *store, entity_id cluster_id, size_t *out) {
+    const struct memory_store *self = memory_store_of(store);
+    size_t count = 0;
+    for (size_t i = 0; i < self->jobs.count; i++) {
+        const struct job *row = ROW(&self->jobs, job, i);
+        count += row->cluster_id == cluster_id && row->ended_at == 0;
+    }
+    *out = count;
+    return OK;
+}
+
 static bool is_due(const struct job *job, int64_t at) {
     return job->ended_at == 0 && job->ends_at != 0 && job->ends_at <= at;
 }

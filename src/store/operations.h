@@ -87,6 +87,8 @@
       (store, id, each, context))                                                                  \
     X(job_list, (struct store * store, const struct job_filter *filter, EACH(job)),                \
       (store, filter, each, context))                                                              \
+    X(job_count, (struct store * store, entity_id cluster_id, size_t * out),                       \
+      (store, cluster_id, out))                                                                    \
     X(job_list_due, (struct store * store, int64_t at, size_t max, EACH(job)),                     \
       (store, at, max, each, context))                                                             \
     X(event_revision, (struct store * store, uint64_t * newest, uint64_t * oldest),                \

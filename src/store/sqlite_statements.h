@@ -217,6 +217,7 @@
     X(job_list_account_all, JOB_LIST(JOBS_OF_ACCOUNT, "true", "id"))                               \
     X(job_list_node, JOB_LIST(JOBS_OF_NODE, "n.ended = 0", "n.job_id"))                            \
     X(job_list_node_all, JOB_LIST(JOBS_OF_NODE, "true", "n.job_id"))                               \
+    X(job_count, "SELECT count(*) FROM job WHERE cluster_id = ?1 AND ended_at = 0")                \
     X(job_list_due, "SELECT " JOB_COLUMNS " FROM job WHERE ended_at = 0 AND ends_at <> 0"          \
                     " AND ends_at <= ?1 ORDER BY ends_at, id LIMIT ?2")                            \
     X(job_node_add, "INSERT INTO job_node (job_id, position, node, ended)"                         \

@@ -190,6 +190,8 @@ struct job_filter {
 /* In the order of ids, which is that in which they were added. */
 err_t store_job_list(struct store *store, const struct job_filter *filter,
                      err_t (*each)(void *context, const struct job *job), void *context);
+/* How many run on a cluster. */
+err_t store_job_count(struct store *store, entity_id cluster_id, size_t *out);
 /* Those that run although their limit of time has come, the earliest first. */
 err_t store_job_list_due(struct store *store, int64_t at, size_t max,
                          err_t (*each)(void *context, const struct job *job), void *context);

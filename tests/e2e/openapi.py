@@ -61,6 +61,7 @@ def complaints_of_operation(where, path, item, operation, document):
         "account": {"session"},
         "administrator": {"session"},
         "host": {"host"},
+        "account-or-host": {"session", "host"},
     }[operation["x-access"]]
     if schemes != expected:
         yield f"{where}: its security is {schemes or 'none'}, which its x-access does not fit"

@@ -337,6 +337,11 @@ static void test_due(void **state) {
         assert_ok(store_job_put(store, &job, NULL, 0));
     }
     assert_ok(store_job_end(store, job.id, NOW - 1));
+    size_t running = 0;
+    assert_ok(store_job_count(store, place.cluster, &running));
+    assert_int_equal(running, COUNT_OF(jobs) - 1);
+    assert_ok(store_job_count(store, place.cluster + 1, &running));
+    assert_int_equal(running, 0);
     expect_due(store, NOW + 9, 9, "");
     expect_due(store, NOW + 10, 9, "b c");
     expect_due(store, INT64_MAX, 9, "b c late");

@@ -1,6 +1,8 @@
+#include "model/hostlist.h"
+
 #include <stdio.h>
 
-#include "host/scheduler.h"
+#include "model/entity.h"
 
 enum { NUMBER_DIGITS_MAX = 9 };
 

@@ -51,7 +51,7 @@ struct sshd_session {
     char name[LOGIN_RECORD_NAME_CHARS]; /* of its file */
     bool taken;                         /* the file is in our directory */
     bool ending;
-    int process;        /* a pidfd of the monitor; -1: none was to be had */
+    int process; /* a pidfd of the monitor; -1: another record's has it, or none was to be had */
     int64_t tell_at_ms; /* monotonic: when to look for its terminal, to tell of its job; 0: never */
     int64_t tell_after_ms; /* how long after the one before */
     int64_t judge_at;      /* when time alone may end it; 0: never */
@@ -261,8 +261,20 @@ static err_t add_session(struct sessions *sessions, const struct sshd_session *s
     return OK;
 }
 
+static bool is_held(const struct sessions *sessions, pid_t monitor) {
+    for (size_t i = 0; i < sessions->count; i++) {
+        if (sessions->items[i].process >= 0 && sessions->items[i].record.monitor == monitor) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Of a connection that is not held by a pidfd, the end is noticed when it is next judged. */
 static void hold(struct sessions *sessions, struct sshd_session *session) {
+    if (is_held(sessions, session->record.monitor)) {
+        return;
+    }
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)session->record.monitor};
     session->process = pidfd_open(session->record.monitor, 0);
     if (session->process < 0 ||

@@ -242,6 +242,32 @@ check "records of dead connections, of what is no sshd, and nonsense are put awa
 [ -z "$(find state/logins -type f)" ]
 report $? "whatever it was"
 
+kept=$(basename "$(find state/sessions -type l)")
+pid=${kept%%-*}
+check "a record of whoever had the pid before is put away" sh -c "ln -s '1 alice alice - 0 11 - 0 1' state/logins/$pid-1-11 &&
+    while [ -L state/logins/$pid-1-11 ]; do sleep 0.05; done"
+check "and the session goes on" goes_on one_more
+
+# Many: of connections that are gone, and of one that lives.
+unfollow TERM
+check "10,000 records of dead connections, and 10,000 of one that lives" python3 -c "
+import os
+for n in range(10000):
+    os.symlink('1 alice alice - 0 7 - 0 1', 'state/logins/%d-5-7' % (4194304 + n))
+    os.symlink('1 alice alice - 0 %d - 0 1' % (100000 + n), 'state/logins/${kept%-*}-%d' % (100000 + n))"
+before=$(date +%s%N)
+follow
+check "are taken over or put away" wait_for 20 sh -c "[ \"\$(ls state/logins | wc -l)\" = 0 ]"
+echo "#   in $((($(date +%s%N) - before) / 1000000)) ms"
+check "those that live are kept" has_records 10001
+check "another session among them" session among two alice -tt "$stay"
+ends "one of 10,000 revoked credentials ends its session in time" one_more "$(revoked 109999)"
+check "and no other" goes_on among
+check "and all its records are put away" wait_for 10 has_records 1
+check "a session again" session one_more two alice -tt "$stay"
+kill "${pids[among]}"
+wait_for 5 has_records 1
+
 # What a process of the command user could do: its records end sessions, but spare none.
 monitor=$(basename "$(find state/sessions -type l)")
 setpriv --reuid 65534 --regid 65534 --clear-groups ln -s '1 alice alice - 0 99 - 0 1' "state/logins/${monitor%-*}-99"

@@ -238,10 +238,12 @@ static DIR *open_listing(int dir) {
     return listing;
 }
 
-static struct sshd_session *find_session(struct sessions *sessions, const char *name) {
+static struct sshd_session *find_session(struct sessions *sessions, const char *name,
+                                         const struct login_record *record) {
     for (size_t i = 0; i < sessions->count; i++) {
-        if (strcmp(sessions->items[i].name, name) == 0) {
-            return &sessions->items[i];
+        struct sshd_session *session = &sessions->items[i];
+        if (session->record.serial == record->serial && strcmp(session->name, name) == 0) {
+            return session;
         }
     }
     return NULL;
@@ -261,19 +263,31 @@ static err_t add_session(struct sessions *sessions, const struct sshd_session *s
     return OK;
 }
 
-static bool is_held(const struct sessions *sessions, pid_t monitor) {
+/* The session whose pidfd holds that monitor. */
+static const struct sshd_session *find_holder(const struct sessions *sessions, pid_t monitor) {
     for (size_t i = 0; i < sessions->count; i++) {
         if (sessions->items[i].process >= 0 && sessions->items[i].record.monitor == monitor) {
-            return true;
+            return &sessions->items[i];
         }
     }
-    return false;
+    return NULL;
 }
 
-/* Of a connection that is not held by a pidfd, the end is noticed when it is next judged. */
-static void hold(struct sessions *sessions, struct sshd_session *session) {
-    if (is_held(sessions, session->record.monitor)) {
-        return;
+/* Of a connection that is held, a look at what is known of it will do. */
+static bool is_living(const struct sessions *sessions, struct login_record *record) {
+    const struct sshd_session *holder = find_holder(sessions, record->monitor);
+    if (holder == NULL || strcmp(holder->record.user, record->user) != 0 ||
+        (record->monitor_start != 0 && record->monitor_start != holder->record.monitor_start)) {
+        return session_record_is_living(record);
+    }
+    record->monitor_start = holder->record.monitor_start;
+    return true;
+}
+
+/* False when it is over. Of one that cannot be held, the end is noticed when it is next judged. */
+static bool hold(struct sessions *sessions, struct sshd_session *session) {
+    if (find_holder(sessions, session->record.monitor) != NULL) {
+        return true;
     }
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)session->record.monitor};
     session->process = pidfd_open(session->record.monitor, 0);
@@ -281,19 +295,19 @@ static void hold(struct sessions *sessions, struct sshd_session *session) {
         epoll_ctl(sessions->epoll, EPOLL_CTL_ADD, session->process, &event) != 0) {
         log_error("session_not_held", err_from_errno(errno), "user", session->record.user, NULL);
     }
+    return session_record_is_living(&session->record); /* the pid that is held now */
 }
 
 static void follow(struct sessions *sessions, const char *name, const struct login_record *record,
                    bool taken, struct turn *turn) {
     struct sshd_session session = {.record = *record, .taken = taken, .process = -1};
     (void)snprintf(session.name, sizeof session.name, "%s", name);
-    hold(sessions, &session);
+    bool lives = hold(sessions, &session);
     if (record->other_jobs) {
         session.tell_after_ms = TELL_FIRST_MS;
         session.tell_at_ms = turn->now_ms + session.tell_after_ms;
     }
-    err_t err = session_record_is_living(&session.record) ? add_session(sessions, &session)
-                                                          : FAIL(ERR_CLOSED);
+    err_t err = lives ? add_session(sessions, &session) : FAIL(ERR_CLOSED);
     if (!failed(err)) {
         judge(sessions, &sessions->items[sessions->count - 1], turn);
         return;
@@ -305,12 +319,12 @@ static void follow(struct sessions *sessions, const char *name, const struct log
 /* What is not ours, or over, is put away. A record that cannot be moved is followed where it is. */
 static void take_over(struct sessions *sessions, int dir, const char *name, struct turn *turn) {
     struct login_record record;
-    if (!session_record_read(dir, name, &record) || !session_record_is_living(&record)) {
+    if (!session_record_read(dir, name, &record) || !is_living(sessions, &record)) {
         (void)unlinkat(dir, name, 0);
         return;
     }
     bool taken = dir == sessions->kept || renameat(dir, name, sessions->kept, name) == 0;
-    struct sshd_session *known = find_session(sessions, name);
+    struct sshd_session *known = find_session(sessions, name, &record);
     if (known != NULL) {
         known->taken = taken;
     } else {
@@ -350,7 +364,7 @@ static void judge_all(struct sessions *sessions, struct turn *turn) {
     sessions->retry_at_ms = 0;
     for (size_t i = sessions->count; i > 0 && sessions->retry_at_ms == 0; i--) {
         struct sshd_session *session = &sessions->items[i - 1];
-        if (session->process < 0 && !session_record_is_living(&session->record)) {
+        if (session->process < 0 && !is_living(sessions, &session->record)) {
             forget(sessions, i - 1);
         } else {
             judge(sessions, session, turn);

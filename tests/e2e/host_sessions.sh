@@ -257,13 +257,16 @@ for n in range(10000):
     os.symlink('1 alice alice - 0 %d - 0 1' % (100000 + n), 'state/logins/${kept%-*}-%d' % (100000 + n))"
 before=$(date +%s%N)
 follow
-check "are taken over or put away" wait_for 20 sh -c "[ \"\$(ls state/logins | wc -l)\" = 0 ]"
+check "are taken over or put away" wait_for 60 sh -c "[ \"\$(ls state/logins | wc -l)\" = 0 ]"
 echo "#   in $((($(date +%s%N) - before) / 1000000)) ms"
 check "those that live are kept" has_records 10001
 check "another session among them" session among two alice -tt "$stay"
-ends "one of 10,000 revoked credentials ends its session in time" one_more "$(revoked 109999)"
+before=$(date +%s%N)
+answer false "$(revoked 109999)"
+check "one of 10,000 that is revoked ends the session" wait_for 20 over one_more
+echo "#   after $((($(date +%s%N) - before) / 1000000)) ms"
 check "and no other" goes_on among
-check "and all its records are put away" wait_for 10 has_records 1
+check "and all its records are put away" wait_for 30 has_records 1
 check "a session again" session one_more two alice -tt "$stay"
 kill "${pids[among]}"
 wait_for 5 has_records 1

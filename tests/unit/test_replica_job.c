@@ -172,6 +172,36 @@ static err_t append_job(void *context, const struct replica_job *job) {
     return buf_add_format(context, "%s%s ", job->name, job->here ? "!" : "");
 }
 
+static enum replica_why judged(struct replica *replica, const char *account, enum credentials by) {
+    struct replica_verdict verdict = {.allowed = true};
+    assert_ok(replica_account_judge(replica, account, by, &verdict));
+    assert_int_equal(verdict.allowed, verdict.why == REPLICA_ALLOWED);
+    return verdict.why;
+}
+
+/* Whatever jobs they have, and however old the replica is. */
+static void test_accounts_without_jobs(void **state) {
+    (void)state;
+    struct place place;
+    struct replica *replica CLEANUP(replica_closep) = fresh_site(&place);
+    stand_at(replica, "n2");
+    assert_int_equal(judged(replica, "erin", CREDENTIALS_CERTIFICATES), REPLICA_NO_ACCOUNT);
+    assert_int_equal(judged(replica, "dave", CREDENTIALS_CERTIFICATES), REPLICA_DISABLED);
+    assert_int_equal(judged(replica, "carol", CREDENTIALS_CERTIFICATES), REPLICA_NO_REACH);
+    assert_int_equal(judged(replica, "bob", CREDENTIALS_KEYS), REPLICA_NO_CREDENTIAL);
+    assert_int_equal(judged(replica, "bob", CREDENTIALS_CERTIFICATES), REPLICA_ALLOWED);
+    stand_at(replica, "nowhere");
+    assert_int_equal(judged(replica, "bob", CREDENTIALS_CERTIFICATES), REPLICA_NO_HOST);
+    stand_at(replica, "n2");
+    struct replica_login login = {
+        .user = "bob", .by = CREDENTIALS_CERTIFICATES, .now = NOW + 100L * MAX_AGE_S, .serial = 1};
+    assert_int_equal(ask(replica, &login).why, REPLICA_STALE);
+    login.any_age = true;
+    assert_true(ask(replica, &login).allowed);
+    replica_closep(&replica);
+    place_remove(&place);
+}
+
 static void test_jobs_come_and_go(void **state) {
     (void)state;
     struct place place;
@@ -398,6 +428,7 @@ static void test_a_truncated_file(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_entries),
+        cmocka_unit_test(test_accounts_without_jobs),
         cmocka_unit_test(test_jobs_come_and_go),
         cmocka_unit_test(test_destinations_of_jobs),
         cmocka_unit_test(test_a_job_of_ten_thousand_nodes),

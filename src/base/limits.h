@@ -137,6 +137,11 @@ enum limits {
     LIMIT_HOME_FILE_CHARS = 64,     /* its name */
     LIMIT_HOME_S = 10,              /* for one look into a home, or one writing */
     LIMIT_INTERNAL_KEYS_COUNT = 64, /* of one account: each frontend may keep one */
+    LIMIT_JOB_QUESTION_BYTES = 4096,
+    LIMIT_JOB_ANSWER_BYTES = 64 * 1024,
+    LIMIT_JOB_ASKERS_COUNT = 64,
+    LIMIT_JOB_ASKERS_PER_USER_COUNT = 8,
+    LIMIT_JOB_ASKER_S = 5, /* for the whole question, or to take the answer */
 
     /* files */
     LIMIT_CONFIG_FILE_BYTES = 1024 * 1024,

@@ -143,6 +143,18 @@ static err_t window_run(struct cli *cli, const struct arguments *arguments) {
     return OK;
 }
 
+static err_t rotate_run(struct cli *cli, const struct arguments *arguments) {
+    char *path CLEANUP(freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(api_path(cli, &path, "/api/v1/accounts/", arguments->words[0], "/internal-keys/rotate",
+                 NULL));
+    TRY(admin_call(cli, HTTP_POST, path, &answer));
+    return admin_done(
+        cli, answer,
+        "The internal keys of %s are good no more (%lld); the frontends make new ones.",
+        arguments->words[0], member_number(answer, "removed"));
+}
+
 static err_t set_run(struct cli *cli, const struct arguments *arguments) {
     json_t *administrator CLEANUP(json_freep) = NULL;
     json_t *quota CLEANUP(json_freep) = NULL;
@@ -222,6 +234,12 @@ static const struct command
               .words_min = 1,
               .words_max = 1,
               .run = window_run},
+    rotate = {.name = "rotate-internal-key",
+              .arguments = "NAME",
+              .summary = "End an account's internal keys; frontends make new ones",
+              .words_min = 1,
+              .words_max = 1,
+              .run = rotate_run},
     set = {.name = "set",
            .arguments = "NAME",
            .summary = "Change an account",
@@ -231,7 +249,7 @@ static const struct command
            .run = set_run};
 
 static const struct command *const children[] = {&create, &list,   &show, &disable, &enable,
-                                                 &invite, &window, &set,  NULL};
+                                                 &invite, &window, &set,  &rotate,  NULL};
 
 const struct command command_admin_account = {
     .name = "account",

@@ -25,13 +25,14 @@ struct command {
     const struct option *options;
     size_t words_min;
     size_t words_max;
+    bool takes_command;                    /* after "--": arguments->command */
     const struct command *const *children; /* ended by NULL; a group has these and no run() */
     err_t (*run)(struct cli *cli, const struct arguments *arguments);
 };
 
 extern const struct command command_init, command_login, command_logout, command_whoami,
     command_sign, command_gen, command_list, command_revoke, command_revoke_all, command_status,
-    command_key, command_access, command_jobs, command_known_hosts, command_admin,
+    command_key, command_access, command_jobs, command_job, command_known_hosts, command_admin,
     command_admin_account, command_admin_project, command_admin_cluster, command_admin_host,
     command_admin_job, command_admin_service_account, command_admin_audit;
 

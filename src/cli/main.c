@@ -11,10 +11,23 @@
 #include "cli/cli.h"
 
 static const struct command *const commands[] = {
-    &command_init,       &command_login,       &command_logout, &command_whoami,
-    &command_sign,       &command_gen,         &command_list,   &command_revoke,
-    &command_revoke_all, &command_status,      &command_key,    &command_access,
-    &command_jobs,       &command_known_hosts, &command_admin,  NULL,
+    &command_init,
+    &command_login,
+    &command_logout,
+    &command_whoami,
+    &command_sign,
+    &command_gen,
+    &command_list,
+    &command_revoke,
+    &command_revoke_all,
+    &command_status,
+    &command_key,
+    &command_access,
+    &command_jobs,
+    &command_job,
+    &command_known_hosts,
+    &command_admin,
+    NULL,
 };
 
 static const struct command root = {
@@ -112,6 +125,7 @@ static err_t dispatch(struct cli *cli, int argc, char *const *argv) {
         struct fault fault = {0};
         int used = 0;
         arguments.own = command->options;
+        arguments.takes_command = command->takes_command;
         err_t err =
             arguments_parse(&arguments, argc, argv, command->children != NULL, &used, &fault);
         if (failed(err)) {

@@ -118,6 +118,12 @@ err_t arguments_parse(struct arguments *out, int argc, char *const *argv, bool s
     while (at < argc) {
         const char *text = argv[at];
         const char *following = at + 1 < argc ? argv[at + 1] : NULL;
+        if (!options_ended && strcmp(text, "--") == 0 && out->takes_command) {
+            out->command = argv + at + 1;
+            out->command_count = (size_t)(argc - at - 1);
+            at = argc;
+            break;
+        }
         if (!options_ended && strcmp(text, "--") == 0) {
             options_ended = true;
         } else if (!options_ended && strncmp(text, "--", 2) == 0) {

@@ -27,6 +27,9 @@ struct arguments {
     size_t given_count;
     const char *words[ARGUMENTS_WORDS_MAX];
     size_t word_count;
+    bool takes_command;   /* the words after "--" are no words but a command */
+    char *const *command; /* borrowed from argv */
+    size_t command_count;
 };
 
 /*

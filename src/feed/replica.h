@@ -233,6 +233,19 @@ err_t replica_job_node_list(struct replica *replica, const char *job,
 err_t replica_jump_list(struct replica *replica,
                         err_t (*each)(void *context, const char *name, const char *address),
                         void *context);
+/*
+ * On a login host: the accounts that are enabled and reach its cluster, by name, with the lines of
+ * their internal keys; one call for each key, and one with "" for an account without. On another
+ * host none.
+ */
+err_t replica_internal_list(struct replica *replica, int64_t now,
+                            err_t (*each)(void *context, const char *account,
+                                          const char *public_key),
+                            void *context);
+/* How a host is dialled: "" and 0 where that is not told. ERR_NOT_FOUND for a name that is no
+ * host's. */
+err_t replica_address(struct replica *replica, const char *name,
+                      char address[LIMIT_HOST_NAME_CHARS + 1], uint16_t *port);
 /* The role of this host; ERR_NOT_FOUND when the authority does not list it. */
 err_t replica_role(struct replica *replica, enum host_role *out);
 /* The names of the clusters that the account reaches, in the feed's order. */

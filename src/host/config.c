@@ -9,10 +9,32 @@
 #include "base/limits.h"
 #include "host/host.h"
 #include "host/sync_host.h"
+#include "net/job_socket.h"
 
 static err_t check_host_key(const char *text) {
     char *ignored CLEANUP(freep) = NULL;
     return certificate_path(text, &ignored);
+}
+
+/* Whatever bears the name is written over, in every home. */
+static err_t check_internal_key_file(const char *text) {
+    static const char *const taken[] = {
+        "authorized_keys", "authorized_keys2", "config",     "environment",
+        "known_hosts",     "known_hosts2",     "rc",         "id_dsa",
+        "id_rsa",          "id_ecdsa",         "id_ed25519", "id_ecdsa_sk",
+        "id_ed25519_sk",   "identity",         "id_xmss"};
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    size_t len = strlen(text);
+    if (len == 0 || len > LIMIT_HOME_FILE_CHARS || strspn(text, letters) != len) {
+        return FAIL(ERR_MALFORMED);
+    }
+    for (size_t i = 0; i < COUNT_OF(taken); i++) {
+        if (strcmp(text, taken[i]) == 0) {
+            return FAIL(ERR_MALFORMED);
+        }
+    }
+    return OK;
 }
 
 /* One of two words; *out: whether it was the first. */
@@ -50,6 +72,10 @@ static const struct setting table[] = {
     {"when_job_ended", SETTING_WORD, AT(sessions.keep_job_ended), .take = take_job_ended,
      .reason = "is neither cut nor run"},
     {"registered_keys", SETTING_BOOL, AT(registered_keys)},
+    {"internal_keys.file", SETTING_TEXT, AT(internal_key_file), .check = check_internal_key_file,
+     .reason = "cannot be kept in ~/.ssh: choose a name, without a slash, that neither OpenSSH nor "
+               "its users have for something of theirs"},
+    {"job_socket", SETTING_PATH, AT(job_socket)},
     {"reload_command", SETTING_TEXT, LIST_AT(reload_command, reload_word_count)},
 };
 #undef AT
@@ -109,6 +135,8 @@ err_t config_load(const char *path, const char *state_dir, settings_complain *co
         .max_age_s = 24 * 3600, .registered_keys = true, .min_uid = HOST_UID_MIN};
     config.state_dir = copy_of(HOST_STATE_DIR);
     config.command_user = copy_of("nobody");
+    config.internal_key_file = copy_of("id_postern");
+    config.job_socket = copy_of(JOB_SOCKET);
     if (state_dir != NULL && state_dir[0] != '/') {
         complain(context,
                  &(struct settings_complaint){"--state", state_dir, "is not an absolute path"});

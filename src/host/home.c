@@ -180,7 +180,8 @@ static bool mark_one(int folder, const char *name, bool contents, struct home_ma
 
 static void mark_home(const struct home *home, struct home_mark *out) {
     int folder CLEANUP(fd_closep) = open(home->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0 || !mark_one(folder, ".ssh", false, &out->ssh)) {
+    if (folder < 0 || !mark_one(folder, ".", false, &out->home) ||
+        !mark_one(folder, ".ssh", false, &out->ssh)) {
         return;
     }
     int ssh CLEANUP(fd_closep) =

@@ -49,11 +49,11 @@ struct home_mark {
     struct home_mark_of {
         dev_t device;
         ino_t inode;
-        int64_t changed_s, changed_ns; /* ctime, which no user sets; 0 for ~/.ssh itself */
+        int64_t changed_s, changed_ns; /* ctime, which no user sets; 0 for the folders */
         nlink_t links;                 /* the same */
         uid_t owner;
         mode_t mode;
-    } ssh, file, public_file;
+    } home, ssh, file, public_file;
 };
 void home_mark(const struct home *home, struct home_mark *out);
 

@@ -43,23 +43,18 @@ static err_t bind_closed(int fd, const char *path) {
 }
 
 /* Under another name first, so that nobody connects to a socket with the wrong mode. */
-err_t local_socket_make(const struct config *config, const char *name, mode_t mode, int backlog,
-                        int *out) {
-    char *path CLEANUP(freep) = NULL;
+err_t local_socket_make(const char *path, mode_t mode, gid_t group, int backlog, int *out) {
     char *made CLEANUP(freep) = NULL;
-    struct buf new_name CLEANUP(buf_done) = BUF(64);
-    TRY(path_join(config->state_dir, name, &path));
-    TRY(buf_add_format(&new_name, "%s.new", name));
-    char *text CLEANUP(freep) = NULL;
-    TRY(buf_to_str(&new_name, &text));
-    TRY(path_join(config->state_dir, text, &made));
+    struct buf text CLEANUP(buf_done) = BUF(sizeof((struct sockaddr_un *)NULL)->sun_path);
+    TRY(buf_add_format(&text, "%s.new", path));
+    TRY(buf_to_str(&text, &made));
     int fd CLEANUP(fd_closep) = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return err_from_errno(errno);
     }
     TRY(bind_closed(fd, made));
     /* Only root may give a file away; an unprivileged trial run keeps its own group. */
-    if ((geteuid() == 0 && chown(made, (uid_t)-1, config->command_group) != 0) ||
+    if ((geteuid() == 0 && group != (gid_t)-1 && chown(made, (uid_t)-1, group) != 0) ||
         chmod(made, mode) != 0 || listen(fd, backlog) != 0 || rename(made, path) != 0) {
         err_t err = err_from_errno(errno);
         (void)unlink(made);

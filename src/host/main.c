@@ -19,6 +19,8 @@ static const char usage[] =
     "  status [--json]                 how fresh everything is\n"
     "  check                           judge the configuration\n"
     "  sessions [--json]               the sessions that are open here, and what opened them\n"
+    "  internal-keys [--once]          on a frontend: keep internal keys in the homes\n"
+    "  ssh-config                      print what ssh's configuration needs on a frontend\n"
     "  principals [--uid UID] USER SERIAL KEYID [CA [KEY [CERTIFICATE]]]\n"
     "                                  for sshd's AuthorizedPrincipalsCommand\n"
     "  keys [--uid UID] USER [FINGERPRINT [KEY]]\n"

@@ -244,8 +244,8 @@ err_t publisher_start(const struct config *config, struct publisher **out, struc
     publisher->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     err_t err = publisher->wake < 0
                     ? err_from_errno(errno)
-                    : local_socket_make(config, PUBLISH_SOCKET, 0660, LIMIT_FEED_SUBSCRIBERS_COUNT,
-                                        &publisher->listener);
+                    : local_socket_make(path, 0660, config->command_group,
+                                        LIMIT_FEED_SUBSCRIBERS_COUNT, &publisher->listener);
     if (!failed(err)) {
         err = thread_start(serve, publisher, &publisher->thread);
         publisher->started = !failed(err);

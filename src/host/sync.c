@@ -1,8 +1,8 @@
 /*
  * `postern-host sync`: follows the authority's feed. One connection, one answer at a time; between
  * answers it does what time asks for (renewal, pruning). A stop by signal at any moment loses
- * nothing: see sync_apply.c. Other threads tell the answers on, carry what gates ask and tell, and
- * end sessions: see publisher.c, uplink_server.c and sessions.c.
+ * nothing: see sync_apply.c. Other threads tell the answers on, carry what gates and users ask, and
+ * end sessions: see publisher.c, uplink_server.c, job_server.h and sessions.c.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "host/host.h"
+#include "host/job_server.h"
 #include "host/session_record.h"
 #include "host/sessions.h"
 #include "host/sync_host.h"
@@ -35,6 +36,8 @@ struct sync {
     struct publisher *publisher;  /* NULL: nobody is told */
     struct uplink_server *uplink; /* NULL: nobody can ask */
     struct sessions *sessions;    /* NULL: none is ended */
+    struct job_server *jobs;      /* NULL: this is no frontend */
+    bool jobs_failed;             /* logged once */
     int lock;
     unsigned failures;          /* in a row */
     int64_t chores_at_ms;       /* monotonic */
@@ -47,6 +50,7 @@ static void sync_done(struct sync *sync) {
     publisher_free(sync->publisher);
     uplink_server_free(sync->uplink);
     sessions_free(sync->sessions);
+    job_server_free(sync->jobs);
     http_response_done(&sync->response);
     http_client_free(sync->client);
     replica_close(sync->replica);
@@ -245,9 +249,28 @@ static void follow_sessions(struct sync *sync) {
     }
 }
 
+/* On a frontend, which the authority may make of this host at any time. */
+static void serve_users(struct sync *sync) {
+    enum host_role role;
+    struct fault fault = {0};
+    err_t err = replica_role(sync->replica, &role);
+    if (failed(err) || role != HOST_LOGIN) {
+        return;
+    }
+    err = job_server_write_known_hosts(&sync->config, sync->replica);
+    if (!failed(err) && sync->jobs == NULL) {
+        err = job_server_start(&sync->config, &sync->identity, &sync->jobs, &fault);
+    }
+    if (failed(err) && !sync->jobs_failed) {
+        log_error("jobs_not_served", err, "socket", sync->config.job_socket, NULL);
+    }
+    sync->jobs_failed = failed(err);
+}
+
 static _Noreturn void follow(struct sync *sync) {
     serve_gates(sync);
     follow_sessions(sync);
+    serve_users(sync);
     notify_send("READY=1\nSTATUS=following the authority");
     renew_if_due(sync); /* the first answer may take as long as nothing happens */
     for (;;) {
@@ -259,6 +282,7 @@ static _Noreturn void follow(struct sync *sync) {
                 log_event(LOG_LEVEL_INFO, "authority_back", "url", sync->identity.url, NULL);
             }
             sync->failures = 0;
+            serve_users(sync);
             do_chores(sync);
             continue;
         }

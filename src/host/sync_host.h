@@ -32,6 +32,8 @@ struct config {
     char *reload_command[CONFIG_RELOAD_WORDS_MAX]; /* makes sshd read its files anew; run as it is,
                                                       without a shell */
     size_t reload_word_count;                      /* 0: an administrator reloads sshd */
+    char *internal_key_file;                       /* in ~/.ssh, of internal-keys */
+    char *job_socket;                              /* net/job_socket.h */
 };
 /* Whether nothing is at `path`. What cannot be looked at, or is a link to nothing, is not absent:
  * to take the defaults for it would hide a strict host behind lax ones. */
@@ -146,15 +148,14 @@ err_t sync_repair(const char *state_dir, struct replica *replica, int64_t now);
  * while it applies an answer. */
 err_t thread_start(void *(*run)(void *context), void *context, pthread_t *out);
 
-/* --- local_socket.c: Unix sockets in the state directory --- */
+/* --- local_socket.c: Unix sockets --- */
 
 /*
- * STATE/name with this mode, the command user's group, listening and non-blocking. It replaces a
+ * Listening and non-blocking, with this mode and group (-1: as the system has it). It replaces a
  * socket that is there: whoever served it had the lock of the state directory. Nobody can connect
  * before mode and group are right.
  */
-err_t local_socket_make(const struct config *config, const char *name, mode_t mode, int backlog,
-                        int *out);
+err_t local_socket_make(const char *path, mode_t mode, gid_t group, int backlog, int *out);
 /* Whether somebody serves the socket of that name. */
 bool local_socket_is_served(const char *state_dir, const char *name);
 
@@ -203,8 +204,10 @@ int command_sessions(int argc, char **argv);
 int command_sshd_config(const char *self, int argc, char **argv);
 int command_greet(void);
 int command_check(int argc, char **argv);
+int command_internal_keys(int argc, char **argv);
+int command_ssh_config(int argc, char **argv);
 extern const char enrol_usage[], sync_usage[], status_usage[], sessions_usage[],
-    sshd_config_usage[], check_usage[];
+    sshd_config_usage[], check_usage[], internal_keys_usage[], ssh_config_usage[];
 
 /* Prints a complaint about the configuration on standard error. */
 void command_complain(void *context, const struct settings_complaint *complaint);

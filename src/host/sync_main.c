@@ -36,6 +36,8 @@ static const struct {
     {"slurm", slurm_usage, command_slurm},
     {"oar", oar_usage, command_oar},
     {"jobs", jobs_usage, command_jobs},
+    {"internal-keys", internal_keys_usage, command_internal_keys},
+    {"ssh-config", ssh_config_usage, command_ssh_config},
 };
 
 static bool asks_for_help(int argc, char **argv) {

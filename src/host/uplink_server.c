@@ -263,12 +263,14 @@ static void *serve(void *context) {
 
 static err_t start(struct uplink_server *server, const struct config *config,
                    const struct identity *identity, struct fault *fault) {
+    char *path CLEANUP(freep) = NULL;
     server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->wake < 0) {
         return err_from_errno(errno);
     }
     TRY(courier_start(identity, on_answered, server, &server->courier, fault));
-    TRY(local_socket_make(config, UPLINK_SOCKET, 0600, LIMIT_UPLINK_PEERS_COUNT,
+    TRY(path_join(config->state_dir, UPLINK_SOCKET, &path));
+    TRY(local_socket_make(path, 0600, config->command_group, LIMIT_UPLINK_PEERS_COUNT,
                           &server->listener));
     TRY(thread_start(serve, server, &server->thread));
     server->started = true;

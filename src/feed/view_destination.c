@@ -134,17 +134,24 @@ static const char *after_job(const char *text, const struct view_job *job) {
     return rest != NULL && (*rest == '\0' || *rest == '.') ? rest : NULL;
 }
 
-/* The node that the user calls so: by its name or the first labels of it; the first one for "". */
+/* The node that the user calls so, by its name or the first labels of it; NULL when none is. */
 static const char *find_node(const struct view_job *job, const char *called) {
     size_t len = strlen(called);
     const char *node = job->nodes;
-    for (size_t i = 0; i < job->node_count; i++, node += strlen(node) + 1) {
-        if (len == 0 ||
-            (strncmp(node, called, len) == 0 && (node[len] == '\0' || node[len] == '.'))) {
+    for (size_t i = 0; len > 0 && i < job->node_count; i++, node += strlen(node) + 1) {
+        if (strncmp(node, called, len) == 0 && (node[len] == '\0' || node[len] == '.')) {
             return node;
         }
     }
     return NULL;
+}
+
+/* The first node for "", or what follows the dot. */
+static const char *node_meant(const struct view_job *job, const char *rest) {
+    if (*rest == '.') {
+        return find_node(job, rest + 1);
+    }
+    return job->node_count > 0 ? job->nodes : NULL;
 }
 
 /* A node that is no host of the feed leads nowhere: a scheduler's word opens no other names. */
@@ -154,7 +161,7 @@ static struct view_destination lead_to_job(const struct search *search, const st
     if (*rest == '\0' && job->address[0] != '\0') {
         found = lead_to(job->address, job->port, job->cluster);
     } else {
-        const char *node = find_node(job, *rest == '.' ? rest + 1 : "");
+        const char *node = node_meant(job, rest);
         const struct view_place *place = node == NULL ? NULL : view_find_host(search->view, node);
         if (place != NULL && place->role == role_of(job) &&
             strcmp(place->cluster, job->cluster) == 0) {

@@ -92,7 +92,7 @@ python3 - "$work/state/replica.db" <<'EOF'
 import sqlite3, sys
 replica = sqlite3.connect(sys.argv[1])
 with replica:
-    replica.executemany("INSERT INTO account VALUES (?, 1, ',daint,')", [(f"u{i:05}",) for i in range(20000)])
+    replica.executemany("INSERT INTO account VALUES (?, 1, ',daint,', '', 0)", [(f"u{i:05}",) for i in range(20000)])
 EOF
 follow
 check "after a start it is served again" wait_for 10 connects

@@ -5,6 +5,7 @@
  */
 #include "fuzz.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "feed/view.h"
@@ -22,6 +23,13 @@ static struct view_destination destination_of(const struct view *view, const cha
 
 static err_t is_named(void *context, const char *cluster) {
     return strcmp(context, cluster) == 0 ? FAIL(ERR_EXISTS) : OK;
+}
+
+static err_t is_any(void *context, const char *job, const char *nodes, size_t node_count) {
+    (void)context;
+    (void)nodes;
+    INVARIANT(job[0] != '\0' && node_count <= LIMIT_JOB_NODES_COUNT);
+    return FAIL(ERR_EXISTS);
 }
 
 static bool reaches(const struct view *view, const char *user, const char *cluster) {
@@ -84,6 +92,16 @@ static const struct change *last_of(const struct change_answer *answer, const ch
     return last;
 }
 
+/* Whose job it is not, it leads nowhere: by its name, or by an address that no entry has. */
+static void check_job(const struct view *view, const char *user, const struct change *job,
+                      bool enabled) {
+    char name[LIMIT_HOST_NAME_CHARS + 16];
+    (void)snprintf(name, sizeof name, "job-%s", job->key);
+    struct view_destination found = destination_of(view, user, span_str(name), 22);
+    INVARIANT(!found.allowed || (enabled && reaches(view, user, found.cluster)));
+    INVARIANT(!found.allowed || failed(view_job_list(view, user, NOW, is_any, NULL)));
+}
+
 static void check_account(const struct view *view, const struct change_answer *answer,
                           const char *user, const uint8_t *data, size_t size) {
     const struct change *last = last_of(answer, user);
@@ -92,6 +110,9 @@ static void check_account(const struct view *view, const struct change_answer *a
     INVARIANT(!verdict.allowed || (enabled && last->account.clusters.count > 0));
     for (size_t i = 0; i < answer->count; i++) {
         const struct change *place = &answer->changes[i];
+        if (place->kind == CHANGE_JOB) {
+            check_job(view, user, place, enabled);
+        }
         if (place->gone || (place->kind != CHANGE_HOST && place->kind != CHANGE_CLUSTER)) {
             continue;
         }

@@ -39,7 +39,7 @@ static err_t describe(struct scheduler_job *job, struct buf *nodes, struct fault
     TRY(hostlist_expand(span_str(node), nodes, &job->node_count));
     (void)snprintf(job->user, sizeof job->user, "%s", user);
     job->nodes = (const char *)nodes->data;
-    job->type = JOB_SHARED;
+    job->hostlist = span_str(node);
     job->started_at = clock_now_s();
     job->ends_at = job->started_at + LIMIT_UNCONFIRMED_JOB_S;
     if (!failed(u64_parse(span_str(variable("SLURM_JOB_END_TIME")), &end)) &&

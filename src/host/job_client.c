@@ -2,8 +2,10 @@
 
 #include <jansson.h>
 
+#include "base/text.h"
+
 /* Names of jobs and clusters need no escaping in a path, but for '+'. */
-enum { PATH_CHARS = 64 + LIMIT_CLUSTER_NAME_CHARS + 3 * LIMIT_JOB_NAME_CHARS, PAGES_MAX = 10000 };
+enum { PATH_CHARS = 64 + LIMIT_CLUSTER_NAME_CHARS + 3 * LIMIT_JOB_NAME_CHARS };
 
 static void json_freep(json_t **json) { json_decref(*json); }
 
@@ -33,8 +35,7 @@ void job_client_done(struct job_client *client) {
     buf_done(&client->body);
 }
 
-static void make_path(const struct job_client *client, const char *query, const char *job,
-                      char out[PATH_CHARS]) {
+static void make_path(const struct job_client *client, const char *job, char out[PATH_CHARS]) {
     char escaped[3 * LIMIT_JOB_NAME_CHARS + 1];
     size_t len = 0;
     for (const char *at = job; *at != '\0' && len + 3 < sizeof escaped; at++) {
@@ -42,8 +43,7 @@ static void make_path(const struct job_client *client, const char *query, const 
             (size_t)snprintf(escaped + len, sizeof escaped - len, *at == '+' ? "%%2B" : "%c", *at);
     }
     escaped[len] = '\0';
-    (void)snprintf(out, PATH_CHARS, "/api/v1/clusters/%s/jobs%s%s", client->cluster, query,
-                   escaped);
+    (void)snprintf(out, PATH_CHARS, "/api/v1/clusters/%s/jobs/%s", client->cluster, escaped);
 }
 
 /* What a refusal of this call says of the next. */
@@ -67,7 +67,7 @@ static err_t judge(const struct http_response *response, struct fault *fault) {
 err_t job_client_put(struct job_client *client, const struct scheduler_job *job,
                      struct fault *fault) {
     char path[PATH_CHARS];
-    make_path(client, "/", job->name, path);
+    make_path(client, job->name, path);
     buf_clear(&client->body);
     TRY(job_put_json(&client->body, job));
     TRY(http_client_call(client->http, HTTP_PUT, path, buf_span(&client->body), client->timeout_ms,
@@ -77,48 +77,49 @@ err_t job_client_put(struct job_client *client, const struct scheduler_job *job,
 
 err_t job_client_delete(struct job_client *client, const char *job, struct fault *fault) {
     char path[PATH_CHARS];
-    make_path(client, "/", job, path);
+    make_path(client, job, path);
     TRY(http_client_call(client->http, HTTP_DELETE, path, span_of(NULL, 0), client->timeout_ms,
                          &client->response, fault));
     return client->response.status == 404 ? OK : judge(&client->response, fault);
 }
 
-/* Adds a page; *more when there may be another, after the job whose name is in `last`. */
+/* Adds a page; *last is the id of its last job, 0 when there was none. */
 static err_t take_page(const struct http_response *response, struct job_table *table,
-                       char last[LIMIT_JOB_NAME_CHARS + 1], bool *more) {
+                       uint64_t *last) {
     json_t *root CLEANUP(json_freep) = json_loadb((const char *)response->body.data,
                                                   response->body.len, JSON_REJECT_DUPLICATES, NULL);
     const json_t *jobs = json_object_get(root, "jobs");
-    size_t count = json_array_size(jobs);
     if (!json_is_array(jobs)) {
         return FAIL(ERR_MALFORMED);
     }
-    for (size_t i = 0; i < count; i++) {
+    *last = 0;
+    for (size_t i = 0; i < json_array_size(jobs); i++) {
+        const json_t *job = json_array_get(jobs, i);
+        const char *id = json_string_value(json_object_get(job, "id"));
         struct job_row row = {0};
-        TRY(job_row_from_json(json_array_get(jobs, i), &row));
+        TRY(job_row_from_json(job, &row));
         TRY(job_table_add(table, &row));
-        memcpy(last, row.name, sizeof row.name);
+        TRY(u64_parse(span_str(id != NULL ? id : ""), last));
     }
-    *more = count > 0;
     return OK;
 }
 
 err_t job_client_list(struct job_client *client, struct job_table *out, struct fault *fault) {
     struct job_table table CLEANUP(job_table_done) = {0};
-    char last[LIMIT_JOB_NAME_CHARS + 1] = "";
-    bool more = true;
-    for (int pages = 0; more && pages < PAGES_MAX; pages++) {
+    uint64_t last = 0;
+    do {
         char path[PATH_CHARS];
-        make_path(client, last[0] == '\0' ? "" : "?after=", last, path);
+        (void)snprintf(path, sizeof path, "/api/v1/clusters/%s/jobs?after=%llu", client->cluster,
+                       (unsigned long long)last);
         TRY(http_client_call(client->http, HTTP_GET, path, span_of(NULL, 0), client->timeout_ms,
                              &client->response, fault));
         TRY(judge(&client->response, fault));
-        err_t err = take_page(&client->response, &table, last, &more);
-        if (failed(err)) {
+        err_t err = take_page(&client->response, &table, &last);
+        if (failed(err) || table.count > 2 * LIMIT_JOBS_COUNT) {
             return fault_set(fault, ERR_PROTOCOL, "jobs", "the authority's list: %s",
-                             err_text(err));
+                             err_text(failed(err) ? err : FAIL(ERR_TOO_LONG)));
         }
-    }
+    } while (last != 0);
     job_table_sort(&table);
     job_table_done(out);
     *out = table;

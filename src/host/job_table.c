@@ -80,12 +80,18 @@ static uint64_t hash(uint64_t seed, const void *data, size_t len) {
     return value ^ (value >> 31);
 }
 
+/* The first label of a name, an address whole. */
+static size_t label_len(const char *node) {
+    bool is_address = strchr(node, ':') != NULL || strspn(node, "0123456789.") == strlen(node);
+    return is_address ? strlen(node) : strcspn(node, ".");
+}
+
 uint64_t job_print(const struct scheduler_job *job) {
     const int64_t numbers[] = {job->type, job->started_at, job->ends_at};
     uint64_t nodes = 0;
     const char *node = job->nodes;
     for (size_t i = 0; i < job->node_count; i++, node += strlen(node) + 1) {
-        nodes += hash(1, node, strlen(node));
+        nodes += hash(1, node, label_len(node));
     }
     return hash(hash(nodes, numbers, sizeof numbers), job->user, strlen(job->user));
 }
@@ -96,19 +102,37 @@ static err_t put_time(struct buf *out, const char *lead, int64_t when) {
     return buf_add_format(out, "%s\"%s\"", lead, text);
 }
 
-/* No name that was checked needs escaping. */
-err_t job_put_json(struct buf *out, const struct scheduler_job *job) {
+static err_t put_nodes(struct buf *out, const struct scheduler_job *job, bool in_short) {
     const char *node = job->nodes;
-    TRY(buf_add_format(out, "{\"username\":\"%s\",\"type\":\"%s\",\"nodes\":[", job->user,
-                       type_names[job->type]));
+    if (in_short) {
+        return buf_add_format(out, "\"%.*s\"", (int)job->hostlist.len,
+                              (const char *)job->hostlist.data);
+    }
     for (size_t i = 0; i < job->node_count; i++, node += strlen(node) + 1) {
         TRY(buf_add_format(out, "%s\"%s\"", i > 0 ? "," : "", node));
     }
+    return OK;
+}
+
+/* No name that was checked needs escaping, and no list of them. */
+static err_t put_job(struct buf *out, const struct scheduler_job *job, bool in_short) {
+    TRY(buf_add_format(out, "{\"username\":\"%s\"", job->user));
+    TRY(job->type == 0 ? OK : buf_add_format(out, ",\"type\":\"%s\"", type_names[job->type]));
+    TRY(buf_add_str(out, ",\"nodes\":["));
+    TRY(put_nodes(out, job, in_short));
     TRY(put_time(out, "],\"startTime\":", job->started_at));
-    if (job->ends_at != 0) {
-        TRY(put_time(out, ",\"endTime\":", job->ends_at));
-    }
+    TRY(job->ends_at == 0 ? OK : put_time(out, ",\"endTime\":", job->ends_at));
     return buf_add_byte(out, '}');
+}
+
+err_t job_put_json(struct buf *out, const struct scheduler_job *job) {
+    size_t before = out->len;
+    TRY(put_job(out, job, false));
+    if (out->len - before <= LIMIT_HTTP_BODY_BYTES) {
+        return OK;
+    }
+    out->len = before;
+    return put_job(out, job, true);
 }
 
 /* --- and as the authority tells it --- */

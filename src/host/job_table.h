@@ -29,12 +29,15 @@ void job_table_filter(struct job_table *table,
 
 /*
  * 64 bits that two jobs share when nothing the authority is told of them differs, but their names.
- * The order of the nodes does not count, and neither does a node that stands there twice.
+ * The order of the nodes does not count, and neither do their domains, which the authority may add.
  */
 uint64_t job_print(const struct scheduler_job *job);
 
-/* {"username":"alice","type":"shared","nodes":["n1"],"startTime":"…Z","endTime":"…Z"}, the body by
- * which the authority is told of a job. endTime is left out where there is none. */
+/*
+ * {"username":"alice","type":"shared","nodes":["n1"],"startTime":"…Z","endTime":"…Z"}, the body by
+ * which the authority is told of a job. type and endTime are left out where they are not known. Of
+ * so many nodes that the body would be longer than LIMIT_HTTP_BODY_BYTES, the hostlist is told.
+ */
 err_t job_put_json(struct buf *out, const struct scheduler_job *job);
 /* The name and the print of a job as the authority tells it. ERR_MALFORMED, ERR_TOO_LONG. */
 struct json_t;

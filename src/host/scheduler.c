@@ -53,6 +53,7 @@ static err_t judge(const struct scheduler_record *record, struct buf *nodes,
     copy_text(record->user, job->user);
     job->type = record->type;
     job->nodes = (const char *)nodes->data;
+    job->hostlist = record->nodes;
     job->started_at = record->started_at;
     job->ends_at = record->ends_at;
     return OK;

@@ -18,9 +18,10 @@
 struct scheduler_job {
     char name[LIMIT_JOB_NAME_CHARS + 1]; /* the scheduler's id */
     char user[LIMIT_ACCOUNT_NAME_CHARS + 1];
-    enum job_type type; /* JOB_SHARED, JOB_WHOLE or JOB_DEPLOY */
+    enum job_type type; /* JOB_SHARED, JOB_WHOLE or JOB_DEPLOY; 0: not known, of a hook's alone */
     const char *nodes;  /* their names one after the other, each ended by NUL; borrowed */
     size_t node_count;  /* 1 to LIMIT_JOB_NODES_COUNT */
+    span_t hostlist;    /* the same in short; borrowed */
     int64_t started_at;
     int64_t ends_at; /* its limit of time; 0: it has none */
 };

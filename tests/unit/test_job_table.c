@@ -75,6 +75,43 @@ static void the_same_job_has_the_same_print(void **state) {
     json_decref(json);
 }
 
+/* The authority knows hosts by their whole names, and schedulers by the first label. */
+static void domains_make_no_difference(void **state) {
+    (void)state;
+    struct scheduler_job job = make_job();
+    uint64_t print = job_print(&job);
+    job.nodes = "n1.daint.example\0n2\0n3.daint.example";
+    assert_true(job_print(&job) == print);
+    job.node_count = 1;
+    job.nodes = "10.0.0.1";
+    print = job_print(&job);
+    job.nodes = "10.0.0.2";
+    assert_true(job_print(&job) != print);
+}
+
+static void many_nodes_are_told_in_short(void **state) {
+    (void)state;
+    struct buf body CLEANUP(buf_done) = BUF(4 * 1024 * 1024);
+    struct buf nodes CLEANUP(buf_done) = BUF(4 * 1024 * 1024);
+    struct scheduler_job job = make_job();
+    job.hostlist = SPAN_LITERAL("nid[000001-010000]");
+    assert_ok(hostlist_expand(job.hostlist, &nodes, &job.node_count));
+    assert_int_equal(job.node_count, LIMIT_JOB_NODES_COUNT);
+    job.nodes = (const char *)nodes.data;
+    assert_ok(job_put_json(&body, &job));
+    assert_true(body.len < 1024);
+    assert_non_null(memmem(body.data, body.len, "[\"nid[000001-010000]\"]", 22));
+    /* As many as fit are told by name: 12 bytes each. */
+    job.node_count = LIMIT_HTTP_BODY_BYTES / 12 - 20;
+    buf_clear(&body);
+    assert_ok(job_put_json(&body, &job));
+    assert_true(body.len > 60 * 1024 && body.len <= LIMIT_HTTP_BODY_BYTES);
+    job.node_count += 40;
+    buf_clear(&body);
+    assert_ok(job_put_json(&body, &job));
+    assert_true(body.len < 1024);
+}
+
 static void another_job_has_another(void **state) {
     (void)state;
     static const char other_nodes[] = "n1\0n2\0n4";
@@ -144,6 +181,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_that_are_none),
         cmocka_unit_test(the_same_job_has_the_same_print),
+        cmocka_unit_test(domains_make_no_difference),
+        cmocka_unit_test(many_nodes_are_told_in_short),
         cmocka_unit_test(another_job_has_another),
         cmocka_unit_test(tables),
     };

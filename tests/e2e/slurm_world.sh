@@ -4,7 +4,7 @@
 #   10.98.0.1   ctl, slurmctld
 #   10.98.0.11  n1, 10.98.0.12  n2: a slurmd each, of 64 processors that this machine need not have
 #
-# alice, bob and carol are users. Nothing of the machine's own Slurm or munge is read, started or written: munged has a socket
+# alice, bob, carol and mallory are users. Nothing of the machine's own Slurm or munge is read, started or written: munged has a socket
 # and a key of its own, and /etc/slurm is another one for whoever runs here, PAM included. Processes are numbered apart, so that
 # whatever a job leaves behind ends with the scenario. $tracking is how Slurm follows the processes of a job: cgroup where this
 # machine lets us (the hierarchy "freezer" of cgroup v1), else linuxproc, with which pam_slurm_adopt has nothing to adopt into.
@@ -38,10 +38,10 @@ ctl_ip=10.98.0.1 n1_ip=10.98.0.11 n2_ip=10.98.0.12
 ip link set lo up
 for address in $ctl_ip $n1_ip $n2_ip; do ip address add $address/32 dev lo; done
 
-mkdir -p home/alice home/bob home/carol munge slurm/etc slurm/state slurm/spool
+mkdir -p home/{alice,bob,carol,mallory} munge slurm/etc slurm/state slurm/spool
 for file in passwd group shadow; do cp "/etc/$file" "$file"; done
 uid=42001
-for user in alice bob carol; do
+for user in alice bob carol mallory; do
     echo "$user:x:$uid:$uid::$work/home/$user:/bin/bash" >>passwd
     echo "$user:x:$uid:" >>group
     echo "$user:*:19000:0:99999:7:::" >>shadow
@@ -73,7 +73,7 @@ slurm_settings() { # LINES… beside the usual ones; before slurm_start
         "TaskPlugin=task/none" "JobAcctGatherType=jobacct_gather/none" "AccountingStorageType=accounting_storage/none" \
         "SelectType=select/cons_tres" "SelectTypeParameters=CR_Core" "SlurmdParameters=config_overrides" "MailProg=/bin/true" \
         "ReturnToService=2" "PrologFlags=Alloc,Contain" "MpiDefault=none" "KillWait=1" "MessageTimeout=10" "MinJobAge=30" \
-        "SchedulerParameters=sched_interval=2,batch_sched_delay=0,sched_min_interval=0,max_rpc_cnt=0" \
+        "SchedulerParameters=sched_interval=2,batch_sched_delay=0,sched_min_interval=0,bf_interval=1" \
         "NodeName=n1 NodeAddr=$n1_ip Port=6821 CPUs=64 State=UNKNOWN" "NodeName=n2 NodeAddr=$n2_ip Port=6822 CPUs=64 State=UNKNOWN" \
         "PartitionName=main Nodes=n1,n2 Default=YES MaxTime=60 DefaultTime=10 State=UP" \
         "PartitionName=whole Nodes=n1,n2 MaxTime=60 DefaultTime=10 OverSubscribe=EXCLUSIVE State=UP" "$@" >"$SLURM_CONF"
@@ -129,6 +129,7 @@ slurm_resume_controller() { kill -CONT "$slurmctld_pid"; }
 # this process, which is the first of its namespace.
 slurm_stop() {
     [ ${#started[@]} = 0 ] || kill -9 "${started[@]}" 2>/dev/null
+    disown -a
     [ "$tracking" != cgroup ] || umount --lazy "$work/cgroup/freezer"
     cleanup
 }

@@ -16,6 +16,7 @@
 #include "store/store.h"
 
 struct bearer_cache;
+struct enrolments;
 struct feed;
 struct login_guard;
 struct metrics;
@@ -33,6 +34,7 @@ struct authority {
     struct bearer_cache *bearers;    /* store */
     struct throttle *failed_bearers; /* store: audit rows of anonymous failures, by address */
     struct rates *rates;             /* store */
+    struct enrolments *enrolments;   /* store */
     struct signer_client *signer;    /* loop; its keys are fixed */
     struct metrics *metrics;         /* loop */
     struct feed *feed;               /* feed.c's: feed_new() */
@@ -89,6 +91,7 @@ extern const struct route service_account_routes[]; /* service_account.c */
 extern const struct route audit_routes[];           /* audit.c */
 extern const struct route host_call_routes[];       /* host_call.c */
 extern const struct route window_routes[];          /* window.c */
+extern const struct route enrolment_routes[];       /* enrolment.c */
 extern const struct route gate_audit_routes[];      /* gate_audit.c */
 extern const struct route internal_key_routes[];    /* internal_key.c */
 extern const struct route job_certificate_routes[]; /* job_certificate.c */

@@ -9,6 +9,7 @@
 #include "authority/account.h"
 #include "authority/authority.h"
 #include "authority/publish.h"
+#include "authority/window.h"
 #include "base/text.h"
 
 enum { NAME_TRIES = LIMIT_REGISTERED_KEYS_COUNT + 1 };
@@ -191,6 +192,7 @@ bool registered_key_add(struct call *call, const struct account *account,
         return false;
     }
     publish_registered_key(call, &key);
+    window_close(call, account); /* who has a key needs no password */
     *out = key;
     return !call_refused(call);
 }

@@ -17,9 +17,10 @@ struct key_registration {
 
 /*
  * Store thread: registers a person's key for the account by the site's rules, and publishes it.
- * What of the account's keys has expired is dropped. False with a problem: the policy's; 409
- * "exists" for a key that is registered (for whom is told to nobody else) or a name that the
- * account has given, 409 "too_many" at LIMIT_REGISTERED_KEYS_COUNT.
+ * What of the account's keys has expired is dropped, and an enrolment window that is open closes.
+ * False with a problem: the policy's; 409 "exists" for a key that is registered (for whom is told
+ * to nobody else) or a name that the account has given, 409 "too_many" at
+ * LIMIT_REGISTERED_KEYS_COUNT.
  */
 bool registered_key_add(struct call *call, const struct account *account,
                         const struct key_registration *asked, struct registered_key *out);

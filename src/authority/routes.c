@@ -25,6 +25,7 @@ const struct route *const route_tables[] = {
     access_routes,
     known_hosts_routes,
     window_routes,
+    enrolment_routes,
     gate_audit_routes,
     audit_routes,
     health_routes,

@@ -16,6 +16,7 @@
 #include "authority/authority.h"
 #include "authority/batch.h"
 #include "authority/bearer.h"
+#include "authority/enrolment.h"
 #include "authority/metrics.h"
 #include "authority/plumbing.h"
 #include "authority/rate.h"
@@ -283,6 +284,7 @@ static err_t make_parts(struct authority *authority) {
     TRY(throttle_new(FAILED_BEARER_BUCKETS, FAILED_BEARER_BURST, FAILED_BEARER_INTERVAL_MS,
                      &authority->failed_bearers));
     TRY(rates_new(&authority->rates));
+    TRY(enrolments_new(&authority->enrolments));
     TRY(login_guard_new(&authority->login_guard));
     return feed_new(authority, &authority->feed);
 }
@@ -354,6 +356,7 @@ static void stop(struct service *service) {
     }
     feed_free(authority->feed);
     login_guard_free(authority->login_guard);
+    enrolments_free(authority->enrolments);
     throttle_free(authority->failed_bearers);
     rates_free(authority->rates);
     metrics_free(authority->metrics);

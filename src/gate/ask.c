@@ -1,6 +1,6 @@
 /*
- * Questions to the processes `keys` and `names`. They are few, so each answer may cost a small
- * allocation.
+ * Questions to the processes `keys` and `names`, and the sockets of all questions. They are few, so
+ * each answer may cost a small allocation.
  */
 #include "gate/relay.h"
 
@@ -24,10 +24,11 @@ static void write_out(struct ask *ask) {
     /* A broken socket shows at the next read. */
     (void)socket_write(ask->source.fd, &part, 1, &count);
     ask->source.writable = count == held.len;
+    secret_wipe(part.iov_base, count); /* it may have been a password */
     held_drop(&ask->output, count, &ask->held_bytes);
 }
 
-static err_t send_question(struct ask *ask, const struct buf *question) {
+err_t ask_send(struct ask *ask, const struct buf *question) {
     if (ask->source.fd < 0) {
         return FAIL(ERR_CLOSED);
     }
@@ -61,7 +62,7 @@ err_t ask_sign(struct relay_session *session, const struct server_event *event) 
     if (wait == NULL) {
         return FAIL(ERR_MEMORY);
     }
-    if (failed(send_question(&worker->keys, &question))) {
+    if (failed(ask_send(&worker->keys, &question))) {
         free(wait);
         refuse_signature(session);
         return OK;
@@ -142,7 +143,7 @@ err_t ask_name(struct forward *forward, const char *name) {
     }
     uint32_t id = (uint32_t)(slot - worker->slots);
     TRY(put_name_request(id, name, &question));
-    if (failed(send_question(&worker->names, &question))) {
+    if (failed(ask_send(&worker->names, &question))) {
         return open_resolved(forward, GATE_NAMES_TRY_AGAIN, NULL, 0);
     }
     *slot = (struct name_slot){.asked = true, .forward = forward};
@@ -214,6 +215,10 @@ static err_t take_name(struct relay_worker *worker, span_t *stream) {
 /* --- both --- */
 
 static void fail_all(struct relay_worker *worker, enum source_kind kind) {
+    if (kind == SOURCE_UPLINK) {
+        ask_uplink_fail_all(worker);
+        return;
+    }
     if (kind == SOURCE_KEYS) {
         while (!STAILQ_EMPTY(&worker->signing)) {
             answer_signature(worker, NULL);
@@ -248,14 +253,27 @@ void ask_replace(struct relay_worker *worker, struct ask *ask, enum source_kind 
     }
 }
 
+static err_t take_answer(struct relay_worker *worker, const struct ask *ask, span_t *stream) {
+    switch ((enum source_kind)ask->source.kind) {
+    case SOURCE_KEYS:
+        return take_signature(worker, stream);
+    case SOURCE_NAMES:
+        return take_name(worker, stream);
+    default:
+        return ask_uplink_take(worker, stream);
+    }
+}
+
 static err_t take_answers(struct relay_worker *worker, struct ask *ask) {
-    bool keys = ask->source.kind == SOURCE_KEYS;
     span_t stream = held_span(&ask->input);
+    const uint8_t *taken = stream.data;
     err_t err = OK;
     while (!failed(err)) {
-        err = keys ? take_signature(worker, &stream) : take_name(worker, &stream);
+        err = take_answer(worker, ask, &stream);
     }
-    held_drop(&ask->input, ask->input.len - stream.len, &ask->held_bytes);
+    size_t len = ask->input.len - stream.len;
+    secret_wipe((void *)(uintptr_t)taken, len); /* it may have been a token */
+    held_drop(&ask->input, len, &ask->held_bytes);
     return err.code == ERR_TRUNCATED ? OK : err;
 }
 
@@ -278,6 +296,8 @@ static err_t read_in(struct relay_worker *worker, struct ask *ask) {
 }
 
 void ask_ready(struct relay_worker *worker, struct ask *ask) {
+    static const char *const names[] = {
+        [SOURCE_KEYS] = "keys", [SOURCE_NAMES] = "names", [SOURCE_UPLINK] = "uplink"};
     if (ask->source.fd < 0) {
         return;
     }
@@ -286,7 +306,7 @@ void ask_ready(struct relay_worker *worker, struct ask *ask) {
         err_t err = read_in(worker, ask);
         if (failed(err)) {
             enum source_kind kind = (enum source_kind)ask->source.kind;
-            log_error("helper_lost", err, "helper", kind == SOURCE_KEYS ? "keys" : "names", NULL);
+            log_error("helper_lost", err, "helper", names[kind], NULL);
             ask_replace(worker, ask, kind, -1);
             return;
         }

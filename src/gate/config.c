@@ -152,6 +152,7 @@ static const struct setting table[] = {
     {"times.connect", SETTING_DURATION, AT(connect_s), .max = 3600},
     {"times.drain", TIME(drain_s, take_drain)},
 
+    {"enrolment", SETTING_BOOL, AT(enrolment)},
     {"when_expired", SETTING_WORD, AT(cut_expired), .take = take_expired,
      .reason = "is neither cut nor run"},
     {"when_stale", SETTING_WORD, AT(best_effort), .take = take_stale,

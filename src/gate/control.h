@@ -26,6 +26,7 @@ enum control_type {
     CONTROL_SETUP,         /* see control_put_setup() */
     CONTROL_START,         /* nothing is missing; with a body: but end if the feed is not heard */
     CONTROL_FEED,          /* a socket that is connected to the feed's */
+    CONTROL_UPLINK,        /* a socket for each worker, connected to the uplink's */
     CONTROL_DRAIN,         /* accept nobody any more, end when the last session has ended */
     CONTROL_STOP,          /* end now; the text is for the clients */
     /* To the master. */

@@ -1,4 +1,6 @@
-/* The relay's connection to postern-host, which the master makes since the relay sees no files. */
+/* The relay's connections to postern-host, which the master makes since the relay sees no files:
+ * one to hear by, and one for each worker to ask by. They end together, so they are made together.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,13 +12,14 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "feed/publish.h"
+#include "feed/uplink.h"
 #include "gate/master.h"
 
 enum { DELAY_MIN_MS = 100, DELAY_MAX_MS = 2000, LASTED_MS = 10 * 1000 };
 
-static err_t connect_feed(const char *state_dir, int *out) {
+static err_t connect_to(const char *state_dir, const char *name, int *out) {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    int len = snprintf(to.sun_path, sizeof to.sun_path, "%s/%s", state_dir, PUBLISH_SOCKET);
+    int len = snprintf(to.sun_path, sizeof to.sun_path, "%s/%s", state_dir, name);
     if (len < 0 || (size_t)len >= sizeof to.sun_path) {
         return FAIL(ERR_TOO_LONG);
     }
@@ -44,12 +47,34 @@ static void try_later(struct master *master) {
     }
 }
 
+/* A gate without it lets in whom it knows. */
+static err_t connect_uplinks(struct master *master) {
+    int fds[GATE_WORKERS_MAX];
+    size_t count = 0;
+    err_t err = OK;
+    while (!failed(err) && count < master->workers) {
+        err = connect_to(master->config.state_dir, UPLINK_SOCKET, &fds[count]);
+        count += failed(err) ? 0 : 1;
+    }
+    if (failed(err)) {
+        log_error("uplink_away", err, "state", master->config.state_dir, NULL);
+        err = OK;
+    } else {
+        err = control_send(&master->control, CONTROL_UPLINK, fds, count, span_of(NULL, 0));
+    }
+    while (count > 0) {
+        fd_closep(&fds[--count]);
+    }
+    return err;
+}
+
 void feed_link_connect(struct master *master) {
     int fd CLEANUP(fd_closep) = -1;
-    err_t err = connect_feed(master->config.state_dir, &fd);
+    err_t err = connect_to(master->config.state_dir, PUBLISH_SOCKET, &fd);
     if (!failed(err)) {
         master->feed_began_ms = clock_monotonic_ms();
         err = control_send(&master->control, CONTROL_FEED, &fd, 1, span_of(NULL, 0));
+        err = failed(err) ? err : connect_uplinks(master);
     }
     if (failed(err)) {
         if (master->feed_delay_ms == 0) { /* once */

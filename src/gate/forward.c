@@ -75,7 +75,7 @@ static void let_go(struct forward *forward, const char *why) {
     if (forward->window.size > 0) {
         window_close(&forward->window, &session->budget);
     }
-    held_done(&forward->held, &worker->held_bytes);
+    enrol_forget(forward);
     if (forward->counted) {
         forward->counted = false;
         COUNT(worker, channels, -1);
@@ -304,6 +304,7 @@ static err_t step(struct forward *forward, bool may_speak, bool *again) {
     case FORWARD_RESOLVING:
     case FORWARD_CLOSED:
     case FORWARD_GREETING:
+    case FORWARD_KEYS:
         return OK;
     }
     TRY(drain(forward));
@@ -386,7 +387,9 @@ err_t forward_event(struct relay_session *session, const struct server_event *ev
     }
     switch (event->type) {
     case SERVER_CHANNEL_DATA:
-        return forward->state == FORWARD_OPEN ? add_data(forward, event->data) : OK;
+        return forward->state == FORWARD_OPEN   ? add_data(forward, event->data)
+               : forward->state == FORWARD_KEYS ? enrol_data(forward, event->data)
+                                                : OK;
     case SERVER_CHANNEL_WINDOW:
         if (forward->state == FORWARD_OPEN && forward->source.readable) {
             forward_activate(forward);
@@ -394,7 +397,9 @@ err_t forward_event(struct relay_session *session, const struct server_event *ev
         return OK;
     case SERVER_CHANNEL_EOF:
         forward->client_ended = true;
-        return forward->state == FORWARD_OPEN ? finish_if_drained(forward) : OK;
+        return forward->state == FORWARD_OPEN   ? finish_if_drained(forward)
+               : forward->state == FORWARD_KEYS ? enrol_ask(forward)
+                                                : OK;
     default:
         return FAIL(ERR_PROTOCOL);
     }
@@ -405,6 +410,8 @@ err_t forward_sweep(struct relay_session *session) {
         struct forward *forward = session->channels[i];
         if (forward != NULL && forward->opening != NULL) {
             TRY(open_sweep(forward));
+        } else if (forward != NULL && forward->enrolment != NULL) {
+            TRY(enrol_sweep(forward));
         }
     }
     struct forward *next;

@@ -64,6 +64,8 @@ struct gate_config {
     int64_t connect_s;      /* to resolve and to connect to a destination */
     int64_t drain_s;        /* after SIGTERM; 0: as long as it takes */
 
+    bool enrolment;   /* passwords are taken, for what the enrolment window is for; ssh-copy-id
+                         registers keys */
     bool cut_expired; /* sessions whose certificate or key expires: cut, or let run */
     bool best_effort;
     int64_t max_age_s;
@@ -107,6 +109,7 @@ void gate_config_done(struct gate_config *config);
     X(bytes_to_clients_total, counter, "Bytes written to clients")                                 \
     X(rekeys_total, counter, "Key exchanges after the first")                                      \
     X(held_bytes, gauge, "Memory held for data that a slow reader has not taken")                  \
+    X(events_dropped_total, counter, "Events that the audit log will lack")                        \
     X(loop_lag_us, gauge, "Longest turn of a worker's loop in the last second, microseconds")
 
 struct gate_counters {
@@ -165,6 +168,9 @@ void relay_set_setup(struct relay *relay, struct relay_setup *setup);
  */
 err_t relay_set_keys(struct relay *relay, const int *keys);
 err_t relay_set_names(struct relay *relay, const int *names);
+/* The same for the sockets of feed/uplink.h, of which there may be none: nothing can be asked of
+ * the authority then, nor told. */
+err_t relay_set_uplinks(struct relay *relay, const int *uplinks);
 /* The feed's news, from the thread that reads it: the sessions whose right ended are cut. */
 err_t relay_apply(struct relay *relay, const struct change_answer *answer, int64_t synced_at);
 /* Accepts nobody any more; sessions go on. */

@@ -84,6 +84,12 @@ err_t greeting_write(struct relay_session *session, bool terminal, struct buf *t
     const struct identity *who = session->who;
     char from[INET_CHARS];
     inet_address_print(&session->from, from);
+    if (who->by_window) {
+        return buf_add_format(text,
+                              "You are %s, from %s, and your password registers a key here and "
+                              "does nothing else:%sssh-copy-id -i KEY.pub %s@THIS-GATE%s",
+                              who->user, from, end, who->user, end);
+    }
     struct buf clusters CLEANUP(buf_done) = BUF(LIMIT_SESSION_TEXT_BYTES / 2);
     TRY(greeting_clusters(session->worker->relay, who->user, &clusters));
     TRY(buf_add_format(text, "You are %s, from %s.%s", who->user, from, end));

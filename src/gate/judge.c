@@ -58,6 +58,9 @@ static void explain(const struct relay_session *session, enum replica_why why, c
 }
 
 void judge_session(struct relay_session *session) {
+    if (session->who->by_window) {
+        return; /* the authority judges whatever it asks for; and it lasts two minutes */
+    }
     struct relay_worker *worker = session->worker;
     struct relay *relay = worker->relay;
     struct view_session question = question_of(session);
@@ -71,6 +74,7 @@ void judge_session(struct relay_session *session) {
     char text[256];
     explain(session, verdict.why, text, sizeof text);
     COUNT(worker, sessions_cut_total, 1);
+    session->cut = true;
     session_end(session, DISCONNECT_BY_APPLICATION, replica_why_text(verdict.why), text);
 }
 

@@ -101,19 +101,23 @@ static err_t fail(struct relay_session *session) {
     return err;
 }
 
-err_t login_refuse_now(struct relay_session *session) {
-    session->answer_ms = 0;
-    session->waits = false;
-    session->input_due = true;
-    return fail(session);
-}
-
 static err_t advise(struct relay_session *session, const char *advice) {
     char line[ADVICE_CHARS + 16];
     struct relay_worker *worker = session->worker;
     (void)snprintf(line, sizeof line, "posterngate: %s", advice);
     session->told = true;
     return server_auth_banner(session->server, line, worker->now_ms, &worker->output);
+}
+
+err_t login_refuse_now(struct relay_session *session) {
+    session->answer_ms = 0;
+    session->waits = false;
+    session->input_due = true;
+    const char *advice = TAKE(session->advice);
+    if (advice != NULL) {
+        TRY(advise(session, advice));
+    }
+    return fail(session);
 }
 
 /* Somebody who proved what he has, and may not: he hears why, and those who go on and on wait. */
@@ -162,6 +166,7 @@ void identity_free(struct identity *who) {
     if (who != NULL) {
         free(who->key_id);
         free(who->key_blob);
+        secret_done(&who->token);
         free(who);
     }
 }
@@ -237,17 +242,19 @@ static err_t refuse_quota(struct relay_session *session, const struct server_eve
     }
 }
 
+/* `who` is handed over. */
 static err_t let_in(struct relay_session *session, const struct server_event *event,
-                    const char *user, const struct decision *decision) {
+                    struct identity *who) {
     struct relay_worker *worker = session->worker;
     struct relay *relay = worker->relay;
-    TRY(identify(event, user, decision, &session->who));
     enum quota_verdict quota =
-        quota_login(relay->quota, &session->setup->limits, user, worker->now_ms);
+        quota_login(relay->quota, &session->setup->limits, who->user, worker->now_ms);
     if (quota != QUOTA_ALLOWED) {
-        identity_free(TAKE(session->who));
-        return refuse_quota(session, event, user, quota);
+        err_t err = refuse_quota(session, event, who->user, quota);
+        identity_free(who);
+        return err;
     }
+    session->who = who;
     session->phase = SESSION_OPEN;
     atomic_fetch_sub(&relay->logins, 1);
     session->active_ms = worker->now_ms;
@@ -256,6 +263,73 @@ static err_t let_in(struct relay_session *session, const struct server_event *ev
     COUNT(worker, sessions_authenticated, 1);
     record_opened(session);
     return server_auth_accept(session->server, worker->now_ms, &worker->output);
+}
+
+/* --- passwords: only the authority can judge them --- */
+
+/*
+ * Whatever is wrong, the answer is the same, and takes this long at least: neither tells whether
+ * there is such an account, nor whether its window is open.
+ */
+enum { PASSWORD_REFUSAL_MS = 1000 };
+
+static const char not_by_password[] =
+    "the user name or the password is wrong, or it may not register a key (any more); who has a "
+    "key or a certificate needs no password here";
+static const char not_now[] = "the authority cannot be asked at the moment; try again later";
+
+static err_t refuse_password(struct relay_session *session, const char *why, const char *advice) {
+    int64_t now_ms = session->worker->now_ms, wait_ms = 0;
+    record_login_refused(session, session->tried, NULL, NULL, why);
+    if (advice == not_by_password) {
+        count_failure(session, session->tried, &wait_ms);
+    }
+    session->refusals++;
+    session->advice = advice;
+    session->answer_ms = session->asked_ms + PASSWORD_REFUSAL_MS;
+    if (session->answer_ms < now_ms + wait_ms) {
+        session->answer_ms = now_ms + wait_ms;
+    }
+    return OK;
+}
+
+static err_t ask_password(struct relay_session *session, const struct server_event *event,
+                          const char *user) {
+    struct buf body CLEANUP(buf_done) = BUF(LIMIT_UPLINK_FRAME_BYTES - 16);
+    (void)snprintf(session->tried, sizeof session->tried, "%s", user);
+    session->waits = true;
+    session->asked_ms = session->worker->now_ms;
+    err_t err = uplink_put_window(&body, event->user, event->password, &session->from);
+    err = failed(err) ? err : ask_uplink(session->worker, UPLINK_WINDOW, &body, session, NULL);
+    return failed(err) ? refuse_password(session, "authority_away", not_now) : OK;
+}
+
+static err_t let_in_by_window(struct relay_session *session, secret_t *token) {
+    static const struct server_event nothing = {0}; /* no key, no certificate */
+    struct identity *who = calloc(1, sizeof *who);
+    if (who == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    (void)snprintf(who->user, sizeof who->user, "%s", session->tried);
+    who->by_window = true;
+    who->token = *token;
+    *token = (secret_t){0};
+    session->waits = false;
+    session->input_due = true;
+    return let_in(session, &nothing, who);
+}
+
+err_t login_answered(struct relay_session *session, unsigned status, span_t body) {
+    secret_t token CLEANUP(secret_done) = {0};
+    if (status == 200 && !failed(uplink_get_token(body, &token))) {
+        return let_in_by_window(session, &token);
+    }
+    bool refused = status == 401 || status == 403;
+    return refuse_password(session,
+                           refused         ? "password"
+                           : status == 429 ? "too_many_requests"
+                                           : "authority_away",
+                           refused ? not_by_password : not_now);
 }
 
 /* --- */
@@ -269,11 +343,18 @@ err_t login_event(struct relay_session *session, const struct server_event *even
         session->refusals += span_equal_str(event->method, "none") ? 0 : 1;
         return fail(session);
     }
+    if (event->type == SERVER_AUTH_PASSWORD) {
+        return ask_password(session, event, user);
+    }
     struct decision decision =
         event->cert != NULL ? judge_cert(session, event, user) : judge_key(session, event, user);
     if (event->type == SERVER_AUTH_PROVED) {
-        return decision.allowed ? let_in(session, event, user, &decision)
-                                : refuse_proved(session, event, user, &decision);
+        if (!decision.allowed) {
+            return refuse_proved(session, event, user, &decision);
+        }
+        struct identity *who;
+        TRY(identify(event, user, &decision, &who));
+        return let_in(session, event, who);
     }
     if (!decision.proves) {
         return refuse_offered(session, event, user, &decision);

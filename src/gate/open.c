@@ -248,6 +248,11 @@ err_t open_direct(struct relay_session *session, const struct server_event *even
     if (asks_too_often(session)) {
         return refuse_rate(session, event);
     }
+    if (session->who->by_window) {
+        return refuse(session, event, OPEN_ADMINISTRATIVELY_PROHIBITED, "window",
+                      "posterngate: a password only registers a key here; do that, with "
+                      "ssh-copy-id, and come back with the key");
+    }
     if (!session->who->may_forward) {
         return refuse(session, event, OPEN_ADMINISTRATIVELY_PROHIBITED, "certificate",
                       "posterngate: your certificate lacks permit-port-forwarding, without which "
@@ -277,7 +282,10 @@ err_t open_direct(struct relay_session *session, const struct server_event *even
 
 /* --- a session channel: it gets a greeting and no shell --- */
 
-enum { GREETING_WINDOW_BYTES = 4096 };
+enum {
+    GREETING_WINDOW_BYTES = 4096,
+    KEYS_WINDOW_BYTES = LIMIT_ENROLMENT_INPUT_BYTES + 1, /* one more, to see that it is too much */
+};
 
 err_t open_greeting(struct relay_session *session, const struct server_event *event) {
     struct relay_worker *worker = session->worker;
@@ -289,11 +297,13 @@ err_t open_greeting(struct relay_session *session, const struct server_event *ev
         struct forward *forward;
         TRY(forward_new(session, event->channel, &forward));
         forward->state = FORWARD_GREETING;
-        return server_open_accept(session->server, event->channel, GREETING_WINDOW_BYTES,
+        return server_open_accept(session->server, event->channel,
+                                  session->setup->config.enrolment ? KEYS_WINDOW_BYTES
+                                                                   : GREETING_WINDOW_BYTES,
                                   worker->now_ms, &worker->output);
     }
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_SESSION_TEXT_BYTES);
     TRY(greeting_write(session, event->has_pty, &text));
-    return server_channel_end(session->server, event->channel, buf_span(&text), 0, worker->now_ms,
-                              &worker->output);
+    return server_channel_end(session->server, event->channel, buf_span(&text),
+                              session->who->by_window ? 1 : 0, worker->now_ms, &worker->output);
 }

@@ -5,7 +5,11 @@
 
 #include "base/log.h"
 
-enum { NUMBER_CHARS = 24, PLACE_CHARS = INET_CHARS + 8 };
+enum {
+    NUMBER_CHARS = 24,
+    PLACE_CHARS = INET_CHARS + 8,
+    DETAIL_CHARS = LIMIT_HOST_NAME_CHARS + 64,
+};
 
 static void print_number(uint64_t number, char out[NUMBER_CHARS]) {
     (void)snprintf(out, NUMBER_CHARS, "%" PRIu64, number);
@@ -23,12 +27,13 @@ static void print_seconds(int64_t ms, char out[NUMBER_CHARS]) {
 
 /* False: this one is only counted. Else *untold gets how many were, since the last that was told;
  * "" when none. */
-static bool may_tell(struct thinned *lines, int64_t now_ms, char untold[NUMBER_CHARS]) {
+static bool may_tell(struct thinned *lines, uint32_t most, int64_t now_ms,
+                     char untold[NUMBER_CHARS]) {
     if (now_ms - lines->began_ms >= 1000) {
         lines->began_ms = now_ms;
         lines->told = 0;
     }
-    if (lines->told == RELAY_REFUSALS_COUNT) {
+    if (lines->told >= most) {
         lines->untold++;
         return false;
     }
@@ -43,6 +48,49 @@ static bool may_tell(struct thinned *lines, int64_t now_ms, char untold[NUMBER_C
 
 static const char *if_any(const char *text) { return text[0] == '\0' ? NULL : text; }
 
+/* For the authority's audit log, which is told of the same things as the log. */
+static void tell(const struct relay_session *session, const char *action, const char *account,
+                 bool allowed, const char *code, const char *detail) {
+    ask_uplink_tell(session->worker, &(struct uplink_event){.action = action,
+                                                            .actor = account,
+                                                            .allowed = allowed,
+                                                            .code = code,
+                                                            .detail = detail,
+                                                            .source = &session->from,
+                                                            .at = session->worker->now_s});
+}
+
+/* Fewer than in the log, as their rows stay: a flood must not fill the authority's disk. */
+static void tell_refused(const struct relay_session *session, const char *action,
+                         const char *account, const char *code, const char *detail) {
+    char untold[NUMBER_CHARS], text[2 * DETAIL_CHARS];
+    struct relay_worker *worker = session->worker;
+    if (!may_tell(&worker->events, RELAY_EVENTS_COUNT, worker->now_ms, untold)) {
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%s%s%s%s", detail, untold[0] == '\0' ? "" : "; before it ",
+                   untold, untold[0] == '\0' ? "" : " refusals more");
+    tell(session, action, account, false, code, text);
+}
+
+/* What somebody came with: "certificate 17 of SHA256:…". A serial of 0: a registered key. */
+static void print_credential(uint64_t serial, const char *fingerprint, char out[DETAIL_CHARS]) {
+    if (serial != 0) {
+        (void)snprintf(out, DETAIL_CHARS, "certificate %" PRIu64 " of %s", serial, fingerprint);
+    } else {
+        (void)snprintf(out, DETAIL_CHARS, "key %s", fingerprint);
+    }
+}
+
+static void tell_opened(const struct relay_session *session) {
+    const struct identity *who = session->who;
+    char detail[DETAIL_CHARS] = "password";
+    if (!who->by_window) {
+        print_credential(who->serial, who->fingerprint, detail);
+    }
+    tell(session, "gate.login", who->user, true, "ok", detail);
+}
+
 void record_opened(const struct relay_session *session) {
     const struct identity *who = session->who;
     char from[PLACE_CHARS], serial[NUMBER_CHARS];
@@ -51,9 +99,11 @@ void record_opened(const struct relay_session *session) {
     print_number(who->serial, serial);
     transport_facts(server_transport(session->server), &facts);
     log_event(LOG_LEVEL_INFO, "session_opened", "account", who->user, "from", from, "key",
-              who->fingerprint, "serial", who->serial != 0 ? serial : NULL, "keyId", who->key_id,
-              "kex", facts.kex, "cipher", facts.cipher_in, "client", facts.peer_version, "stale",
+              who->by_window ? NULL : who->fingerprint, "window", who->by_window ? "true" : NULL,
+              "serial", who->serial != 0 ? serial : NULL, "keyId", who->key_id, "kex", facts.kex,
+              "cipher", facts.cipher_in, "client", facts.peer_version, "stale",
               who->stale ? "true" : NULL, NULL);
+    tell_opened(session);
 }
 
 void record_closed(const struct relay_session *session) {
@@ -64,6 +114,9 @@ void record_closed(const struct relay_session *session) {
     print_seconds(session->worker->now_ms - session->began_ms, lasted);
     log_event(LOG_LEVEL_INFO, "session_closed", "account", session->who->user, "from", from, "why",
               session->why, "bytesIn", in, "bytesOut", out, "seconds", lasted, NULL);
+    if (session->cut) {
+        tell(session, "gate.session", session->who->user, false, "cut", session->why);
+    }
 }
 
 void record_login_refused(const struct relay_session *session, const char *user,
@@ -71,7 +124,7 @@ void record_login_refused(const struct relay_session *session, const char *user,
     char from[PLACE_CHARS], serial[NUMBER_CHARS], fingerprint[FINGERPRINT_CHARS];
     char untold[NUMBER_CHARS];
     struct relay_worker *worker = session->worker;
-    if (!may_tell(&worker->logins_refused, worker->now_ms, untold)) {
+    if (!may_tell(&worker->logins_refused, RELAY_REFUSALS_COUNT, worker->now_ms, untold)) {
         return;
     }
     print_place(&session->from, session->from_port, from);
@@ -82,12 +135,17 @@ void record_login_refused(const struct relay_session *session, const char *user,
     log_event(LOG_LEVEL_WARN, "login_refused", "account", user, "from", from, "key",
               key == NULL ? NULL : fingerprint, "serial", cert == NULL ? NULL : serial, "keyId",
               cert == NULL ? NULL : cert->key_id, "why", why, "untold", if_any(untold), NULL);
+    char credential[DETAIL_CHARS] = "";
+    if (key != NULL) {
+        print_credential(cert == NULL ? 0 : cert->serial, fingerprint, credential);
+    }
+    tell_refused(session, "gate.login", user == NULL ? "" : user, why, credential);
 }
 
 void record_arrival_refused(struct relay_worker *worker, const struct inet_address *from,
                             const char *why) {
     char text[INET_CHARS], untold[NUMBER_CHARS];
-    if (!may_tell(&worker->arrivals_refused, worker->now_ms, untold)) {
+    if (!may_tell(&worker->arrivals_refused, RELAY_REFUSALS_COUNT, worker->now_ms, untold)) {
         return;
     }
     inet_address_print(from, text);
@@ -114,13 +172,14 @@ void record_channel_refused(const struct relay_session *session, span_t host, ui
                             const char *why) {
     char from[PLACE_CHARS], to[LIMIT_HOST_NAME_CHARS + 16], untold[NUMBER_CHARS];
     struct relay_worker *worker = session->worker;
-    if (!may_tell(&worker->channels_refused, worker->now_ms, untold)) {
+    if (!may_tell(&worker->channels_refused, RELAY_REFUSALS_COUNT, worker->now_ms, untold)) {
         return;
     }
     print_place(&session->from, session->from_port, from);
     print_target(host, port, to);
     log_event(LOG_LEVEL_INFO, "channel_refused", "account", session->who->user, "from", from, "to",
               host.len == 0 ? NULL : to, "why", why, "untold", if_any(untold), NULL);
+    tell_refused(session, "gate.channel", session->who->user, why, host.len == 0 ? "" : to);
 }
 
 void record_channel_closed(const struct forward *forward, const char *why) {

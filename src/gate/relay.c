@@ -56,6 +56,8 @@ static void setup_fill(struct relay_setup *setup) {
                       .host_key_count = setup->host_key_count},
         .channels_max = config->channels_max,
         .auth_tries_max = LIMIT_AUTH_TRIES_COUNT,
+        .takes_passwords = config->enrolment,
+        .takes_commands = config->enrolment,
     };
     setup->rules = (struct view_rules){config->best_effort, config->max_age_s};
     setup->limits = (struct quota_limits){
@@ -186,25 +188,31 @@ static void wake_all(struct relay *relay) {
     }
 }
 
-static err_t hand_over(struct relay *relay, const int *sockets, bool keys) {
+static err_t hand_over(struct relay *relay, const int *sockets, enum asked asked) {
     for (unsigned i = 0; i < relay->worker_count; i++) {
         struct relay_worker *worker = relay->workers[i];
         (void)pthread_mutex_lock(&worker->mailbox);
-        int *place = keys ? &worker->new_keys : &worker->new_names;
-        if (*place >= 0) {
-            (void)close(*place);
+        int *fd = &worker->new_sockets[asked];
+        if (*fd >= 0) {
+            (void)close(*fd);
         }
-        *place = sockets[i];
+        *fd = sockets[i];
         (void)pthread_mutex_unlock(&worker->mailbox);
     }
     wake_all(relay);
     return OK;
 }
 
-err_t relay_set_keys(struct relay *relay, const int *keys) { return hand_over(relay, keys, true); }
+err_t relay_set_keys(struct relay *relay, const int *keys) {
+    return hand_over(relay, keys, ASKED_KEYS);
+}
 
 err_t relay_set_names(struct relay *relay, const int *names) {
-    return hand_over(relay, names, false);
+    return hand_over(relay, names, ASKED_NAMES);
+}
+
+err_t relay_set_uplinks(struct relay *relay, const int *uplinks) {
+    return hand_over(relay, uplinks, ASKED_UPLINK);
 }
 
 err_t relay_apply(struct relay *relay, const struct change_answer *answer, int64_t synced_at) {

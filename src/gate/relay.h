@@ -14,6 +14,8 @@
  *   open.c     a channel's way to its target: policy, name, address, connection
  *   forward.c  bytes between client and target
  *   ask.c      questions to `keys` and `names`
+ *   ask_uplink.c   questions to the authority, and what it is told
+ *   enrol.c    registering keys, as ssh-copy-id wants it
  *   judge.c    policy over sessions that live
  *   record.c   the session log
  *
@@ -27,6 +29,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include "feed/uplink.h"
 #include "gate/gate.h"
 #include "gate/held.h"
 #include "gate/quota.h"
@@ -43,6 +46,7 @@ enum {
     RELAY_GATHER_COUNT = 64,
     RELAY_SWEEP_MS = 1000,
     RELAY_REFUSALS_COUNT = 20,   /* of a kind, that each worker tells the log of in a second */
+    RELAY_EVENTS_COUNT = 2,      /* refusals that each worker tells the audit log of in a second */
     RELAY_SILENT_MS = 10 * 1000, /* of a login, while others wait for its place */
     RELAY_LINGER_MS = 2000,      /* for the last words to reach the client, or the target */
     RELAY_PACKET_BYTES = LIMIT_PACKET_DATA_BYTES,
@@ -55,6 +59,7 @@ enum source_kind {
     SOURCE_LISTENER,
     SOURCE_KEYS,
     SOURCE_NAMES,
+    SOURCE_UPLINK,
     SOURCE_CLIENT,
     SOURCE_TARGET,
 };
@@ -104,6 +109,8 @@ struct relay_setup *relay_setup_now(struct relay *relay);
 struct relay_session;
 struct forward;
 
+enum asked { ASKED_KEYS, ASKED_NAMES, ASKED_UPLINK, ASKED_COUNT };
+
 /* One socket: what is to be written and what came of an answer. */
 struct ask {
     struct poller_source source; /* fd -1: the process is away */
@@ -123,6 +130,14 @@ struct sign_wait {
 struct name_slot {
     bool asked;
     struct forward *forward; /* NULL: its session ended */
+};
+
+/* A question to the authority that somebody waits for. */
+struct uplink_wait {
+    TAILQ_ENTRY(uplink_wait) next;
+    uint32_t id;
+    struct relay_session *session; /* whose password it is, or … */
+    struct forward *forward;       /* … who brought keys */
 };
 
 /* --- a worker --- */
@@ -160,7 +175,9 @@ struct relay_worker {
     struct poller_source listeners[GATE_LISTEN_MAX];
     size_t listener_count;
 
-    struct ask keys, names;
+    struct ask keys, names, uplink;
+    TAILQ_HEAD(, uplink_wait) uplink_waits;
+    uint32_t uplink_turn; /* the next id */
     STAILQ_HEAD(, sign_wait) signing;
     struct name_slot *slots; /* LIMIT_NAMES_ASKED_COUNT */
 
@@ -185,13 +202,13 @@ struct relay_worker {
     bool trim; /* memory was given back since the last one */
     int64_t trim_ms;
 
-    struct thinned arrivals_refused, logins_refused, channels_refused;
+    struct thinned arrivals_refused, logins_refused, channels_refused, events;
 
     /* What others may touch. */
-    pthread_mutex_t mailbox; /* guards arrivals, new_keys and new_names */
+    pthread_mutex_t mailbox; /* guards arrivals and new_sockets */
     struct arrival *arrivals;
-    int new_keys, new_names; /* -1: none */
-    _Atomic size_t load;     /* sessions here or on their way here */
+    int new_sockets[ASKED_COUNT]; /* -1: none */
+    _Atomic size_t load;          /* sessions here or on their way here */
 };
 
 void relay_worker_wake(struct relay_worker *worker);
@@ -228,6 +245,8 @@ struct identity {
     uint64_t serial;
     int64_t expires_at; /* 0: never */
     bool may_forward;
+    bool by_window;    /* by a password, to register keys and for nothing else: */
+    secret_t token;    /* what the authority knows that by */
     bool stale;        /* let in while the authority was away */
     char *key_id;      /* of a certificate */
     uint8_t *key_blob; /* of a registered key */
@@ -251,6 +270,9 @@ struct relay_session {
     struct server *server;
     struct held input, output;
     struct sign_wait *signing;
+    struct uplink_wait *asking; /* about a password */
+    int64_t asked_ms;           /* when it came */
+    const char *advice;         /* static: to be told with the delayed refusal */
 
     struct inet_address from;
     uint16_t from_port;
@@ -276,6 +298,7 @@ struct relay_session {
     uint32_t pings;
     uint64_t bytes_in, bytes_out;
     const char *why; /* it ended; static */
+    bool cut;        /* by policy */
 };
 
 /* session.c */
@@ -301,6 +324,8 @@ void session_sweep(struct relay_session *session);
 
 /* login.c */
 err_t login_event(struct relay_session *session, const struct server_event *event);
+/* What the authority says of a password; status as in feed/uplink.h. */
+err_t login_answered(struct relay_session *session, unsigned status, span_t body);
 /* The delayed refusal is due. */
 err_t login_refuse_now(struct relay_session *session);
 /* The session ended without an authentication. */
@@ -316,6 +341,7 @@ enum forward_state {
     FORWARD_CLOSED, /* CLOSE is sent; the number is not free yet */
     FORWARD_PARTED,
     FORWARD_GREETING, /* a session channel, which has no target */
+    FORWARD_KEYS,     /* one on which public keys come, in `held` */
 };
 
 /* A channel on its way to its target. */
@@ -326,6 +352,13 @@ struct opening {
     err_t failure;  /* of the last attempt */
     size_t address_count, next;
     struct inet_address addresses[GATE_ADDRESSES_MAX];
+};
+
+/* Keys on their way to the authority. */
+struct enrolment {
+    struct uplink_wait *asking; /* NULL while they come */
+    bool has_pty;
+    int64_t deadline_ms;
 };
 
 struct forward {
@@ -348,6 +381,7 @@ struct forward {
     uint16_t quick;      /* as the session's */
     struct inet_address address;
     struct opening *opening;
+    struct enrolment *enrolment; /* while KEYS */
     uint16_t port;
     uint16_t asked_port; /* as the client wrote it, as the next; by a job's name it is another */
     char *host;
@@ -390,10 +424,37 @@ err_t ask_sign(struct relay_session *session, const struct server_event *event);
 void ask_sign_forget(struct relay_session *session);
 err_t ask_name(struct forward *forward, const char *name);
 void ask_name_forget(struct forward *forward);
+/* One frame on its way; ERR_CLOSED: the process is away. */
+err_t ask_send(struct ask *ask, const struct buf *question);
 /* A socket is ready. */
 void ask_ready(struct relay_worker *worker, struct ask *ask);
 /* The process is away, or a new one is here: whoever waits is told, and the socket is `fd`. */
 void ask_replace(struct relay_worker *worker, struct ask *ask, enum source_kind kind, int fd);
+
+/* ask_uplink.c */
+/* `body` is sent, and the answer goes to login_answered() or enrol_answered(): just one of session
+ * and forward. ERR_CLOSED: nobody is there to ask. */
+err_t ask_uplink(struct relay_worker *worker, enum uplink_call call, const struct buf *body,
+                 struct relay_session *session, struct forward *forward);
+/* Nobody waits for it any more. Takes NULL. */
+void ask_uplink_forget(struct relay_worker *worker, struct uplink_wait *wait);
+/* For the audit log; dropped, and counted, when nobody takes it. */
+void ask_uplink_tell(struct relay_worker *worker, const struct uplink_event *event);
+/* For ask.c: an answer off the front of the stream; and everybody who waits is told that there is
+ * none. */
+err_t ask_uplink_take(struct relay_worker *worker, span_t *stream);
+void ask_uplink_fail_all(struct relay_worker *worker);
+
+/* enrol.c: the one command that a session may run, and what comes on its channel. */
+err_t enrol_exec(struct relay_session *session, const struct server_event *event);
+err_t enrol_data(struct forward *forward, span_t data);
+/* All keys are here. */
+err_t enrol_ask(struct forward *forward);
+err_t enrol_answered(struct forward *forward, unsigned status, span_t body);
+/* Gives up what took too long. */
+err_t enrol_sweep(struct forward *forward);
+/* The channel ends. */
+void enrol_forget(struct forward *forward);
 
 /* judge.c */
 /* All sessions of the worker, after somebody lost a right. */

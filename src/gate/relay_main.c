@@ -25,6 +25,8 @@ struct relay_process {
 
     /* Until START. */
     int listeners[CONTROL_FDS_MAX], keys[CONTROL_FDS_MAX], names[CONTROL_FDS_MAX];
+    int uplinks[CONTROL_FDS_MAX];
+    size_t uplink_count; /* 0: there are none as yet */
     struct relay_wiring wiring;
     size_t names_count;
     struct relay_setup *setup;
@@ -157,6 +159,9 @@ static err_t begin(struct relay_process *process, span_t body) {
     wiring->names = process->names;
     TRY(relay_lock_in());
     TRY(relay_new(wiring, TAKE(process->setup), &process->relay));
+    if (process->uplink_count == process->workers) {
+        TRY(relay_set_uplinks(process->relay, process->uplinks));
+    }
     process->needs_feed = body.len > 0;
     process->accept_ms = clock_monotonic_ms() + (process->feed.fd >= 0 ? FEED_WAIT_MS : 0);
     return OK;
@@ -177,6 +182,8 @@ static err_t on_frame_before(struct relay_process *process, struct control_frame
         return take_setup(process, frame->body);
     case CONTROL_FEED:
         return take_feed(process, frame);
+    case CONTROL_UPLINK:
+        return take_fds(frame, GATE_WORKERS_MAX, process->uplinks, &process->uplink_count);
     case CONTROL_START:
         return begin(process, frame->body);
     default:
@@ -213,6 +220,8 @@ static err_t on_frame_after(struct relay_process *process, struct control_frame 
         return take_setup(process, frame->body);
     case CONTROL_FEED:
         return take_feed(process, frame);
+    case CONTROL_UPLINK:
+        return renew(process, frame, relay_set_uplinks);
     case CONTROL_DRAIN:
         relay_drain(process->relay);
         process->draining = true;

@@ -73,11 +73,15 @@ err_t relay_worker_new(struct relay *relay, unsigned index, const struct relay_w
     worker->index = index;
     worker->counters = &relay->shared->workers[index];
     worker->wake.fd = worker->keys.source.fd = worker->names.source.fd = -1;
-    worker->new_keys = worker->new_names = -1;
+    worker->uplink.source.fd = -1;
+    for (size_t i = 0; i < ASKED_COUNT; i++) {
+        worker->new_sockets[i] = -1;
+    }
     TAILQ_INIT(&worker->sessions);
     TAILQ_INIT(&worker->running);
     TAILQ_INIT(&worker->dead);
     STAILQ_INIT(&worker->signing);
+    TAILQ_INIT(&worker->uplink_waits);
     err_t err = worker_fill(worker, wiring);
     if (failed(err)) {
         relay_worker_free(worker);
@@ -105,8 +109,10 @@ void relay_worker_free(struct relay_worker *worker) {
     }
     ask_replace(worker, &worker->keys, SOURCE_KEYS, -1);
     ask_replace(worker, &worker->names, SOURCE_NAMES, -1);
-    close_fd(worker->new_keys);
-    close_fd(worker->new_names);
+    ask_replace(worker, &worker->uplink, SOURCE_UPLINK, -1);
+    for (size_t i = 0; i < ASKED_COUNT; i++) {
+        close_fd(worker->new_sockets[i]);
+    }
     close_fd(worker->wake.fd);
     poller_free(worker->poller);
     free(worker->slots);
@@ -267,6 +273,13 @@ static int accept_some(struct relay_worker *worker) {
 
 /* --- what others asked of this thread --- */
 
+static void take_socket(struct relay_worker *worker, struct ask *ask, enum source_kind kind,
+                        int fd) {
+    if (fd >= 0) {
+        ask_replace(worker, ask, kind, fd);
+    }
+}
+
 static void read_mail(struct relay_worker *worker) {
     uint64_t count;
     ssize_t got = read(worker->wake.fd, &count, sizeof count);
@@ -274,15 +287,15 @@ static void read_mail(struct relay_worker *worker) {
     worker->wake.readable = false;
     (void)pthread_mutex_lock(&worker->mailbox);
     struct arrival *arrivals = TAKE(worker->arrivals);
-    int keys = worker->new_keys, names = worker->new_names;
-    worker->new_keys = worker->new_names = -1;
+    int sockets[ASKED_COUNT];
+    for (size_t i = 0; i < ASKED_COUNT; i++) {
+        sockets[i] = worker->new_sockets[i];
+        worker->new_sockets[i] = -1;
+    }
     (void)pthread_mutex_unlock(&worker->mailbox);
-    if (keys >= 0) {
-        ask_replace(worker, &worker->keys, SOURCE_KEYS, keys);
-    }
-    if (names >= 0) {
-        ask_replace(worker, &worker->names, SOURCE_NAMES, names);
-    }
+    take_socket(worker, &worker->keys, SOURCE_KEYS, sockets[ASKED_KEYS]);
+    take_socket(worker, &worker->names, SOURCE_NAMES, sockets[ASKED_NAMES]);
+    take_socket(worker, &worker->uplink, SOURCE_UPLINK, sockets[ASKED_UPLINK]);
     while (arrivals != NULL) {
         struct arrival *next = arrivals->next;
         begin(worker, arrivals->fd, &arrivals->from, arrivals->port);
@@ -329,7 +342,8 @@ static void look_at_clock(struct relay_worker *worker) {
 }
 
 static void trim(struct relay_worker *worker) {
-    size_t held = worker->held_bytes + worker->keys.held_bytes + worker->names.held_bytes;
+    size_t held = worker->held_bytes + worker->keys.held_bytes + worker->names.held_bytes +
+                  worker->uplink.held_bytes;
     uint64_t before = atomic_load_explicit(&worker->counters->held_bytes, memory_order_relaxed);
     worker->trim |= held < before;
     atomic_store_explicit(&worker->counters->held_bytes, held, memory_order_relaxed);
@@ -394,6 +408,7 @@ static void look_at(struct poller_source **ready, size_t count) {
         case SOURCE_LISTENER:
         case SOURCE_KEYS:
         case SOURCE_NAMES:
+        case SOURCE_UPLINK:
             break; /* their flags say it */
         }
     }
@@ -407,6 +422,7 @@ static int turn(struct relay_worker *worker) {
     obey(worker);
     ask_ready(worker, &worker->keys);
     ask_ready(worker, &worker->names);
+    ask_ready(worker, &worker->uplink);
     run(worker);
     int wait_ms = accept_some(worker);
     if (worker->now_ms >= worker->sweep_ms) {

@@ -88,6 +88,7 @@ static void leave(struct relay_session *session, const char *why) {
     struct relay_worker *worker = session->worker;
     session->why = why;
     ask_sign_forget(session);
+    ask_uplink_forget(worker, TAKE(session->asking));
     forward_drop_all(session, why);
     if (session->phase == SESSION_OPEN) {
         COUNT(worker, sessions_authenticated, -1);
@@ -230,6 +231,7 @@ static err_t on_event(struct relay_session *session, const struct server_event *
     case SERVER_AUTH_METHOD:
     case SERVER_AUTH_OFFERED:
     case SERVER_AUTH_PROVED:
+    case SERVER_AUTH_PASSWORD:
         return login_event(session, event);
     case SERVER_OPEN_DIRECT:
         return open_direct(session, event);
@@ -244,9 +246,8 @@ static err_t on_event(struct relay_session *session, const struct server_event *
     case SERVER_DISCONNECTED:
         session_abandon(session, "client_disconnected");
         return OK;
-    case SERVER_AUTH_PASSWORD:
     case SERVER_SESSION_EXEC:
-        break; /* not asked for */
+        return enrol_exec(session, event);
     }
     return FAIL(ERR_PROTOCOL);
 }

@@ -58,6 +58,11 @@ static void sweep_time(struct relay_session *session) {
     } else if (config->session_s > 0 && now_ms - session->began_ms >= config->session_s * 1000) {
         session_end(session, DISCONNECT_BY_APPLICATION, "session_time",
                     "posterngate: the session lasted as long as this site allows");
+    } else if (session->who->by_window &&
+               now_ms - session->began_ms >= (int64_t)LIMIT_ENROLMENT_S * 1000) {
+        session_end(session, DISCONNECT_BY_APPLICATION, "window_time",
+                    "posterngate: a session to register a key lasts two minutes; run ssh-copy-id "
+                    "again");
     } else if (config->cut_expired && session->who->expires_at != 0 &&
                session->worker->now_s >= session->who->expires_at) {
         judge_session(session);

@@ -12,7 +12,7 @@ enum { TOKEN_PREFIX_CHARS = 4, TOKEN_BODY_CHARS = TOKEN_CHARS - TOKEN_PREFIX_CHA
 static const char *prefix_of(enum token_kind kind) {
     static const char *const prefixes[] = {
         [TOKEN_SESSION] = "pgs_", [TOKEN_API_KEY] = "pgk_",    [TOKEN_HOST] = "pgh_",
-        [TOKEN_ENROL] = "pge_",   [TOKEN_INVITATION] = "pgi_",
+        [TOKEN_ENROL] = "pge_",   [TOKEN_INVITATION] = "pgi_", [TOKEN_WINDOW] = "pgw_",
     };
     INVARIANT((size_t)kind < COUNT_OF(prefixes));
     return prefixes[kind];

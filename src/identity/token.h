@@ -2,7 +2,7 @@
  * Bearer tokens, API keys, invitations and enrolment tokens: random, shown once, kept as SHA-256.
  * 256 bits of randomness need no slow hash. The prefix tells people and secret scanners what they
  * found: "pgs_" session, "pgk_" API key, "pgh_" host token, "pge_" host enrolment, "pgi_"
- * invitation.
+ * invitation, "pgw_" a session that the enrolment window let in.
  */
 #ifndef POSTERN_IDENTITY_TOKEN_H
 #define POSTERN_IDENTITY_TOKEN_H
@@ -11,7 +11,14 @@
 #include "base/secret.h"
 #include "model/entity.h"
 
-enum token_kind { TOKEN_SESSION, TOKEN_API_KEY, TOKEN_HOST, TOKEN_ENROL, TOKEN_INVITATION };
+enum token_kind {
+    TOKEN_SESSION,
+    TOKEN_API_KEY,
+    TOKEN_HOST,
+    TOKEN_ENROL,
+    TOKEN_INVITATION,
+    TOKEN_WINDOW,
+};
 enum { TOKEN_RANDOM_BYTES = 32, TOKEN_CHARS = 4 + 43 + 1 };
 
 /* random is the caller's; *out is to be wiped after it was shown. */

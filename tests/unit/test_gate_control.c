@@ -28,7 +28,7 @@ static void refuses_frames(void **state) {
         {"\0\0\0\1\1", 5, ERR_MALFORMED},
         {"\0\0\0\2", 4, ERR_TRUNCATED},
         {"\0\0\0\2\0\0", 6, ERR_MALFORMED},  /* type 0 */
-        {"\0\0\0\2\xd\0", 6, ERR_MALFORMED}, /* past the last type */
+        {"\0\0\0\2\xe\0", 6, ERR_MALFORMED}, /* past the last type */
         {"\0\0\0\2\xff\0", 6, ERR_MALFORMED},
         {"\0\0\0\2\1\x41", 6, ERR_RANGE}, /* 65 descriptors */
         {"\0\0\0\2\1\xff", 6, ERR_RANGE},
@@ -203,7 +203,7 @@ static void bounds_unclaimed_descriptors(void **state) {
 
 static void receives_piecemeal(void **state) {
     (void)state;
-    static const char bytes[] = "\0\0\0\4\3\1hi\0\0\0\2\x8\0";
+    static const char bytes[] = "\0\0\0\4\3\1hi\0\0\0\2\x9\0";
     struct ends ends;
     struct control_frame frame;
     struct stat status;

@@ -137,7 +137,9 @@ static bool begin(struct call *call, const char *name, const struct inet_address
 static void refuse(struct call *call, const struct attempt *own, struct candidate *candidate,
                    const char *reason) {
     /* Rows of those whose window is closed would be as many as strangers want. */
-    call->unrecorded = candidate->account.id == 0;
+    if (candidate->account.id == 0) {
+        call_unrecorded(call);
+    }
     call_audit(call, call->caller.host_name, false, "invalid_credentials", reason);
     call_keep_writes(call);
     login_note_failure(call, DOOR_WINDOW, own->name, candidate);
@@ -181,7 +183,7 @@ static void open_run(struct call *call) {
         failed(login_admit(call, DOOR_WINDOW, &own->source, own->name)) ||
         !login_find(call, DOOR_WINDOW, own->name, &candidate) ||
         login_refuse_locked(call, &candidate.login, own->name)) {
-        call->unrecorded = true; /* who is held back must not be able to fill the disk */
+        call_unrecorded(call); /* who is held back must not be able to fill the disk */
         return;
     }
     memcpy(own->hash, candidate.login.password_hash, sizeof own->hash);

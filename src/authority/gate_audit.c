@@ -153,7 +153,7 @@ static void run(struct call *call) {
             return;
         }
     }
-    call->unrecorded = true; /* its rows are these */
+    call_unrecorded(call); /* its rows are these */
     call_answer(call, 200, json_pack("{s:I}", "written", (json_int_t)telling->count));
 }
 

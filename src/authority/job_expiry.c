@@ -31,7 +31,7 @@ static err_t note_next(void *context, const struct job *job) {
 static void run(struct call *call) {
     struct due *due = call_own(call, sizeof *due, NULL);
     struct store *store = call_store(call);
-    char target[16];
+    char target[32];
     if (!call_ok(call, store_job_list_due(store, call->now, JOBS_AT_ONCE, add_due, due),
                  "the jobs")) {
         return;

@@ -722,6 +722,48 @@ static void test_revocation_cuts(void **state) {
     rig_done(&rig);
 }
 
+/* What only a job opened closes with it, by whichever name; the session stays, until its account
+ * may not come from here any more. */
+static void test_job_end_closes(void **state) {
+    (void)state;
+    struct rig rig;
+    struct peer peer CLEANUP(peer_done);
+    uint16_t port;
+    int targets[2];
+    char host[128];
+    rig_init(&rig);
+    rig_start(&rig);
+    struct cert *cert CLEANUP(cert_freep) = rig_cert("alice", 42, 600, forwarding);
+    int listener = rig_listen(&port, 8);
+    (void)snprintf(host, sizeof host,
+                   "{\"cluster\":\"daint\",\"role\":\"compute\",\"address\":\"127.0.0.1\","
+                   "\"port\":%u}",
+                   port);
+    rig_tell(&rig, false, "host", "t", host);
+    rig_tell(&rig, false, "cluster", "daint",
+             "{\"address\":\"\",\"port\":22,\"nodeAccess\":\"job\"}");
+    peer_login(&rig, &peer, cert);
+    (void)peer_ask(&peer, "t", port, 100000);
+    (void)peer_await(&peer, CLIENT_OPEN_FAILED);
+    rig_tell(&rig, false, "job", "7@daint",
+             "{\"account\":\"alice\",\"cluster\":\"daint\",\"user\":\"alice\",\"type\":\"whole\","
+             "\"nodes\":[\"t\"],\"startTime\":\"2020-01-01T00:00:00Z\"}");
+    (void)peer_channel(&peer, listener, port, 100000, &targets[0]);
+    (void)peer_ask(&peer, "job-7", 22, 100000);
+    (void)peer_await(&peer, CLIENT_OPENED);
+    targets[1] = rig_accept(listener);
+    rig_tell(&rig, false, "job", "7@daint", "");
+    (void)peer_await(&peer, CLIENT_CHANNEL_CLOSED);
+    (void)peer_await(&peer, CLIENT_CHANNEL_CLOSED);
+    rig_tell(&rig, false, "account", "alice",
+             "{\"enabled\":true,\"clusters\":[\"daint\"],\"ipSubnets\":[\"10.0.0.0/8\"]}");
+    expect_cut(&peer, "alice may no longer come from your address");
+    (void)close(targets[0]);
+    (void)close(targets[1]);
+    (void)close(listener);
+    rig_done(&rig);
+}
+
 static void test_expiry_cuts(void **state) {
     (void)state;
     struct rig rig;
@@ -1093,6 +1135,7 @@ int main(void) {
         cmocka_unit_test(test_burst),
         cmocka_unit_test(test_failures_delay_and_close),
         cmocka_unit_test(test_revocation_cuts),
+        cmocka_unit_test(test_job_end_closes),
         cmocka_unit_test(test_expiry_cuts),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_keepalive),

@@ -74,20 +74,26 @@ static bool leave_record(const char *state_dir, struct replica *replica,
     return login_leave_record(state_dir, replica, &record);
 }
 
+/*
+ * Only a certificate that was made on a frontend has a job as its principal. It says itself from
+ * where it is good, which is inside; from where the account may come in was asked at the door.
+ */
 static err_t put_entries(struct replica *replica, const struct replica_login *login,
                          const struct login_entries *entries, struct buf *out) {
     for (size_t i = 0; i < entries->count; i++) {
         const struct login_entry *entry = &entries->items[i];
         struct buf options CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
+        struct buf of_job CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
         struct buf from CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
         char *text CLEANUP(freep) = NULL;
         TRY(login_from_account(replica, entry->subnets, &from));
         TRY(buf_to_str(&from, &text));
         TRY(from.len > 0 ? login_put_option(&options, "from", text) : OK);
         TRY(login_put_reach(replica, login, &options));
+        TRY(login_put_reach(replica, login, &of_job));
         TRY(login_entries_repeat(entries, i) ? OK
                                              : login_put_line(out, &options, "", entry->account));
-        TRY(entry->job[0] == '\0' ? OK : login_put_line(out, &options, "job:", entry->job));
+        TRY(entry->job[0] == '\0' ? OK : login_put_line(out, &of_job, "job:", entry->job));
     }
     return OK;
 }

@@ -369,7 +369,8 @@ struct decision policy_sign_job(const struct policy *policy, const struct key *k
     *grant = (struct sign_grant){
         .valid_after = now > policy->backdate_s ? now - policy->backdate_s : 0,
         .valid_before = job->ends_at != 0 && job->ends_at < until ? job->ends_at : until,
-        .subnets = policy->internal_subnets,
+        .subnets =
+            policy->internal_subnets.count != 0 ? policy->internal_subnets : account->subnets,
     };
     return decision;
 }

@@ -133,7 +133,8 @@ err_t policy_key_type_parse(span_t name, uint32_t *bits);
 
 /*
  * A certificate for a job alone, which no person asks for: while the job runs and for
- * duration_max_s at most, from inside, and not counted. `job` is the one of that name that runs, or
+ * duration_max_s at most, from inside (where the site has none, from
+ * where the account chose to come in), and not counted. `job` is the one of that name that runs, or
  * NULL; that there is none and that it is another's look the same.
  */
 struct decision policy_sign_job(const struct policy *policy, const struct key *key,

@@ -46,25 +46,27 @@ fi
 # A machine NAME of the cluster, which listens at ADDRESS, with its own folder, enrolled, following and with an sshd. Its port is
 # in ports[NAME].
 declare -A ports
-add_machine() { # NAME ROLE ADDRESS
+add_machine() { # NAME ROLE ADDRESS [OPTION-OF-SSHD-CONFIG…]
     local name=$1 folder=$work/$1
     ports[$name]=$(free_port)
     mkdir -p "$folder"
     ssh-keygen -q -t ed25519 -N '' -C '' -f "$folder/host_key"
     printf '%s\n' "state: state" "host_keys: [host_key.pub]" "job_socket: run/jobs.sock" >"$folder/host.yaml"
+    local cluster=',"cluster":"nancy"'
+    [ "$2" != jump ] || cluster=
     gets "a host $name" 201 - POST /api/v1/hosts "$admin" \
-        "{\"name\":\"$name\",\"role\":\"$2\",\"cluster\":\"nancy\",\"address\":\"$3\",\"port\":${ports[$name]}}"
+        "{\"name\":\"$name\",\"role\":\"$2\",\"address\":\"$3\",\"port\":${ports[$name]}$cluster}"
     check "$name enrols" "$postern_host" enrol --url "$url" --config "$folder/host.yaml" --ca "$authority/tls/ca.pem" \
         --token "$(field .enrolmentToken)"
     follow "$name"
     check "$name follows the authority" wait_for 20 with_users "$postern_host" status --config "$folder/host.yaml"
-    check "$name has an sshd" run_sshd "$name" "$3"
+    check "$name has an sshd" run_sshd "$name" "${@:3}"
 }
 follow() { start "sync-$1" with_users "$postern_host" sync --config "$work/$1/host.yaml"; }
-run_sshd() { # NAME ADDRESS
-    printf 'Port %s\nListenAddress %s\nPidFile none\nUsePAM no\nLogLevel VERBOSE\n%s\n' "${ports[$1]}" "$2" "$penalties" \
+run_sshd() { # NAME ADDRESS [OPTION-OF-SSHD-CONFIG…]
+    printf 'Port %s\nListenAddress %s\nPidFile none\nUsePAM no\nMaxStartups 100\nLogLevel VERBOSE\n%s\n' "${ports[$1]}" "$2" "$penalties" \
         >"$work/$1/sshd.conf"
-    "$postern_host" sshd-config --config "$work/$1/host.yaml" >>"$work/$1/sshd.conf" || return 1
+    "$postern_host" sshd-config --config "$work/$1/host.yaml" "${@:3}" >>"$work/$1/sshd.conf" || return 1
     start "sshd-$1" with_users /usr/sbin/sshd -D -e -f "$work/$1/sshd.conf"
     wait_for 10 grep -q 'Server listening' "$work/sshd-$1.log"
 }

@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # Frontends keep passphrase-less keys in the homes of accounts, whatever those do there; the keys open nodes from inside alone.
-# shellcheck source=tests/e2e/lib.sh
+# shellcheck source=tests/e2e/lib.sh disable=SC2317
 . "$(dirname "$0")/lib.sh"
-# Functions that check() and wait_for() call look unreachable.
-# shellcheck disable=SC2317
 if [ "$(id -u)" != 0 ]; then
     skip "internal keys in homes" "needs root: homes belong to others"
     done_testing
@@ -17,7 +15,8 @@ for name in bob carol dave erin frank mallory; do
 done
 make_cluster ',"nodeAccess":"open"'
 for name in alice bob carol dave erin mallory; do add_member "$name"; done
-for name in alice bob dave erin frank mallory; do add_user "$name"; done # carol is no local user, frank's projects do not reach it
+# carol is no local user, and frank's projects do not reach the cluster.
+for name in alice bob dave erin frank mallory; do add_user "$name"; done
 add_user toor 0
 gets "an account of root's other name" 201 - POST /api/v1/accounts "$admin" '{"name":"toor"}'
 add_member toor
@@ -86,7 +85,9 @@ check "plain ssh finds it and knows the node, with what ssh-config prints" plain
 
 # ---- touched ----
 keep fnancy
-restored() { [ "$(line_of alice)" = "$before" ] && [ "$(stat -c %a%h "$(key_of alice)")" = 6001 ] && [ -f "$(key_of alice).pub" ]; }
+restored() {
+    [ "$(line_of alice)" = "$before" ] && [ "$(stat -c %a%h "$(key_of alice)")" = 6001 ] && [ -f "$(key_of alice).pub" ]
+}
 touch_it() { # DESCRIPTION COMMAND: as alice, in her ~/.ssh
     as alice sh -c "cd .ssh && $2" >"$work/last" 2>&1
     report $? "alice $1"
@@ -158,7 +159,8 @@ umount "$work/home/bob"
 made=()
 stop "$keeper"
 keep fnancy
-check "everybody has one in the end" wait_for 20 sh -c "test -s '$(key_of bob)' && test -s '$(key_of dave)' && test -s '$(key_of alice)'"
+check "everybody has one in the end" \
+    wait_for 20 sh -c "test -s '$(key_of bob)' && test -s '$(key_of dave)' && test -s '$(key_of alice)'"
 
 # ---- rotated ----
 cp "$(key_of alice)" "$work/old" && chown 42001 "$work/old" && cp "$(kept alice)" "$work/old.kept"
@@ -195,7 +197,8 @@ stop "$keeper2"
 cp "$(key_of bob)" "$work/bobs" && chown 42002 "$work/bobs"
 check "bob's opens the node" to n1 bob
 gets "bob is disabled" 200 - PUT /api/v1/accounts/bob "$admin" '{"disabled":true}'
-check "his key is taken away" wait_for 15 sh -c "test ! -e '$(key_of bob)' && test ! -e '$(key_of bob).pub' && test ! -e '$(kept bob)'"
+check "his key is taken away" \
+    wait_for 15 sh -c "test ! -e '$(key_of bob)' && test ! -e '$(key_of bob).pub' && test ! -e '$(kept bob)'"
 refused "a copy of it opens nothing" 255 'Permission denied' with_identity "$work/bobs" to n1 bob
 gets "he is enabled again" 200 - PUT /api/v1/accounts/bob "$admin" '{"disabled":false}'
 check "and gets another" wait_for 15 has_key bob
@@ -205,6 +208,7 @@ check "his key is taken away as well" wait_for 15 sh -c "test ! -e '$(key_of dav
 check "alice's stays" has_key alice
 audited "each key is on record" '.action == "internal_key.put" and .target == "alice" and .allowed'
 audited "and each end" '.action == "internal_key.rotate" and .target == "alice"'
-check "a node keeps no keys" sh -c "$postern_host internal-keys --once --config $work/n1/host.yaml 2>&1 | grep -q internal_keys_misplaced"
+check "a node keeps no keys" \
+    sh -c "$postern_host internal-keys --once --config $work/n1/host.yaml 2>&1 | grep -q internal_keys_misplaced"
 stop "$keeper_1"
 done_testing

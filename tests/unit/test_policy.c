@@ -436,6 +436,13 @@ static void test_jobs(void **state) {
     assert_int_equal(grant.valid_after, NOW - policy.backdate_s);
     assert_int_equal(grant.subnets.count, 1);
     assert_false(grant.counts);
+    struct account choosy = alice;
+    choosy.subnets = subnets_of("192.0.2.0/24,192.0.3.0/24");
+    assert_true(policy_sign_job(&policy, key, &choosy, &running, NOW, &grant).allowed);
+    assert_int_equal(grant.subnets.count, 1);
+    policy.internal_subnets.count = 0;
+    assert_true(policy_sign_job(&policy, key, &choosy, &running, NOW, &grant).allowed);
+    assert_int_equal(grant.subnets.count, 2);
     /* A job without an end, and one that outlasts what may be signed. */
     for (int64_t ends_at = 0; ends_at <= NOW + 30 * DAY; ends_at += NOW + 30 * DAY) {
         struct job longer = running;

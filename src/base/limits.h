@@ -124,6 +124,10 @@ enum limits {
 
     /* the feed, as gates and hosts read it */
     LIMIT_FEED_CHANGES_COUNT = 1024 * 1024,
+    LIMIT_FEED_PAGE_CHANGES_COUNT = 2000, /* of a snapshot in pages: the first that is reached … */
+    LIMIT_FEED_PAGE_BYTES = 512 * 1024,   /* … ends a page, and the change that reaches it fits */
+    LIMIT_FEED_PAGES_COUNT = 8192,        /* of one snapshot */
+    LIMIT_FEED_CURSOR_CHARS = 128,
     LIMIT_FEED_POLLS_COUNT = 256,      /* of one host that wait at the same time */
     LIMIT_FEED_CLUSTERS_COUNT = 256,   /* that one account reaches */
     LIMIT_FEED_SUBSCRIBERS_COUNT = 16, /* of sync's socket */

@@ -20,6 +20,8 @@ const char *const change_key_use_names[CHANGE_KEY_USES_COUNT] = {"", "person", "
 const char *const change_job_type_names[CHANGE_JOB_TYPES_COUNT] = {"", "shared", "whole", "deploy",
                                                                    "cluster"};
 
+const char *const change_page_names[CHANGE_PAGES_COUNT] = {"", "begins", "continues", "ends"};
+
 err_t change_job_key(const char *job, const char *cluster, struct buf *out) {
     return buf_add_format(out, "%s@%s", job, cluster);
 }
@@ -231,3 +233,24 @@ err_t change_answer_add_change(struct buf *out, const struct change *change) {
 }
 
 err_t change_answer_end(struct buf *out) { return buf_add_str(out, "]}"); }
+
+err_t change_page_begin(struct buf *out) { return buf_add_str(out, "{\"changes\":["); }
+
+bool change_page_is_full(const struct buf *page, size_t count) {
+    return count >= LIMIT_FEED_PAGE_CHANGES_COUNT || page->len >= LIMIT_FEED_PAGE_BYTES;
+}
+
+err_t change_page_end(struct buf *out, const struct change_answer *page) {
+    INVARIANT(page->snapshot);
+    TRY(buf_add_format(
+        out, "],\"revision\":\"%llu\",\"snapshot\":", (unsigned long long)page->revision));
+    enum change_page which = !page->continues ? CHANGE_PAGE_BEGINS
+                             : page->more     ? CHANGE_PAGE_CONTINUES
+                                              : CHANGE_PAGE_ENDS;
+    TRY(page->continues || page->more ? put_string(out, change_page_names[which])
+                                      : buf_add_str(out, "true"));
+    if (page->more && page->next != NULL && page->next[0] != '\0') {
+        TRY(put_text(out, ",\"next\":", page->next));
+    }
+    return buf_add_byte(out, '}');
+}

@@ -1,7 +1,7 @@
 /*
  * What the feed carries: changes of the authority's truth, as gates and hosts need them.
  *
- *   answer   {"revision":"42","snapshot":false,"changes":[change…]}
+ *   answer   {"revision":"42","snapshot":SNAPSHOT,"changes":[change…],"next":"CURSOR"?}
  *   change   {"revision":"42","kind":"account","key":"alice","state":{…}}      state null: gone
  *
  *   kind        key                     state
@@ -24,7 +24,20 @@
  * Members with a ? may lack: ipSubnets is then everywhere, windowUntil no window, nodeAccess open,
  * credentials both, use a person's, endTime not known, address none of its own.
  *
- * A snapshot holds everything that is there; who applies it drops what it lacks, but no revocation.
+ * SNAPSHOT is false for what happened since a revision, and true for everything that is there; who
+ * applies that drops what it lacks, but no revocation. A snapshot too long for one answer comes in
+ * pages, "begins", "continues"…, "ends": what it lacks is known with the last. All but the last are
+ * followed by another, which an authority gives for "next" (opaque, of letters, digits, '-', '_'
+ * and '.'). The pages are words and not true, so that a reader that knows no pages refuses them:
+ * it would take the first for everything, and miss revocations.
+ *
+ * Pages are read at different moments, and yet say together what holds at one. The first has the
+ * revision R of its moment. The others go through all that is there, in an order that does not
+ * change; then comes, in the order of revisions, every change after R up to a revision S, which is
+ * the last page's. Take any one thing. If it did not change after R, no page could see another
+ * state than the one at R, which is the one at S. If it did, its last change up to S is told after
+ * whatever page saw or missed it, and has its whole state, or that it is gone. So who applies all
+ * the pages, and shows nothing of them before the last, has the state at S and no other.
  *
  * An older reader meets newer writers: changes of an unknown kind and members of an unknown name
  * are skipped. A writer whose new member restricts lists its name in the state's "critical" array;
@@ -122,6 +135,9 @@ const char *change_kind_name(enum change_kind kind);
 struct change_answer {
     uint64_t revision; /* the replica's once all is applied */
     bool snapshot;
+    bool continues;         /* of a snapshot: a page that is not its first */
+    bool more;              /* of a snapshot: a page that is not its last */
+    const char *next;       /* what brings the next page; "" where that is not asked for */
     struct change *changes; /* revisions do not decrease and do not pass the answer's */
     size_t count;
     void *owner; /* what the text is borrowed from */
@@ -130,7 +146,9 @@ struct change_answer {
 /*
  * Refuses, naming the field ("changes[3].state.publicKey"), whatever is missing, of a wrong type,
  * not a valid name, key, time, subnet or number, doubled or out of order, and an answer beyond
- * LIMIT_HTTP_ANSWER_BYTES or LIMIT_FEED_CHANGES_COUNT. *out is all valid or not there at all.
+ * LIMIT_HTTP_ANSWER_BYTES or LIMIT_FEED_CHANGES_COUNT, a page beyond LIMIT_FEED_PAGE_CHANGES_COUNT.
+ * Things are gone in no snapshot, but for what its later pages tell of the time since its first.
+ * *out is all valid or not there at all.
  */
 err_t change_answer_decode(span_t json, struct change_answer **out, struct fault *fault);
 void change_answer_free(struct change_answer *answer);
@@ -146,5 +164,14 @@ err_t change_answer_add(struct buf *out, uint64_t revision, const char *kind, co
                         const char *state);
 err_t change_answer_add_change(struct buf *out, const struct change *change);
 err_t change_answer_end(struct buf *out);
+
+/*
+ * The same for a page of a snapshot, or a whole one: what is only known at its end (all but the
+ * changes) is told then, and taken from `page`. It is full when it has either of
+ * LIMIT_FEED_PAGE_CHANGES_COUNT and LIMIT_FEED_PAGE_BYTES; only the last change may pass the bytes.
+ */
+err_t change_page_begin(struct buf *out);
+bool change_page_is_full(const struct buf *page, size_t count);
+err_t change_page_end(struct buf *out, const struct change_answer *page);
 
 #endif

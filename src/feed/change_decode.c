@@ -421,7 +421,7 @@ static err_t decode_changes(const json_t *array, struct change_answer *answer,
         if (change->revision < last || change->revision > answer->revision) {
             return refuse(&at, ERR_ORDER, "revision", "goes back or is beyond the answer's");
         }
-        if (answer->snapshot && change->gone) {
+        if (answer->snapshot && !answer->continues && change->gone) {
             return refuse(&at, ERR_CONFLICT, "state", "is null in a snapshot");
         }
         last = change->revision;
@@ -433,19 +433,44 @@ static err_t decode_changes(const json_t *array, struct change_answer *answer,
     return OK;
 }
 
+/* "snapshot": a bool for what is whole, a word for a page; and "next". */
+static err_t decode_kind(const struct place *at, const json_t *root, struct change_answer *answer) {
+    const json_t *snapshot = json_object_get(root, "snapshot");
+    answer->next = "";
+    if (!json_is_string(snapshot)) {
+        json_t *whole = NULL;
+        TRY(get_member(at, root, "snapshot", JSON_TRUE, &whole));
+        answer->snapshot = json_is_true(whole);
+        return OK;
+    }
+    size_t page = 0;
+    TRY(get_choice(at, root, "snapshot", change_page_names, CHANGE_PAGES_COUNT, 0, &page));
+    answer->snapshot = true;
+    answer->continues = page != CHANGE_PAGE_BEGINS;
+    answer->more = page != CHANGE_PAGE_ENDS;
+    if (!answer->more || json_object_get(root, "next") == NULL) {
+        return OK;
+    }
+    TRY(get_text(at, root, "next", LIMIT_FEED_CURSOR_CHARS, &answer->next));
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
+    return answer->next[strspn(answer->next, allowed)] == '\0'
+               ? OK
+               : refuse(at, ERR_MALFORMED, "next", "has a character that no cursor has");
+}
+
 static err_t decode_answer(const json_t *root, struct change_answer *answer, struct fault *fault) {
     struct place at = {-1, false, fault};
     if (!json_is_object(root)) {
         return fault_set(fault, ERR_MALFORMED, "", "the answer is no object");
     }
-    json_t *snapshot = NULL;
     json_t *changes = NULL;
     TRY(get_u64(&at, root, "revision", &answer->revision));
-    TRY(get_member(&at, root, "snapshot", JSON_TRUE, &snapshot));
+    TRY(decode_kind(&at, root, answer));
     TRY(get_member(&at, root, "changes", JSON_ARRAY, &changes));
-    answer->snapshot = json_is_true(snapshot);
     size_t count = json_array_size(changes);
-    if (count > LIMIT_FEED_CHANGES_COUNT) {
+    bool is_page = answer->continues || answer->more;
+    if (count > (is_page ? (size_t)LIMIT_FEED_PAGE_CHANGES_COUNT : LIMIT_FEED_CHANGES_COUNT)) {
         return refuse(&at, ERR_TOO_LONG, "changes", "has too many entries");
     }
     answer->changes = calloc(count > 0 ? count : 1, sizeof *answer->changes);

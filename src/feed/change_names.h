@@ -4,7 +4,10 @@
 
 #include "feed/change.h"
 
+enum change_page { CHANGE_PAGE_BEGINS = 1, CHANGE_PAGE_CONTINUES, CHANGE_PAGE_ENDS };
+
 enum {
+    CHANGE_PAGES_COUNT = CHANGE_PAGE_ENDS + 1,
     CHANGE_CA_USES_COUNT = CA_USE_HOST + 1,
     CHANGE_HOST_ROLES_COUNT = HOST_JOB + 1,
     CHANGE_NODE_ACCESSES_COUNT = NODE_ACCESS_OPEN + 1,
@@ -14,6 +17,7 @@ enum {
 };
 
 extern const char *const change_kind_names[CHANGE_KINDS_COUNT];
+extern const char *const change_page_names[CHANGE_PAGES_COUNT];
 extern const char *const change_ca_use_names[CHANGE_CA_USES_COUNT];
 extern const char *const change_host_role_names[CHANGE_HOST_ROLES_COUNT];
 extern const char *const change_node_access_names[CHANGE_NODE_ACCESSES_COUNT];

@@ -4,8 +4,9 @@
  * and never wait for the network.
  *
  * Invariants:
- *  1. A reader sees the whole of one answer of the feed or nothing of it (one transaction each),
- * and a writer killed at any moment leaves the answer before: the last known good.
+ *  1. A reader sees the whole of one answer of the feed, or of all the pages of a snapshot, or
+ * nothing of it (one transaction each), and a writer killed at any moment leaves the answer before:
+ * the last known good.
  *  2. The revision in the file is that of the last answer applied; since answers are idempotent, to
  *     apply one again after a crash is harmless.
  *  3. A reader needs no write access, neither to the file nor to its directory, with or without a
@@ -56,12 +57,17 @@ void replica_rollback(struct replica *replica); /* harmless when nothing was beg
 
 /* Which kinds of things an answer touched: bit (1u << enum change_kind). */
 typedef unsigned replica_kinds;
+enum { REPLICA_KINDS_ALL = (1U << CHANGE_KINDS_COUNT) - (1U << CHANGE_CA) };
 
 /*
  * Applies an answer: its changes, its revision, and `now` as the time of the last contact. What a
  * snapshot lacks is dropped, but for revocations: those stay until they are pruned, because an
  * authority that was restored from a backup has forgotten some. ERR_ORDER for changes whose answer
  * is older than the replica (a snapshot may be).
+ *
+ * The pages of a snapshot are applied one by one in one transaction, of which readers see nothing
+ * until the commit: ERR_ORDER for a page that does not follow the one before, for other changes
+ * between pages, and by replica_commit() before the last page.
  */
 err_t replica_apply(struct replica *replica, const struct change_answer *answer, int64_t now,
                     replica_kinds *touched);

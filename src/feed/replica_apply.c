@@ -113,9 +113,12 @@ err_t replica_open_write(const char *path, gid_t group, struct replica **out) {
 
 err_t replica_begin(struct replica *replica) { return replica_db_exec(replica, "BEGIN IMMEDIATE"); }
 
-err_t replica_commit(struct replica *replica) { return replica_db_exec(replica, "COMMIT"); }
+err_t replica_commit(struct replica *replica) {
+    return replica->partial ? FAIL(ERR_ORDER) : replica_db_exec(replica, "COMMIT");
+}
 
 void replica_rollback(struct replica *replica) {
+    replica->partial = false;
     if (sqlite3_get_autocommit(replica->db) == 0) {
         /* A rollback that fails has been done already by SQLite itself. */
         ignore_err(replica_db_exec(replica, "ROLLBACK"));
@@ -303,22 +306,29 @@ static err_t put_meta_number(struct replica *replica, const char *name, int64_t 
     return replica_db_step(statement, &row);
 }
 
+/* All that a snapshot may drop is dropped by its first page. */
+static err_t begin_snapshot(struct replica *replica) {
+    for (size_t kind = CHANGE_CA; kind < CHANGE_KINDS_COUNT; kind++) {
+        TRY(table_sql[kind].clear == NULL ? OK : replica_db_exec(replica, table_sql[kind].clear));
+    }
+    return put_meta_number(replica, "pruned_at", 0);
+}
+
+/* Pages come one after the other, and nothing between them. */
+static err_t check_order(struct replica *replica, const struct change_answer *answer) {
+    uint64_t revision = 0;
+    TRY(replica_revision(replica, &revision));
+    bool begins = answer->snapshot && !answer->continues;
+    bool fits = begins || (answer->snapshot == replica->partial && answer->revision >= revision);
+    return fits ? OK : FAIL(ERR_ORDER);
+}
+
 err_t replica_apply(struct replica *replica, const struct change_answer *answer, int64_t now,
                     replica_kinds *touched) {
-    uint64_t revision = 0;
-    replica_kinds kinds = 0;
-    TRY(replica_revision(replica, &revision));
-    if (!answer->snapshot && answer->revision < revision) {
-        return FAIL(ERR_ORDER);
-    }
-    if (answer->snapshot) {
-        for (size_t kind = CHANGE_CA; kind < CHANGE_KINDS_COUNT; kind++) {
-            TRY(table_sql[kind].clear == NULL ? OK
-                                              : replica_db_exec(replica, table_sql[kind].clear));
-            kinds |= 1U << kind;
-        }
-        TRY(put_meta_number(replica, "pruned_at", 0));
-    }
+    replica_kinds kinds = answer->snapshot ? REPLICA_KINDS_ALL : 0;
+    TRY(check_order(replica, answer));
+    replica->partial = answer->snapshot; /* until all of its last page is applied */
+    TRY(answer->snapshot && !answer->continues ? begin_snapshot(replica) : OK);
     struct applier applier CLEANUP(applier_done) = {.replica = replica,
                                                     .text = BUF(LIMIT_HTTP_BODY_BYTES),
                                                     .subnets = BUF(LIMIT_HTTP_BODY_BYTES)};
@@ -328,6 +338,7 @@ err_t replica_apply(struct replica *replica, const struct change_answer *answer,
     }
     TRY(put_meta_number(replica, "revision", (int64_t)answer->revision));
     TRY(put_meta_number(replica, "synced_at", now));
+    replica->partial = answer->more;
     *touched = kinds;
     return OK;
 }

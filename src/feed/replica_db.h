@@ -10,6 +10,7 @@ enum { REPLICA_APPLICATION_ID = 0x50474652 }; /* "PGFR" */
 
 struct replica {
     sqlite3 *db;
+    bool partial; /* a snapshot's pages are being applied, and the last has not come */
 };
 
 err_t replica_db_err(int result);

@@ -15,6 +15,7 @@ err_t view_new(struct view **out) {
 void view_free(struct view *view) {
     if (view != NULL) {
         view_things_done(&view->things);
+        view_things_done(&view->fresh);
         free(view);
     }
 }

@@ -21,7 +21,9 @@ void view_free(struct view *view);
 void view_freep(struct view **view);
 
 /*
- * Applies an answer as replica_apply() does: all of it or, with an error, nothing.
+ * Applies an answer as replica_apply() does: all of it or, with an error, nothing. The pages of a
+ * snapshot show with the last; one that begins anew may come in place of any, and after a failure
+ * must. ERR_ORDER for a page that does not follow the one before, and for changes between pages.
  * `synced_at`: when the authority was last heard. A change that ends somebody's right
  * (revocation, account disabled or gone, a cluster lost, where it may come from changed, a
  * registered key gone, a CA gone, a host gone, a job ended or moved, a cluster that takes a

@@ -125,32 +125,66 @@ static void keep_revocations(struct view_things *from, struct view_things *to) {
     }
 }
 
-err_t view_apply(struct view *view, const struct change_answer *answer, int64_t synced_at,
-                 bool *revoked) {
-    if (!answer->snapshot && (!view->complete || answer->revision < view->revision)) {
-        return FAIL(ERR_ORDER);
+/* Pages come one after the other, and nothing between them. */
+static bool is_next(const struct view *view, const struct change_answer *answer) {
+    if (!answer->snapshot) {
+        return !view->partial && view->complete && answer->revision >= view->revision;
     }
+    return !answer->continues || (view->partial && answer->revision >= view->fresh_revision);
+}
+
+/* All pages are there: they take the place of what was. */
+static void swap(struct view *view) {
+    struct view_things before = view->things;
+    keep_revocations(&before, &view->fresh);
+    view->things = view->fresh;
+    view->fresh = before;
+    view_things_done(&view->fresh);
+    view->complete = true;
+    view->pruned_at = 0;
+}
+
+static err_t put(struct view_things *things, const struct change_answer *answer, bool *taken) {
     struct arrivals arrivals CLEANUP(arrivals_done) = {.answer = answer};
-    struct view_things fresh CLEANUP(view_things_done) = {0};
-    struct view_things *things = answer->snapshot ? &fresh : &view->things;
     TRY(arrivals_make(&arrivals));
     TRY(reserve(things, answer));
-    TRY(answer->snapshot ? view_things_reserve(things, CHANGE_REVOCATION,
-                                               view->things.by_key[CHANGE_REVOCATION].count)
-                         : OK);
-    bool taken = false;
     for (size_t i = 0; i < answer->count; i++) {
-        taken |= settle(things, &answer->changes[i], arrivals.things[i]);
+        *taken |= settle(things, &answer->changes[i], arrivals.things[i]);
         arrivals.things[i] = NULL;
     }
+    return OK;
+}
+
+static err_t put_page(struct view *view, const struct change_answer *answer) {
+    bool ignored = false;  /* what a snapshot lacks is not looked for */
+    view->partial = false; /* after a failure no page follows */
+    if (!answer->continues) {
+        view_things_done(&view->fresh);
+    }
+    if (!answer->more) {
+        TRY(view_things_reserve(&view->fresh, CHANGE_REVOCATION,
+                                view->things.by_key[CHANGE_REVOCATION].count + answer->count));
+    }
+    TRY(put(&view->fresh, answer, &ignored));
+    view->partial = answer->more;
+    view->fresh_revision = answer->revision;
+    return OK;
+}
+
+err_t view_apply(struct view *view, const struct change_answer *answer, int64_t synced_at,
+                 bool *revoked) {
+    bool taken = false;
+    if (!is_next(view, answer)) {
+        return FAIL(ERR_ORDER);
+    }
+    TRY(answer->snapshot ? put_page(view, answer) : put(&view->things, answer, &taken));
+    if (answer->more) {
+        *revoked = false;
+        return OK;
+    }
     if (answer->snapshot) {
-        keep_revocations(&view->things, &fresh);
-        struct view_things before = view->things;
-        view->things = fresh;
-        fresh = before;
-        taken = view->complete; /* what it lacks is not looked for */
-        view->complete = true;
-        view->pruned_at = 0;
+        taken = view->complete;
+        swap(view);
     }
     view->revision = answer->revision;
     view->synced_at = synced_at;

@@ -98,6 +98,9 @@ bool view_host_text(span_t host, char out[LIMIT_HOST_NAME_CHARS + 1]);
 
 struct view {
     struct view_things things;
+    struct view_things fresh; /* what the pages of a snapshot have brought so far */
+    uint64_t fresh_revision;
+    bool partial; /* there are such, and the last has not come */
     uint64_t revision;
     int64_t synced_at;
     int64_t pruned_at;

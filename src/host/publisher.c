@@ -25,9 +25,14 @@ enum { ACCEPT_PAUSE_MS = 100, STALL_MS = LIMIT_FEED_SUBSCRIBER_S * 1000 };
 struct subscriber {
     int fd;
     bool cut;
-    struct buf held; /* what it has not taken yet, from `sent` on */
+    bool wants_snapshot; /* that is not begun yet */
+    struct buf held;     /* what it has not taken yet, from `sent` on */
     size_t sent;
     int64_t moved_at_ms; /* monotonic: when it last took something, or had nothing to take */
+    /* A snapshot that is not all in `held` yet, and what was told since its moment. */
+    struct replica *replica;
+    struct replica_pages *pages;
+    struct buf later;
 };
 
 struct publisher {
@@ -67,14 +72,23 @@ static void send_on(struct subscriber *subscriber) {
     }
 }
 
-static void tell(struct subscriber *subscriber, span_t frame) {
+static void hold(struct subscriber *subscriber, span_t frame) {
     if (!is_behind(subscriber)) {
         subscriber->moved_at_ms = clock_monotonic_ms();
     }
-    if (failed(buf_add(&subscriber->held, frame))) {
-        subscriber->cut = true; /* so far behind that a new snapshot is the better news */
+    /* So far behind, a new snapshot is the better news. */
+    subscriber->cut |= failed(buf_add(&subscriber->held, frame));
+}
+
+static void tell(struct subscriber *subscriber, span_t frame) {
+    if (subscriber->wants_snapshot) {
+        return; /* which has it */
+    }
+    if (subscriber->pages != NULL) {
+        subscriber->cut |= failed(buf_add(&subscriber->later, frame));
         return;
     }
+    hold(subscriber, frame);
     send_on(subscriber);
 }
 
@@ -85,22 +99,32 @@ static void wake(struct publisher *publisher) {
     (void)ignored;
 }
 
-void publisher_begin(struct publisher *publisher, const struct change_answer *answer, int64_t now) {
-    if (publisher == NULL) {
-        return;
-    }
+static void tell_all(struct publisher *publisher, const struct change_answer *answer, int64_t now) {
     struct buf frame CLEANUP(buf_done) = BUF(LIMIT_FEED_SUBSCRIBER_BYTES);
     err_t err = publish_put_answer(&frame, now, answer);
     if (failed(err)) {
         log_error("feed_not_published", err, NULL);
     }
-    (void)pthread_mutex_lock(&publisher->mutex);
     for (size_t i = 0; i < publisher->count; i++) {
         /* Who misses one answer must not get the next. */
         publisher->subscribers[i].cut |= failed(err);
         if (!publisher->subscribers[i].cut) {
             tell(&publisher->subscribers[i], buf_span(&frame));
         }
+    }
+}
+
+void publisher_begin(struct publisher *publisher, const struct change_answer *answer, int64_t now) {
+    if (publisher == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&publisher->mutex);
+    if (answer->continues) {
+        for (size_t i = 0; i < publisher->count; i++) {
+            publisher->subscribers[i].wants_snapshot = true;
+        }
+    } else {
+        tell_all(publisher, answer, now);
     }
     if (publisher->count > 0) {
         wake(publisher);
@@ -115,29 +139,71 @@ void publisher_end(struct publisher *publisher) {
 
 /* --- the publisher's thread, with the mutex unless it polls --- */
 
-/* By a handle of its own: the other thread's is not for two. */
-static err_t put_snapshot(const struct publisher *publisher, struct buf *frame) {
-    struct replica *replica CLEANUP(replica_closep) = NULL;
+static void end_snapshot(struct subscriber *subscriber) {
+    replica_pages_freep(&subscriber->pages);
+    replica_closep(&subscriber->replica);
+}
+
+/* By a handle of its own: the other thread's is not for two. Whatever was told until now is
+ * committed, and so in it. */
+static err_t begin_snapshot(const struct publisher *publisher, struct subscriber *subscriber) {
+    end_snapshot(subscriber);
+    buf_clear(&subscriber->later);
+    subscriber->wants_snapshot = false;
+    TRY(replica_open_read(publisher->replica_path, &subscriber->replica));
+    return replica_pages_begin(subscriber->replica, &subscriber->pages);
+}
+
+static err_t hold_page(struct subscriber *subscriber) {
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_HTTP_ANSWER_BYTES);
-    struct replica_info info;
-    TRY(replica_open_read(publisher->replica_path, &replica));
-    TRY(replica_info(replica, &info));
-    TRY(replica_snapshot(replica, &text));
-    return publish_put(frame, info.synced_at, buf_span(&text));
+    struct buf frame CLEANUP(buf_done) = BUF(LIMIT_FEED_SUBSCRIBER_BYTES);
+    bool more = false;
+    TRY(replica_pages_next(subscriber->pages, &text, &more));
+    TRY(publish_put(&frame, replica_pages_synced_at(subscriber->pages), buf_span(&text)));
+    hold(subscriber, buf_span(&frame));
+    if (!more) {
+        end_snapshot(subscriber);
+        hold(subscriber, buf_span(&subscriber->later));
+        buf_done(&subscriber->later);
+    }
+    return OK;
+}
+
+/* One page whenever the one before was taken, so that what is held stays small. */
+static void go_on(const struct publisher *publisher, struct subscriber *subscriber) {
+    err_t err = subscriber->wants_snapshot ? begin_snapshot(publisher, subscriber) : OK;
+    if (!failed(err) && subscriber->pages != NULL && !is_behind(subscriber)) {
+        err = hold_page(subscriber);
+    }
+    if (failed(err)) {
+        log_error("feed_snapshot_not_told", err, NULL);
+        subscriber->cut = true;
+    }
+    send_on(subscriber);
+}
+
+static void subscriber_done(struct subscriber *subscriber) {
+    (void)close(subscriber->fd);
+    end_snapshot(subscriber);
+    buf_done(&subscriber->held);
+    buf_done(&subscriber->later);
 }
 
 static void let_in(struct publisher *publisher, int fd) {
-    struct subscriber subscriber = {.fd = fd, .held = BUF(LIMIT_FEED_SUBSCRIBER_BYTES)};
-    struct buf frame CLEANUP(buf_done) = BUF(LIMIT_FEED_SUBSCRIBER_BYTES);
-    err_t err = publisher->count < COUNT_OF(publisher->subscribers)
-                    ? put_snapshot(publisher, &frame)
-                    : FAIL(ERR_TOO_LONG);
-    if (failed(err)) {
-        log_error("feed_subscriber_refused", err, NULL);
-        (void)close(fd);
+    struct subscriber subscriber = {.fd = fd,
+                                    .wants_snapshot = true,
+                                    .held = BUF(LIMIT_FEED_SUBSCRIBER_BYTES),
+                                    .later = BUF(LIMIT_FEED_SUBSCRIBER_BYTES)};
+    if (publisher->count == COUNT_OF(publisher->subscribers)) {
+        log_error("feed_subscriber_refused", FAIL(ERR_TOO_LONG), NULL);
+        subscriber_done(&subscriber);
         return;
     }
-    tell(&subscriber, buf_span(&frame));
+    go_on(publisher, &subscriber);
+    if (subscriber.cut) {
+        subscriber_done(&subscriber);
+        return;
+    }
     publisher->subscribers[publisher->count++] = subscriber;
 }
 
@@ -153,9 +219,15 @@ static void accept_all(struct publisher *publisher) {
     }
 }
 
-static void attend(struct subscriber *subscriber, short events, int64_t now_ms) {
-    if (is_behind(subscriber)) {
-        send_on(subscriber);
+/* There is something to send, now or once it is made. */
+static bool has_more(const struct subscriber *subscriber) {
+    return is_behind(subscriber) || subscriber->wants_snapshot || subscriber->pages != NULL;
+}
+
+static void attend(const struct publisher *publisher, struct subscriber *subscriber, short events,
+                   int64_t now_ms) {
+    if (has_more(subscriber) && !subscriber->cut) {
+        go_on(publisher, subscriber);
         subscriber->cut |= is_behind(subscriber) && now_ms - subscriber->moved_at_ms >= STALL_MS;
     }
     /* They have nothing to say: whatever can be read is an end, or no subscriber of ours. */
@@ -169,8 +241,7 @@ static void drop_cut(struct publisher *publisher) {
             i++;
             continue;
         }
-        (void)close(subscriber->fd);
-        buf_done(&subscriber->held);
+        subscriber_done(subscriber);
         *subscriber = publisher->subscribers[--publisher->count];
     }
 }
@@ -187,9 +258,10 @@ static size_t watch(const struct publisher *publisher, struct pollfd *watched, i
     for (size_t i = 0; i < publisher->count; i++) {
         const struct subscriber *subscriber = &publisher->subscribers[i];
         bool behind = is_behind(subscriber);
+        bool more = has_more(subscriber);
         int64_t left = subscriber->moved_at_ms + STALL_MS - now_ms;
         watched[WATCHED_COUNT + i] =
-            (struct pollfd){subscriber->fd, (short)(behind ? POLLIN | POLLOUT : POLLIN), 0};
+            (struct pollfd){subscriber->fd, (short)(more ? POLLIN | POLLOUT : POLLIN), 0};
         if (behind && (*timeout_ms < 0 || left < *timeout_ms)) {
             *timeout_ms = left > 0 ? (int)left : 0;
         }
@@ -212,7 +284,7 @@ static void *serve(void *context) {
         (void)ignored;
         int64_t now_ms = clock_monotonic_ms();
         for (size_t i = 0; i < publisher->count; i++) {
-            attend(&publisher->subscribers[i],
+            attend(publisher, &publisher->subscribers[i],
                    ready > 0 ? watched[WATCHED_COUNT + i].revents : (short)0, now_ms);
         }
         drop_cut(publisher);

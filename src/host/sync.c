@@ -118,12 +118,69 @@ static err_t tell_and_apply(struct sync *sync, const struct change_answer *answe
     return err;
 }
 
-/* One answer of the feed, taken in whole. whole: a snapshot, at once, instead of waiting for news.
+/* One answer of the feed. */
+static err_t fetch(struct sync *sync, const char *path, struct change_answer **out,
+                   struct fault *fault) {
+    TRY(http_client_call(sync->client, HTTP_GET, path, span_of(NULL, 0), POLL_TIMEOUT_MS,
+                         &sync->response, fault));
+    if (sync->response.status != 200) {
+        return answer_problem(&sync->response, fault);
+    }
+    return change_answer_decode(buf_span(&sync->response.body), out, fault);
+}
+
+/* The page that follows, in place of the one that was applied. */
+static err_t fetch_next(struct sync *sync, uint64_t snapshot, struct change_answer **page,
+                        struct fault *fault) {
+    char path[64 + LIMIT_FEED_CURSOR_CHARS];
+    if ((*page)->next[0] == '\0') {
+        return fault_set(fault, ERR_MALFORMED, "next", "is missing");
+    }
+    (void)snprintf(path, sizeof path, "/api/v1/feed?snapshot=%llu&after=%s",
+                   (unsigned long long)snapshot, (*page)->next);
+    change_answer_freep(page);
+    TRY(fetch(sync, path, page, fault));
+    return (*page)->continues
+               ? OK
+               : fault_set(fault, ERR_ORDER, "snapshot", "does not continue the one that began");
+}
+
+/* Applies all the pages of a snapshot but the last, which takes the place of the first in *page;
+ * *count is how many changes they had. */
+static err_t take_pages(struct sync *sync, struct change_answer **page, size_t *count,
+                        struct fault *fault) {
+    uint64_t snapshot = (*page)->revision;
+    for (size_t pages = 1; (*page)->more; pages++) {
+        if (pages == LIMIT_FEED_PAGES_COUNT) {
+            return fault_set(fault, ERR_TOO_LONG, "", "the snapshot does not end");
+        }
+        *count += (*page)->count;
+        err_t err = sync_apply(sync->config.state_dir, sync->replica, *page, clock_now_s());
+        if (failed(err)) {
+            return fault_set(fault, err.code, "", "cannot apply a page: %s", err_text(err));
+        }
+        TRY(fetch_next(sync, snapshot, page, fault));
+    }
+    return OK;
+}
+
+static void tell_log(const struct change_answer *answer, size_t count) {
+    char revision[24];
+    char changes[24];
+    (void)snprintf(revision, sizeof revision, "%llu", (unsigned long long)answer->revision);
+    (void)snprintf(changes, sizeof changes, "%zu", count);
+    log_event(LOG_LEVEL_INFO, answer->snapshot ? "feed_snapshot" : "feed_changes", "revision",
+              revision, "changes", changes, NULL);
+}
+
+/* What the feed answers, taken in whole. whole: a snapshot, at once, instead of waiting for news.
  */
 static err_t poll_once(struct sync *sync, bool whole, struct fault *fault) {
     char path[64];
     uint64_t since = 0;
+    size_t count = 0;
     bool needs = false;
+    struct change_answer *answer CLEANUP(change_answer_freep) = NULL;
     TRY(replica_revision(sync->replica, &since));
     TRY(replica_needs_snapshot(sync->replica, clock_now_s(), &needs));
     if (whole || needs) {
@@ -131,25 +188,19 @@ static err_t poll_once(struct sync *sync, bool whole, struct fault *fault) {
     } else {
         (void)snprintf(path, sizeof path, "/api/v1/feed?since=%llu", (unsigned long long)since);
     }
-    TRY(http_client_call(sync->client, HTTP_GET, path, span_of(NULL, 0), POLL_TIMEOUT_MS,
-                         &sync->response, fault));
-    if (sync->response.status != 200) {
-        return answer_problem(&sync->response, fault);
+    TRY(fetch(sync, path, &answer, fault));
+    err_t err = take_pages(sync, &answer, &count, fault);
+    if (failed(err)) {
+        replica_rollback(sync->replica);
+        return err;
     }
-    struct change_answer *answer CLEANUP(change_answer_freep) = NULL;
-    TRY(change_answer_decode(buf_span(&sync->response.body), &answer, fault));
-    err_t err = tell_and_apply(sync, answer, since);
+    err = tell_and_apply(sync, answer, since);
     if (failed(err)) {
         return fault_set(fault, err.code, "", "cannot apply the answer: %s", err_text(err));
     }
     if (answer->snapshot || answer->count > 0) {
         sessions_judge(sync->sessions);
-        char revision[24];
-        char count[24];
-        (void)snprintf(revision, sizeof revision, "%llu", (unsigned long long)answer->revision);
-        (void)snprintf(count, sizeof count, "%zu", answer->count);
-        log_event(LOG_LEVEL_INFO, answer->snapshot ? "feed_snapshot" : "feed_changes", "revision",
-                  revision, "changes", count, NULL);
+        tell_log(answer, count + answer->count);
     }
     return OK;
 }

@@ -20,8 +20,11 @@ enum {
 static err_t apply(const char *state_dir, struct replica *replica,
                    const struct change_answer *answer, int64_t now) {
     replica_kinds touched = 0;
-    TRY(replica_begin(replica));
+    TRY(answer->continues ? OK : replica_begin(replica));
     TRY(replica_apply(replica, answer, now, &touched));
+    if (answer->more) {
+        return OK; /* the last page writes the files, once */
+    }
     if ((touched & KRL_KINDS) != 0) {
         TRY(sshd_files_write_krl(state_dir, replica, answer->revision, now));
     }

@@ -136,7 +136,11 @@ err_t answer_problem(const struct http_response *response, struct fault *fault);
 
 /* --- sync_apply.c --- */
 
-/* What one answer of the feed does to this host: CA files, KRL, replica, in this order. */
+/*
+ * What one answer of the feed does to this host: CA files, KRL, replica, in this order. Of a
+ * snapshot's pages the last does it for all; until then nothing of them can be seen, and a failure,
+ * or replica_rollback() in place of the next page, leaves everything as it was before the first.
+ */
 err_t sync_apply(const char *state_dir, struct replica *replica, const struct change_answer *answer,
                  int64_t now);
 /* Brings the files in line with the replica, after a start or an interruption. */
@@ -166,7 +170,8 @@ bool local_socket_is_served(const char *state_dir, const char *name);
  * answer, in between the two nothing is lost: an answer is told and applied between
  * publisher_begin() and publisher_end(), when no snapshot is taken. Subscribers hear of it before
  * the files and the replica are written, so that a revocation ends sessions at once; an answer that
- * then cannot be applied comes again, and does no harm twice.
+ * then cannot be applied comes again, and does no harm twice. Of a snapshot in pages only the last
+ * is told here, and who subscribes gets the replica's own, a page whenever there is room for one.
  */
 struct publisher;
 /* Replaces a socket that is there: whoever served it had the lock of the state directory. */

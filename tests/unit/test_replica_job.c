@@ -228,7 +228,12 @@ static void test_a_job_of_ten_thousand_nodes(void **state) {
     assert_true(ask(replica, &login).allowed);
     struct buf told CLEANUP(buf_done) = BUF(LIMIT_HTTP_ANSWER_BYTES);
     struct change_answer *answer CLEANUP(change_answer_freep) = NULL;
-    assert_ok(replica_snapshot(replica, &told));
+    struct replica_pages *pages CLEANUP(replica_pages_freep) = NULL;
+    bool more = true;
+    assert_ok(replica_pages_begin(replica, &pages));
+    assert_ok(replica_pages_next(pages, &told, &more));
+    assert_false(more);
+    replica_pages_freep(&pages);
     assert_ok(change_answer_decode(buf_span(&told), &answer, NULL));
     size_t longest = 0;
     for (size_t i = 0; i < answer->count; i++) {

@@ -147,58 +147,93 @@ static const struct {
      read_job},
 };
 
-static err_t put_table(struct replica *replica, size_t index, uint64_t revision, struct row *row,
-                       struct buf *out) {
-    sqlite3_stmt *statement CLEANUP(replica_db_finalizep) = NULL;
-    TRY(replica_db_prepare(replica, tables[index].sql, &statement));
-    bool found = false;
-    for (;;) {
-        TRY(replica_db_step(statement, &found));
-        if (!found) {
+struct replica_pages {
+    struct replica *replica;
+    uint64_t revision;
+    int64_t synced_at;
+    size_t table;            /* where it is */
+    sqlite3_stmt *statement; /* of that table; on the next row where there is one */
+    bool found;              /* there is */
+    bool continues;          /* a page was made */
+    struct row row;
+};
+
+/* To the next row, of the next table that has one. */
+static err_t advance(struct replica_pages *pages) {
+    for (pages->found = false; pages->table < COUNT_OF(tables); pages->table++) {
+        TRY(pages->statement == NULL
+                ? replica_db_prepare(pages->replica, tables[pages->table].sql, &pages->statement)
+                : OK);
+        TRY(replica_db_step(pages->statement, &pages->found));
+        if (pages->found) {
             return OK;
         }
-        row->change = (struct change){
-            .revision = revision, .kind = tables[index].kind, .key = replica_db_text(statement, 0)};
-        TRY(tables[index].read(statement, row));
-        TRY(change_answer_add_change(out, &row->change));
+        replica_db_finalizep(&pages->statement);
     }
+    return OK;
 }
 
-static void row_freep(struct row **row) {
-    if (*row != NULL) {
-        buf_done(&(*row)->words.bytes);
-        buf_done(&(*row)->more_words.bytes);
-        free(*row);
-    }
+static err_t begin(struct replica_pages *pages) {
+    TRY(replica_db_exec(pages->replica, "BEGIN")); /* all of one moment */
+    TRY(replica_revision(pages->replica, &pages->revision));
+    TRY(replica_db_meta(pages->replica, "synced_at", &pages->synced_at));
+    return advance(pages);
 }
 
-static err_t put_all(struct replica *replica, struct buf *out) {
-    struct row *row CLEANUP(row_freep) = calloc(1, sizeof *row);
-    uint64_t revision = 0;
-    if (row == NULL) {
+err_t replica_pages_begin(struct replica *replica, struct replica_pages **out) {
+    struct replica_pages *pages CLEANUP(replica_pages_freep) = calloc(1, sizeof *pages);
+    if (pages == NULL) {
         return FAIL(ERR_MEMORY);
     }
-    row->replica = replica;
-    row->words.bytes = BUF(WORDS_BYTES_MAX);
-    row->more_words.bytes = BUF(WORDS_BYTES_MAX);
-    TRY(replica_revision(replica, &revision));
-    TRY(change_answer_begin(out, revision, true));
-    for (size_t i = 0; i < COUNT_OF(tables); i++) {
-        TRY(put_table(replica, i, revision, row, out));
-    }
-    return change_answer_end(out);
+    pages->replica = pages->row.replica = replica;
+    pages->row.words.bytes = BUF(WORDS_BYTES_MAX);
+    pages->row.more_words.bytes = BUF(WORDS_BYTES_MAX);
+    TRY(begin(pages));
+    *out = TAKE(pages);
+    return OK;
 }
 
-err_t replica_snapshot(struct replica *replica, struct buf *out) {
-    size_t before = out->len;
-    TRY(replica_db_exec(replica, "BEGIN")); /* all of one moment */
-    err_t err = put_all(replica, out);
-    err_t ended = replica_db_exec(replica, "COMMIT");
-    if (!failed(err)) {
-        err = ended;
+void replica_pages_free(struct replica_pages *pages) {
+    if (pages == NULL) {
+        return;
     }
-    if (failed(err)) {
-        out->len = before;
+    replica_db_finalizep(&pages->statement);
+    replica_rollback(pages->replica); /* it only read */
+    buf_done(&pages->row.words.bytes);
+    buf_done(&pages->row.more_words.bytes);
+    free(pages);
+}
+
+void replica_pages_freep(struct replica_pages **pages) {
+    replica_pages_free(*pages);
+    *pages = NULL;
+}
+
+int64_t replica_pages_synced_at(const struct replica_pages *pages) { return pages->synced_at; }
+
+static err_t put_row(struct replica_pages *pages, struct buf *out) {
+    struct row *row = &pages->row;
+    row->change = (struct change){.revision = pages->revision,
+                                  .kind = tables[pages->table].kind,
+                                  .key = replica_db_text(pages->statement, 0)};
+    TRY(tables[pages->table].read(pages->statement, row));
+    TRY(change_answer_add_change(out, &row->change));
+    return advance(pages);
+}
+
+err_t replica_pages_next(struct replica_pages *pages, struct buf *out, bool *more) {
+    struct buf page CLEANUP(buf_done) = BUF(LIMIT_HTTP_ANSWER_BYTES);
+    TRY(change_page_begin(&page));
+    for (size_t count = 0; pages->found && !change_page_is_full(&page, count); count++) {
+        TRY(put_row(pages, &page));
     }
-    return err;
+    const struct change_answer end = {.revision = pages->revision,
+                                      .snapshot = true,
+                                      .continues = pages->continues,
+                                      .more = pages->found};
+    TRY(change_page_end(&page, &end));
+    TRY(buf_add(out, buf_span(&page)));
+    pages->continues = true;
+    *more = pages->found;
+    return OK;
 }

@@ -185,6 +185,11 @@ refused "the window is closed: the password is good for nothing any more" any 'P
 check "ssh-copy-id sees that the key is there" sh -c "HOME=$work/home ssh-copy-id -F ssh_config -i keys/bob.pub bob@ela 2>&1 |
     grep 'already exist on the remote system'"
 
+# What ssh-copy-id of OpenSSH 10 sends, of which the gate runs as little.
+newer='exec sh -c "cd; umask 077; AUTH_KEY_FILE=.ssh/authorized_keys; mkdir -p .ssh && cat >> ${AUTH_KEY_FILE} || exit 1"'
+refused "a newer ssh-copy-id is understood" 1 'this site registers further keys by' \
+    sh -c 'ssh -F ssh_config -o BatchMode=yes -o IdentitiesOnly=yes -i keys/bob bob@ela "$1" <keys/bob2.pub' sh "$newer"
+
 account carol
 carol=$password
 key carol1

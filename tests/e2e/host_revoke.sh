@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # From `postern revoke` to the end of a session on a plain sshd: a real authority, postern-host sync, and sshd.
-# shellcheck source=tests/e2e/lib.sh
-. "$(dirname "$0")/lib.sh"
 # Functions that check() and wait_for() call look unreachable.
-# shellcheck disable=SC2317
+# shellcheck source=tests/e2e/lib.sh disable=SC2317
+. "$(dirname "$0")/lib.sh"
 if [ "$(id -u)" != 0 ]; then
     skip "a revocation ends sessions of a real sshd" "needs root: sshd switches users"
     done_testing

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # sshd's sessions end with the right to them, those that another credential opened go on, and the user is told why.
-# shellcheck source=tests/e2e/lib.sh
-. "$(dirname "$0")/lib.sh"
 # Functions that check() and wait_for() call look unreachable.
-# shellcheck disable=SC2317
+# shellcheck source=tests/e2e/lib.sh disable=SC2317
+. "$(dirname "$0")/lib.sh"
 if [ "$(id -u)" != 0 ]; then
     skip "sessions of a real sshd end" "needs root: sshd switches users"
     done_testing
@@ -72,10 +71,12 @@ unfollow() { # SIGNAL
     wait "$feed_pid" 2>/dev/null
     return 0
 }
-knows() { # QUERY: what the replica says
-    sqlite3 -readonly state/replica.db "$1" 2>/dev/null | grep -q .
+meta() { # NAME VALUE: what the replica says of itself
+    python3 -c 'import sqlite3, sys
+found = sqlite3.connect("file:state/replica.db?mode=ro", uri=True).execute("SELECT 1 FROM meta WHERE name = ? AND CAST(value AS TEXT) = ?", sys.argv[1:])
+sys.exit(found.fetchone() is None)' "$@"
 }
-caught_up() { knows "SELECT 1 FROM meta WHERE name = 'revision' AND value = $((revision - 1))"; }
+caught_up() { meta revision $((revision - 1)); }
 
 port=$(free_port)
 sshd=${SSHD:-/usr/sbin/sshd} # another OpenSSH, by hand
@@ -171,12 +172,8 @@ wait_for 5 caught_up
 
 # --- every kind of session ---
 
-ended_clean() { # NAME…: and nothing of it is left on this machine
-    local name
-    for name in "$@"; do over "$name" || return 1; done
-}
-pid_in() { grep -oE 'pid=[0-9]+' "$1" | head -n 1 | cut -d= -f2; }
-gone() { ! kill -0 "$1" 2>/dev/null; }
+pid_in() { grep -oE "$2=[0-9]+" "$1" | cut -d= -f2; } # LOG WORD
+gone() { ! grep -qE '^State:[[:space:]]+[^ZX]' "/proc/$1/status" 2>/dev/null; } # or waits for init to take note
 
 certify three alice alice alice@test 13 -5m:+1h
 check "a command without a terminal" session plain three alice "echo ready pid=\$\$; exec sleep 1000"
@@ -184,7 +181,7 @@ check "one that takes no hint" session stubborn three alice -tt \
     "trap '' TERM INT; trap : HUP; echo ready pid=\$\$; while :; do sleep 0.1; done"
 check "one that is stopped" session stopped three alice -tt "echo ready pid=\$\$; kill -STOP \$\$"
 check "one with what was detached" session detaching three alice -tt \
-    "nohup sleep 1001 >/dev/null 2>&1 & echo nohup pid=\$!; setsid sleep 1002 >/dev/null 2>&1 & echo ready; exec sleep 1003"
+    "nohup sleep 1001 >/dev/null 2>&1 & echo nohup=\$!; setsid sleep 1002 >/dev/null 2>&1 & echo setsid=\$!; echo ready; exec sleep 1003"
 check "a forced command" session forced three alice -tt "$stay"
 # Several sessions of one connection.
 start master ssh "${options[@]}" -i keys/three -M -S "$work/ctl" -N alice@127.0.0.1
@@ -200,16 +197,17 @@ pids[sftp]=$!
 started+=("$!")
 echo pwd >&7
 check "sftp" wait_for 10 grep -q 'Remote working directory' sftp.log
-plain_pid=$(pid_in plain.log) stubborn_pid=$(pid_in stubborn.log) stopped_pid=$(pid_in stopped.log) nohup_pid=$(pid_in detaching.log)
-detached_pid=$(pgrep -u 42101 -f '^sleep 1002')
+plain_pid=$(pid_in plain.log pid) stubborn_pid=$(pid_in stubborn.log pid) stopped_pid=$(pid_in stopped.log pid)
+nohup_pid=$(pid_in detaching.log nohup) detached_pid=$(pid_in detaching.log setsid)
+started+=("$nohup_pid" "$detached_pid")
 ends "a revoked certificate ends a command without a terminal" plain "$(revoked 13)"
 echo ls >&7 # sftp looks at its connection when it has something to ask
 for name in stubborn stopped detaching forced master shared1 shared2 sftp; do
     check "and $name" wait_for 3 over "$name"
 done
-check "what ran for a command is gone" wait_for 3 gone "$plain_pid"
-check "and what took no hint" wait_for 3 gone "$stubborn_pid"
-check "and what was stopped" wait_for 3 gone "$stopped_pid"
+check "what ran for a command is gone" wait_for 5 gone "$plain_pid"
+check "and what took no hint" wait_for 5 gone "$stubborn_pid"
+check "and what was stopped" wait_for 5 gone "$stopped_pid"
 check "what ignores a hang-up runs on" kill "$nohup_pid"
 check "and so does what has a session of its own" kill "$detached_pid"
 check "no record is left" wait_for 5 has_records 0
@@ -290,7 +288,7 @@ refused "no record can be left: strict refuses" 255 'Permission denied \(publick
 unfollow TERM
 mv state/logins.away state/logins
 follow 'when_stale: best-effort'
-wait_for 5 sh -c "sqlite3 -readonly state/replica.db \"SELECT 1 FROM meta WHERE name = 'best_effort' AND value = 1\" | grep -q 1"
+wait_for 5 meta best_effort 1
 mount -t tmpfs -o size=16k,nr_inodes=3,mode=1730,gid=65534 none state/logins
 made+=("$work/state/logins")
 touch state/logins/1 state/logins/2
@@ -300,10 +298,11 @@ umount state/logins
 made=()
 unfollow TERM
 follow
-wait_for 5 sh -c "sqlite3 -readonly state/replica.db \"SELECT 1 FROM meta WHERE name = 'best_effort' AND value = 0\" | grep -q 1"
+wait_for 5 meta best_effort 0
 
 # --- names that look like something else ---
 
+# shellcheck disable=SC2016
 for name in --state -h ../../etc/passwd '$(id)' 'a b' '%u' root; do
     refused "the user \"$name\" is refused" any '.' login five "$name" true
 done
@@ -380,6 +379,26 @@ check "ends with it" wait_for 6 over short_key
 cp short_key.log last
 says "and the user is told" 'your registered key has expired'
 ends "a cluster that takes certificates no more ends their sessions" other "$(cluster job keys)"
+# The machine of a job: its account comes in as the user that the job names, and nobody else does.
+(
+    revision=1
+    printf '{"revision":"1","snapshot":true,"changes":[%s,%s,%s,%s,%s,%s]}' \
+        "$(change ca "$(fingerprint user_ca)" "{\"type\":\"user\",\"publicKey\":\"$(line user_ca)\"}")" \
+        "$(account alice true '"nancy"')" "$(cluster job both)" "$(registered 2 alice erin '')" \
+        "$(change host j1 '{"cluster":"nancy","role":"job","address":"","port":22}')" \
+        "$(change job 30@nancy "{\"account\":\"alice\",\"cluster\":\"nancy\",\"user\":\"uprod\",\"type\":\"cluster\",
+            \"nodes\":[\"j1\"],\"startTime\":\"$(in_seconds -60)\"}")"
+) >machine.json
+check "a job's own machine" "$work/bin/host_feed" "$work/machine" j1 <machine.json
+on_machine() { "$host" "$1" --state "$work/machine" "${@:2}"; } # COMMAND USER …
+[ "$(on_machine principals uprod 15 alice@test)" = "$(printf 'alice\njob:30@nancy')" ]
+report $? "lets in its account, as the user that the job names"
+[ "$(on_machine principals uprod 15 'alice@test job:31@nancy')" = '' ]
+report $? "not by the certificate of another job"
+[ "$(on_machine keys uprod)" = "$(line erin)" ]
+report $? "and by its keys"
+[ -z "$(on_machine principals alice 15 alice@test)$(on_machine keys alice)$(on_machine principals root 15 alice@test)" ]
+report $? "and as nobody else"
 check "no record is left at the end" wait_for 5 has_records 0
 if grep -E 'ERROR: |runtime error' feed.log; then report 1 "the sanitizers are content"; fi
 done_testing

@@ -257,6 +257,15 @@ kill -STOP "$authority_pid"
 took by_password frank "$frank" -T
 kill -CONT "$authority_pid"
 says "an authority that hangs: the gate says so" 'the authority cannot be asked at the moment; try again later'
+kill -STOP "$authority_pid"
+by_password frank "$frank" -T >waiting 2>&1 &
+waiting=$!
+wait_for 10 sh -c "ss -xtn state established 2>/dev/null | grep -q ':$gate_port'"
+kill -KILL "$sync_pid"
+wait "$waiting"
+check "a postern-host that dies while it is asked: the same" grep -q 'the authority cannot be asked at the moment' waiting
+kill -CONT "$authority_pid"
+check "another takes its place" follow sync2
 check "the authority ends" sh -c "kill $authority_pid; while kill -0 $authority_pid 2>/dev/null; do :; done"
 took by_password frank "$frank" -T
 says "one that is away: the gate says so" 'the authority cannot be asked at the moment; try again later'
@@ -290,7 +299,7 @@ cut_told() {
 }
 check "and her session, which was cut, is on record" wait_for 10 cut_told
 for secret in "${passwords[@]}"; do
-    refused "no password stands in a log" any '' grep -F -- "$secret" gate.log sync.log posternd.log
+    refused "no password stands in a log" any '' grep -F -- "$secret" gate.log sync.log sync2.log posternd.log
 done
 api GET "/api/v1/audit?limit=1000" "$admin"
 for secret in "${passwords[@]}"; do

@@ -344,7 +344,7 @@ static void change_run(struct call *call) {
         return;
     }
     if (is.disabled != was.disabled) {
-        publish_account(call, &is);
+        publish_reach(call, &is);
     }
     if (!call_refused(call)) {
         answer(call, 200, &is);

@@ -55,11 +55,12 @@ struct authority {
 /* Those of admin's files that serve.c calls. */
 err_t feed_new(struct authority *authority, struct feed **out);
 void feed_free(struct feed *feed);
-/* Loop thread, after a commit with events: answers those who wait. */
-void feed_wake(struct feed *feed);
+/* Loop thread, after the commit of these events: answers those who wait and are concerned. */
+void feed_wake(struct feed *feed, const struct feed_event *events);
 /* Loop thread, at the stop: answers all who wait with no changes. */
 void feed_stop(struct feed *feed);
 size_t feed_waiting(const struct feed *feed); /* for /metrics */
+uint64_t feed_woken(const struct feed *feed); /* how often one that waited had to look */
 err_t login_guard_new(struct login_guard **out);
 void login_guard_free(struct login_guard *guard);
 

@@ -5,6 +5,7 @@
 
 #include "authority/authority.h"
 #include "authority/bearer.h"
+#include "authority/feed_filter.h"
 #include "authority/login.h"
 #include "authority/metrics.h"
 #include "authority/plumbing.h"
@@ -77,6 +78,7 @@ static void call_end(struct call *call) {
     }
     json_decref(call->body);
     json_decref(call->answer);
+    feed_event_free(call->events);
     authority->open_calls--;
     struct buf text = call->text;
     if (authority->free_call_count >= FREE_CALLS_MAX || text.size > CALL_TEXT_KEPT) {
@@ -149,28 +151,35 @@ void call_unrecorded(struct call *call) { call->unrecorded = true; }
 
 void call_keep_writes(struct call *call) { call->keep_writes = true; }
 
-void call_publish(struct call *call, const char *kind, const char *key, json_t *state) {
-    char *text CLEANUP(freep) = NULL;
-    if (state != NULL) {
-        text = json_dumps(state, JSON_COMPACT | JSON_SORT_KEYS);
-        json_decref(state);
-        if (text == NULL) {
-            (void)call_ok(call, FAIL(ERR_MEMORY), NULL);
-            return;
-        }
-    }
-    uint64_t revision;
-    if (call_ok(call,
-                store_event_append(call_store(call), kind, key, text != NULL ? text : "",
-                                   clock_now_s(), &revision),
-                NULL)) {
-        call->published = true;
-    }
+static void forget_events(struct call *call) {
+    feed_event_free(call->events);
+    call->events = call->last_event = NULL;
+    call->published = false;
 }
 
-void call_on_behalf(struct call *call, const struct inet_address *source) {
-    INVARIANT(call->caller.is_host);
-    inet_address_print(source, call->source_text);
+/* Keeps what was published for those who wait. */
+static err_t append_event(struct call *call, const char *kind, const char *key, const json_t *state,
+                          const char *text) {
+    uint64_t revision;
+    struct feed_event *event;
+    TRY(store_event_append(call_store(call), kind, key, text, clock_now_s(), &revision));
+    TRY(feed_event_new(revision, kind, key, state, &event));
+    *(call->events == NULL ? &call->events : &call->last_event->next) = event;
+    call->last_event = event;
+    call->published = true;
+    return OK;
+}
+
+void call_publish(struct call *call, const char *kind, const char *key, json_t *state,
+                  json_t *audience) {
+    json_t *whole CLEANUP(json_decrefp) = state == NULL && audience != NULL ? json_object() : state;
+    char *text CLEANUP(freep) = NULL;
+    bool made = audience == NULL || json_object_set_new(whole, "for", audience) == 0;
+    text = !made           ? NULL
+           : whole == NULL ? strdup("")
+                           : json_dumps(whole, JSON_COMPACT | JSON_SORT_KEYS);
+    err_t err = text == NULL ? FAIL(ERR_MEMORY) : append_event(call, kind, key, whole, text);
+    (void)call_ok(call, err, NULL);
 }
 
 void call_forget_bearers(struct call *call) { bearer_cache_forget(call->authority->bearers); }
@@ -319,7 +328,7 @@ static void run_in_mark(struct call *call, void (*run)(struct call *call)) {
     }
     bool undo = call_refused(call) && !call->keep_writes;
     if (undo) {
-        call->published = false;
+        forget_events(call);
         call->next_work = NULL;
     }
     if (!store_ok(call, undo ? store_undo(store) : store_keep(store))) {
@@ -345,7 +354,7 @@ static void on_run(struct work *work) {
 
 void call_lost(struct call *call, err_t err) {
     call->problem.status = 0;
-    call->published = false;
+    forget_events(call);
     call->next_work = NULL;
     call->status = 0;
     json_decref(TAKE(call->answer));
@@ -395,12 +404,16 @@ static void submit_work(struct call *call) {
     }
 }
 
+static void wake_feed(struct call *call) {
+    if (call->published) {
+        feed_wake(call->authority->feed, call->events);
+        forget_events(call);
+    }
+}
+
 static void on_run_done(struct work *work) {
     struct call *call = (struct call *)work;
-    if (call->published) {
-        call->published = false;
-        feed_wake(call->authority->feed);
-    }
+    wake_feed(call);
     if (call->next_work != NULL) {
         submit_work(call);
     } else if (!call_refused(call) && call->route->finish != NULL) {
@@ -485,9 +498,7 @@ void call_dispatch(struct call *call, const struct route *route) {
 
 static void on_system_done(struct work *work) {
     struct call *call = (struct call *)work;
-    if (call->published) {
-        feed_wake(call->authority->feed);
-    }
+    wake_feed(call);
     if (call_refused(call)) {
         log_event(LOG_LEVEL_ERROR, "system_call_failed", "action", call->route->action, "reason",
                   call->problem.message, NULL);

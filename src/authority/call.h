@@ -30,6 +30,7 @@
 
 struct authority;
 struct call;
+struct feed_event;
 struct store;
 
 enum access {
@@ -117,8 +118,9 @@ struct call {
     bool bearer_is_host;
     bool keep_writes;
     bool published;
-    bool unrecorded; /* no audit row: the flood would fill the disk */
-    bool audited;    /* call_audit() was called */
+    struct feed_event *events, *last_event; /* that were */
+    bool unrecorded;                        /* no audit row: the flood would fill the disk */
+    bool audited;                           /* call_audit() was called */
     struct audit audit;
     void (*next_work)(struct call *call);
     void (*next_run)(struct call *call);
@@ -246,9 +248,13 @@ void call_keep_writes(struct call *call);
  */
 err_t call_system(struct authority *authority, const struct route *route);
 
-/* Store thread: appends an event for gates and hosts (state is taken over; NULL: the thing is gone)
- * and wakes the feeds after the commit. */
-void call_publish(struct call *call, const char *kind, const char *key, json_t *state);
+/*
+ * Store thread: appends an event for gates and hosts (state is taken over; NULL: the thing is gone)
+ * and wakes, after the commit, those whom it concerns: feed_filter.h, which says also what the
+ * audience is (taken over; may be NULL).
+ */
+void call_publish(struct call *call, const char *kind, const char *key, json_t *state,
+                  json_t *audience);
 /* Store thread: accounts, memberships, sessions, API keys or host tokens changed: what was cached
  * of bearers is forgotten. Every route that writes one of these must call it. */
 void call_forget_bearers(struct call *call);

@@ -6,11 +6,12 @@
  *      loop thread before the look, and a call that finds another number looks again.
  *   2. Whoever waits is on the list, and nobody else; the list is in the order of deadlines.
  *   3. A call that is woken is judged anew: a host that was removed meanwhile learns nothing.
- *   4. An answer for one revision range is encoded once, however many wait for it.
+ *   4. Whoever waits has been told, or need not know, every change up to its `since`: a change that
+ *      is not its business moves that on and leaves it waiting.
  */
 #include <stdio.h>
 
-#include "authority/batch.h"
+#include "authority/feed_answer.h"
 #include "authority/feed_state.h"
 #include "authority/publish.h"
 #include "authority/rate.h"
@@ -18,26 +19,16 @@
 #include "feed/change.h"
 
 enum {
-    ANSWERS_KEPT_COUNT = 4,
     TICK_MS = 500,
     SEEN_EVERY_S = 60, /* how exact a host's "seen" is; each note of it is a write */
-    SNAPSHOT_KEPT_S = 60,
     HOST_BUCKETS_COUNT = 4096,
-};
-
-/* Store thread: an answer as bytes, for those who ask from the same revision. */
-struct kept_answer {
-    bool snapshot;
-    uint64_t since;
-    uint64_t revision;
-    int64_t built_at;
-    struct buf text;
 };
 
 struct poll {
     struct call *call;
+    struct feed_reader reader; /* who asks, as of the last look */
     bool has_since;
-    uint64_t since;
+    uint64_t since; /* moves on while it waits, past what is not its business */
     uint64_t wakes;
     int64_t deadline_ms;
     bool waiting;
@@ -52,10 +43,10 @@ struct feed {
     size_t waiting;
     uint32_t waiting_by_host[HOST_BUCKETS_COUNT]; /* by id; hosts that share a bucket add up */
     uint64_t wakes;
+    uint64_t woken;
     bool stopping;
     struct site_document site;
-    struct kept_answer kept[ANSWERS_KEPT_COUNT]; /* store */
-    size_t next_kept;                            /* store */
+    struct feed_answers *answers; /* store */
 };
 
 uint64_t feed_wakes(const struct feed *feed) { return feed->wakes; }
@@ -66,113 +57,68 @@ struct site_document *feed_site(struct feed *feed) {
 
 size_t feed_waiting(const struct feed *feed) { return feed->waiting; }
 
+uint64_t feed_woken(const struct feed *feed) { return feed->woken; }
+
 /* ---- the store thread -------------------------------------------------------------------- */
 
-struct events_gathering {
-    struct buf *out;
-    size_t count;
-};
-
-static err_t add_event(void *context, const struct event *event) {
-    struct events_gathering *gathering = context;
-    gathering->count++;
-    return change_answer_add(gathering->out, event->revision, event->kind, event->key,
-                             event->state);
-}
-
-static err_t build_events(struct store *store, uint64_t since, uint64_t newest, struct buf *out) {
-    struct events_gathering gathering = {out, 0};
-    TRY(change_answer_begin(out, newest, false));
-    TRY(store_event_list(store, since, LIMIT_FEED_EVENTS_COUNT, add_event, &gathering));
-    /* Revisions are without gaps; an answer that skips one would lose a revocation. */
-    INVARIANT(gathering.count == newest - since);
-    return change_answer_end(out);
-}
-
-static struct kept_answer *find_kept(struct feed *feed, const struct kept_answer *wanted) {
-    for (size_t i = 0; i < ANSWERS_KEPT_COUNT; i++) {
-        struct kept_answer *kept = &feed->kept[i];
-        if (kept->text.len != 0 && kept->snapshot == wanted->snapshot &&
-            kept->revision == wanted->revision &&
-            (wanted->snapshot ? wanted->built_at - kept->built_at < SNAPSHOT_KEPT_S
-                              : kept->since == wanted->since)) {
-            return kept;
-        }
-    }
-    return NULL;
-}
-
-static err_t build(struct feed *feed, struct kept_answer *answer) {
-    struct authority *authority = feed->authority;
-    buf_clear(&answer->text);
-    err_t err =
-        answer->snapshot
-            ? snapshot_build(authority, answer->revision, answer->built_at, &answer->text)
-            : build_events(authority->store, answer->since, answer->revision, &answer->text);
-    if (failed(err)) {
-        buf_done(&answer->text);
-    }
-    return err;
-}
-
-/*
- * Appends the answer. One from an uncommitted revision is not kept: the revision could be given to
- * something else. (Those who wait are woken after the commit.)
- */
-static err_t get_answer(struct feed *feed, const struct kept_answer *wanted, struct buf *out) {
-    struct kept_answer *kept = find_kept(feed, wanted);
-    if (kept != NULL) {
-        return buf_add(out, buf_span(&kept->text));
-    }
-    kept = &feed->kept[feed->next_kept];
-    feed->next_kept = (feed->next_kept + 1) % ANSWERS_KEPT_COUNT;
-    kept->snapshot = wanted->snapshot;
-    kept->since = wanted->since;
-    kept->revision = wanted->revision;
-    kept->built_at = wanted->built_at;
-    TRY(build(feed, kept));
-    err_t err = buf_add(out, buf_span(&kept->text));
-    if (batch_published(feed->authority)) {
-        buf_done(&kept->text);
-    }
-    return err;
-}
-
-static bool note_seen(struct call *call) {
-    struct host host;
-    struct store *store = call_store(call);
-    if (!call_ok(call, store_host_get(store, call->caller.host_id, &host), "the host")) {
-        return false;
-    }
-    if (call->now - host.seen_at < SEEN_EVERY_S) {
+static bool note_seen(struct call *call, struct host *host) {
+    if (call->now - host->seen_at < SEEN_EVERY_S) {
         return true;
     }
-    host.seen_at = call->now;
-    return call_ok(call, store_host_update(store, &host), "the host");
+    host->seen_at = call->now;
+    return call_ok(call, store_host_update(call_store(call), host), "the host");
+}
+
+static bool find_reader(struct call *call, struct feed_reader *out) {
+    struct host host;
+    struct cluster cluster = {.id = 0};
+    struct store *store = call_store(call);
+    if (!call_ok(call, store_host_get(store, call->caller.host_id, &host), "the host") ||
+        !note_seen(call, &host) ||
+        (host.cluster_id != 0 &&
+         !call_ok(call, store_cluster_get(store, host.cluster_id, &cluster), "the cluster"))) {
+        return false;
+    }
+    out->role = host.role;
+    memcpy(out->cluster, cluster.name, sizeof out->cluster);
+    memcpy(out->name, host.name, sizeof out->name);
+    return true;
+}
+
+static err_t answer_snapshot(struct call *call, const struct poll *poll, uint64_t newest) {
+    buf_clear(&call->text);
+    return feed_answer_snapshot(call->authority, call->authority->feed->answers, &poll->reader,
+                                newest, call->now, &call->text);
 }
 
 static void look(struct call *call) {
-    const struct poll *own = call_own(call, sizeof *own, NULL);
-    struct feed *feed = call->authority->feed;
-    struct store *store = call_store(call);
+    struct poll *own = call_own(call, sizeof *own, NULL);
     uint64_t newest = 0, oldest = 0;
-    if (!note_seen(call) ||
-        !call_ok(call, store_event_revision(store, &newest, &oldest), "the feed")) {
+    if (!find_reader(call, &own->reader) ||
+        !call_ok(call, store_event_revision(call_store(call), &newest, &oldest), "the feed")) {
         return;
     }
     bool snapshot = !own->has_since || own->since > newest || own->since + 1 < oldest ||
                     newest - own->since > LIMIT_FEED_EVENTS_COUNT;
-    if (!snapshot && own->since == newest) {
-        return; /* nothing new: finish() makes it wait */
+    enum feed_outcome outcome = snapshot ? FEED_ANEW : FEED_NOTHING;
+    err_t err = OK;
+    if (!snapshot && own->since < newest) {
+        buf_clear(&call->text);
+        err = feed_answer_events(call->authority, call->authority->feed->answers, &own->reader,
+                                 own->since, newest, &outcome, &call->text);
     }
-    if (snapshot && !rate_spend(call, RATE_SNAPSHOTS)) {
+    if (!failed(err) && outcome == FEED_ANEW) {
+        if (!rate_spend(call, RATE_SNAPSHOTS)) {
+            return;
+        }
+        err = answer_snapshot(call, own, newest);
+    }
+    if (!call_ok(call, err, "the feed")) {
         return;
     }
-    const struct kept_answer wanted = {
-        .snapshot = snapshot, .since = own->since, .revision = newest, .built_at = call->now};
-    buf_clear(&call->text);
-    err_t err = get_answer(feed, &wanted, &call->text);
-    if (call_ok(call, err, "the feed")) {
+    if (outcome == FEED_NOTHING) {
+        own->since = newest; /* finish() makes it wait */
+    } else {
         call_answer_text(call, 200, "application/json");
     }
 }
@@ -280,12 +226,30 @@ static void finish(struct call *call) {
     }
 }
 
-void feed_wake(struct feed *feed) {
+/* Whether a poll that waits must look: one that is behind cannot be judged by these alone. */
+static bool is_concerned(struct poll *poll, const struct feed_event *events) {
+    for (const struct feed_event *event = events; event != NULL; event = event->next) {
+        if (event->revision <= poll->since) {
+            continue;
+        }
+        if (event->revision != poll->since + 1 ||
+            feed_judge(event, &poll->reader).verdict != FEED_SKIP) {
+            return true;
+        }
+        poll->since = event->revision;
+    }
+    return false;
+}
+
+void feed_wake(struct feed *feed, const struct feed_event *events) {
     feed->wakes++;
-    while (feed->first != NULL) {
-        struct poll *poll = feed->first;
-        leave_list(feed, poll);
-        look_again(feed, poll);
+    for (struct poll *poll = feed->first, *later; poll != NULL; poll = later) {
+        later = poll->later;
+        if (is_concerned(poll, events)) {
+            leave_list(feed, poll);
+            feed->woken++;
+            look_again(feed, poll);
+        }
     }
 }
 
@@ -321,10 +285,9 @@ err_t feed_new(struct authority *authority, struct feed **out) {
     }
     feed->authority = authority;
     buf_init(&feed->site.text, LIMIT_HTTP_ANSWER_BYTES);
-    for (size_t i = 0; i < ANSWERS_KEPT_COUNT; i++) {
-        buf_init(&feed->kept[i].text, LIMIT_HTTP_ANSWER_BYTES);
-    }
-    err_t err = timer_start(authority->loop, TICK_MS, TICK_MS, on_tick, feed, &feed->timer);
+    err_t err = feed_answers_new(&feed->answers);
+    err = failed(err) ? err
+                      : timer_start(authority->loop, TICK_MS, TICK_MS, on_tick, feed, &feed->timer);
     if (failed(err)) {
         feed_free(feed);
         return err;
@@ -336,9 +299,7 @@ err_t feed_new(struct authority *authority, struct feed **out) {
 void feed_free(struct feed *feed) {
     if (feed != NULL) {
         timer_stop(feed->timer);
-        for (size_t i = 0; i < ANSWERS_KEPT_COUNT; i++) {
-            buf_done(&feed->kept[i].text);
-        }
+        feed_answers_free(feed->answers);
         buf_done(&feed->site.text);
         free(feed);
     }

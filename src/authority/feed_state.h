@@ -3,6 +3,7 @@
 #define POSTERN_AUTHORITY_FEED_STATE_H
 
 #include "authority/authority.h"
+#include "authority/feed_filter.h"
 #include "authority/site.h"
 
 /* Loop thread: how often feed_wake() was called. Whoever noted it before a look at the store can
@@ -10,7 +11,11 @@
 uint64_t feed_wakes(const struct feed *feed);
 struct site_document *feed_site(struct feed *feed);
 
-/* Store thread: the whole of a snapshot, as an answer of the feed. snapshot.c. */
-err_t snapshot_build(struct authority *authority, uint64_t revision, int64_t now, struct buf *out);
+/* Store thread: a snapshot without its end, as every host of the reader's role and cluster is told
+ * it, and then what it alone is told. snapshot.c. */
+err_t snapshot_begin(struct authority *authority, const struct feed_reader *reader,
+                     uint64_t revision, int64_t now, struct buf *out);
+err_t snapshot_add_own(struct authority *authority, const struct feed_reader *reader,
+                       uint64_t revision, struct buf *out);
 
 #endif

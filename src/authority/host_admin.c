@@ -255,7 +255,7 @@ bool host_end(struct call *call, const struct host *host, size_t *revoked) {
         return false;
     }
     call_forget_bearers(call);
-    publish_host_gone(call, host->name);
+    publish_host_gone(call, host);
     return !call_refused(call);
 }
 

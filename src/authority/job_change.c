@@ -145,22 +145,27 @@ static void note_end(struct authority *authority, int64_t ends_at) {
 
 bool job_put(struct call *call, struct job *job, const struct node_names *nodes,
              json_t *enrolments) {
-    if (!store_job(call, job, nodes) || !end_hosts(call, job, nodes) ||
+    struct node_names were CLEANUP(node_names_done);
+    node_names_init(&were);
+    if ((job->id != 0 && !job_nodes_get(call, job, &were)) || !store_job(call, job, nodes) ||
+        !end_hosts(call, job, nodes) ||
         (enrolments != NULL && !enrol_hosts(call, job, nodes, enrolments))) {
         return false;
     }
     note_end(call->authority, job->ends_at);
-    publish_job(call, job);
+    publish_job(call, job, &were);
     return !call_refused(call);
 }
 
 bool job_end(struct call *call, const struct job *job) {
+    struct node_names were CLEANUP(node_names_done);
     struct job ended = *job;
+    node_names_init(&were);
     ended.ended_at = call->now;
-    if (!end_hosts(call, job, NULL) ||
+    if (!job_nodes_get(call, job, &were) || !end_hosts(call, job, NULL) ||
         !call_ok(call, store_job_end(call_store(call), job->id, ended.ended_at), "the job")) {
         return false;
     }
-    publish_job(call, &ended);
+    publish_job(call, &ended, &were);
     return !call_refused(call);
 }

@@ -191,6 +191,8 @@ static err_t put_machinery(struct authority *authority, struct buf *out) {
                 "Transactions that could not be committed.", atomic_load(&metrics->batches_lost)));
     TRY(put_one(out, "posternd_feed_waiting", "gauge", "Hosts that wait for changes.",
                 feed_waiting(authority->feed)));
+    TRY(put_one(out, "posternd_feed_woken_total", "counter",
+                "Hosts that waited and were concerned by a change.", feed_woken(authority->feed)));
     TRY(put_one(out, "posternd_connections", "gauge", "Open connections.", http.connections_open));
     TRY(put_one(out, "posternd_connections_total", "counter", "Accepted connections.",
                 http.connections_total));

@@ -205,7 +205,7 @@ static void member_put_run(struct call *call) {
     membership.role = *role;
     if (call_ok(call, store_member_put(store, &membership), "the membership")) {
         call_forget_bearers(call);
-        publish_account(call, &account);
+        publish_reach(call, &account);
         answer(call, 200, &project);
     }
 }
@@ -222,7 +222,7 @@ static void member_remove_run(struct call *call) {
     (void)snprintf(what, sizeof what, "%s as a member of %.64s", account.name, project.name);
     if (call_ok(call, store_member_remove(call_store(call), project.id, account.id), what)) {
         call_forget_bearers(call);
-        publish_account(call, &account);
+        publish_reach(call, &account);
         answer(call, 200, &project);
     }
 }
@@ -261,7 +261,7 @@ static err_t note_service(void *context, const struct account *account) {
                : OK;
 }
 
-static void publish_reach(struct call *call, const struct project *project) {
+static void publish_accounts(struct call *call, const struct project *project) {
     struct store *store = call_store(call);
     struct affected affected CLEANUP(affected_done) = {.project_id = project->id};
     err_t err = store_member_list(store, project->id, 0, note_member, &affected);
@@ -273,7 +273,7 @@ static void publish_reach(struct call *call, const struct project *project) {
     for (size_t i = 0; i < affected.count && !call_refused(call); i++) {
         struct account account;
         if (call_ok(call, store_account_get(store, affected.ids[i], &account), "the account")) {
-            publish_account(call, &account);
+            publish_reach(call, &account);
         }
     }
 }
@@ -294,7 +294,7 @@ static void change_grant(struct call *call, err_t (*change)(struct store *store,
         !call_ok(call, change(store, project.id, cluster.id), "the project's cluster")) {
         return;
     }
-    publish_reach(call, &project);
+    publish_accounts(call, &project);
     answer(call, 200, &project);
 }
 

@@ -182,7 +182,7 @@ static void publish(struct call *call, const char *kind, const char *key, json_t
         (void)call_ok(call, FAIL(ERR_MEMORY), key);
         return;
     }
-    call_publish(call, kind, key, state);
+    call_publish(call, kind, key, state, NULL);
 }
 
 void publish_account(struct call *call, const struct account *account) {
@@ -197,30 +197,122 @@ void publish_host(struct call *call, const struct host *host) {
     publish(call, "host", host->name, publish_host_state(call_store(call), host));
 }
 
-void publish_host_gone(struct call *call, const char *name) {
-    call_publish(call, "host", name, NULL);
+void publish_host_gone(struct call *call, const struct host *host) {
+    call_publish(call, "host", host->name, NULL,
+                 host->role == HOST_JUMP ? NULL : json_pack("{s:b}", "jump", 0));
+}
+
+/* Where a key is known; NULL: it could not be told. */
+static json_t *key_audience(struct store *store, const struct registered_key *key) {
+    json_t *clusters = json_array();
+    struct cluster cluster;
+    err_t err;
+    if (key->use == KEY_USE_INTERNAL) {
+        err = store_cluster_get(store, key->cluster_id, &cluster);
+        err = failed(err) ? err : add_cluster_name(clusters, &cluster);
+    } else {
+        err = store_reach_list(store, key->account_id, add_cluster_name, clusters);
+    }
+    if (failed(err)) {
+        json_decref(clusters);
+        return NULL;
+    }
+    return json_pack("{s:o}", "clusters", clusters);
+}
+
+static void publish_key(struct call *call, const struct registered_key *key, bool moved,
+                        bool gone) {
+    char id[24];
+    struct store *store = call_store(call);
+    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)key->id);
+    json_t *state = gone ? NULL : publish_registered_key_state(store, key);
+    json_t *audience = key_audience(store, key);
+    bool made = audience != NULL && (gone || state != NULL) &&
+                (!moved || put(audience, "gone", json_true()));
+    if (call_ok(call, made ? OK : FAIL(ERR_MEMORY), "the key")) {
+        call_publish(call, "key", id, state, audience);
+    } else {
+        json_decref(state);
+        json_decref(audience);
+    }
 }
 
 void publish_registered_key(struct call *call, const struct registered_key *key) {
-    char id[24];
-    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)key->id);
-    publish(call, "key", id, publish_registered_key_state(call_store(call), key));
+    publish_key(call, key, false, false);
 }
 
 void publish_registered_key_gone(struct call *call, const struct registered_key *key) {
-    char id[24];
-    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)key->id);
-    call_publish(call, "key", id, NULL);
+    publish_key(call, key, false, true);
 }
 
-void publish_job(struct call *call, const struct job *job) {
-    char *key CLEANUP(freep) = NULL;
-    if (!call_ok(call, publish_job_key(call_store(call), job, &key), job->name)) {
+struct moved_keys {
+    struct registered_key keys[LIMIT_REGISTERED_KEYS_COUNT];
+    size_t count;
+};
+
+static err_t add_moved(void *context, const struct registered_key *key) {
+    struct moved_keys *moved = context;
+    if (key->use == KEY_USE_PERSON && moved->count < LIMIT_REGISTERED_KEYS_COUNT) {
+        moved->keys[moved->count++] = *key;
+    }
+    return OK;
+}
+
+void publish_reach(struct call *call, const struct account *account) {
+    struct moved_keys *moved CLEANUP(freep) = calloc(1, sizeof *moved);
+    err_t err = moved == NULL
+                    ? FAIL(ERR_MEMORY)
+                    : store_registered_key_list(call_store(call), account->id, add_moved, moved);
+    if (!call_ok(call, err, "the keys")) {
         return;
     }
-    if (job->ended_at != 0) {
-        call_publish(call, "job", key, NULL);
-    } else {
-        publish(call, "job", key, publish_job_state(call_store(call), job));
+    publish_account(call, account);
+    for (size_t i = 0; i < moved->count && !call_refused(call); i++) {
+        publish_key(call, &moved->keys[i], true, false);
     }
+}
+
+/* Nodes that the job had and has no more: all, when it is gone. NULL for none. */
+static err_t job_audience(struct store *store, const struct job *job, const struct node_names *were,
+                          json_t **out) {
+    json_t *now CLEANUP(json_decrefp) = json_array();
+    json_t *stays CLEANUP(json_decrefp) = json_object();
+    json_t *left = json_array();
+    err_t err = job->ended_at != 0 ? OK : store_job_node_list(store, job->id, add_node, now);
+    int failure = stays == NULL || left == NULL ? -1 : 0;
+    for (size_t i = 0; i < json_array_size(now); i++) {
+        failure |=
+            json_object_set_new(stays, json_string_value(json_array_get(now, i)), json_true());
+    }
+    const char *name = NULL;
+    while ((name = node_names_next(were, name)) != NULL) {
+        if (json_object_get(stays, name) == NULL) {
+            failure |= json_array_append_new(left, json_string(name));
+        }
+    }
+    if (failed(err) || failure != 0) {
+        json_decref(left);
+        return failed(err) ? err : FAIL(ERR_MEMORY);
+    }
+    *out =
+        json_array_size(left) == 0 && job->ended_at == 0 ? NULL : json_pack("{s:O}", "nodes", left);
+    json_decref(left);
+    return OK;
+}
+
+void publish_job(struct call *call, const struct job *job, const struct node_names *were) {
+    char *key CLEANUP(freep) = NULL;
+    json_t *audience = NULL;
+    struct store *store = call_store(call);
+    if (!call_ok(call, publish_job_key(store, job, &key), job->name) ||
+        !call_ok(call, job_audience(store, job, were, &audience), job->name)) {
+        return;
+    }
+    json_t *state = job->ended_at != 0 ? NULL : publish_job_state(store, job);
+    if (job->ended_at == 0 && state == NULL) {
+        json_decref(audience);
+        (void)call_ok(call, FAIL(ERR_MEMORY), job->name);
+        return;
+    }
+    call_publish(call, "job", key, state, audience);
 }

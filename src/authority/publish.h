@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "authority/call.h"
+#include "authority/job_request.h"
 #include "ssh/key.h"
 
 /* The states of src/feed/change.h. NULL: out of memory, or the store failed. */
@@ -26,10 +26,12 @@ json_t *publish_ca_lines(const struct authority *authority, enum cert_type type)
 void publish_account(struct call *call, const struct account *account);
 void publish_cluster(struct call *call, const struct cluster *cluster);
 void publish_host(struct call *call, const struct host *host);
-void publish_host_gone(struct call *call, const char *name);
+void publish_host_gone(struct call *call, const struct host *host);
 void publish_registered_key(struct call *call, const struct registered_key *key);
 void publish_registered_key_gone(struct call *call, const struct registered_key *key);
-/* As it now runs, or as gone when it has ended. */
-void publish_job(struct call *call, const struct job *job);
+/* An account that gained or lost clusters, and its keys, which are known where it is. */
+void publish_reach(struct call *call, const struct account *account);
+/* As it now runs, or as gone when it has ended; `were` are the nodes that it had before. */
+void publish_job(struct call *call, const struct job *job, const struct node_names *were);
 
 #endif

@@ -27,7 +27,7 @@ static bool revoke_one(struct call *call, struct issued *issued, const char *rea
     }
     char key[24];
     (void)snprintf(key, sizeof key, "%" PRIu64, issued->serial);
-    call_publish(call, "revocation", key, state);
+    call_publish(call, "revocation", key, state, NULL);
     return !call_refused(call);
 }
 

@@ -173,6 +173,86 @@ has "… and it ends" '. == {"ended":true}'
 gets "a compute host's token is good until the host is removed" 200 - DELETE /api/v1/hosts/n1 "$admin"
 gets "… and no longer" 401 not_logged_in GET $jobs "$n1"
 
+# ---- what a host learns ----------------------------------------------------------------------
+
+enrol_host n1 '"role":"compute","cluster":"nancy"'
+n1=$host_token
+key() { # NAME: the public half of a new key
+    ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/$1"
+    cat "$work/$1.pub"
+}
+register() { # TOKEN NAME: sets $id
+    gets "a key of $2" 201 - POST /api/v1/keys "$1" "{\"publicKey\":\"$(key "$2")\"}"
+    id=$(field .key.id)
+}
+register "$bob" bobs
+bobs=$id
+gets "carol leaves nancy" 200 - DELETE /api/v1/projects/p1/members/carol "$admin"
+register "$carol" carols
+carols=$id
+knows() { # DESCRIPTION TOKEN JQ-CONDITION: of a snapshot
+    gets "$1" 200 - GET /api/v1/feed "$2"
+    has "… and no more" "$3"
+}
+knows "a compute host knows its jobs, its cluster, its people and their keys" "$n1" \
+    "([.changes[] | select(.kind == \"job\") | .key, .state.nodes] == [\"1@nancy\",[\"n1\"],\"7@nancy\",[\"n1\"]]) and
+     ([.changes[] | select(.kind == \"account\") | .key] == [\"bob\"]) and
+     ([.changes[] | select(.kind == \"key\") | .key] == [\"$bobs\"]) and
+     ([.changes[] | select(.kind == \"cluster\") | .key] == [\"nancy\"]) and
+     ([.changes[] | select(.kind == \"host\") | .key] | sort == [\"gate\",\"n1\"])"
+knows "a host of another cluster knows none of that" "$lyon" \
+    '[.changes[] | select(.kind != "ca" and .kind != "revocation") | .key] | sort == ["gate","lyon","n2.lyon.example"]'
+knows "a frontend knows all jobs of its cluster" "$frontend" \
+    '[.changes[] | select(.kind == "job") | .key] == ["1@nancy","7@nancy"]'
+knows "a gate knows everybody" "$gate" \
+    "([.changes[] | select(.kind == \"account\") | .key] | sort == [\"alice\",\"bob\",\"carol\"]) and
+     ([.changes[] | select(.kind == \"key\") | .key] | sort == [\"$bobs\",\"$carols\"])"
+
+metric() { curl -fsS --cacert "$authority/tls/ca.pem" "$url/metrics" | sed -n "s/^posternd_$1 //p"; }
+newest() { api GET /api/v1/feed "$gate" && field .revision; }
+waiting() { [ "$(metric feed_waiting)" = "$1" ]; }
+poll() { # NAME TOKEN SINCE: waits in the background for what comes
+    start "poll-$1" curl -sS --cacert "$authority/tls/ca.pem" --max-time 60 -o "$work/$1.json" -H "Authorization: Bearer $2" \
+        "$url/api/v1/feed?since=$3"
+}
+heard() { [ -s "$work/$1.json" ]; }
+hears() { # DESCRIPTION NAME JQ-CONDITION
+    wait_for 10 heard "$2" && cp "$work/$2.json" "$work/last" && jq -e "$3" "$work/last" >"$work/condition"
+    report $? "$1"
+}
+now=$(newest)
+for ((i = 0; i < 20; i++)); do poll "lyon$i" "$lyon" "$now"; done
+poll n1 "$n1" "$now"
+poll n2 "$n2" "$now"
+check "hosts wait" wait_for 10 waiting 22
+woken=$(metric feed_woken_total)
+gets "a job on one of them" 200 - PUT $jobs/8 "$scheduler" '{"username":"bob","nodes":["n2"]}'
+hears "… is told to it" n2 '[.changes[] | .key, .state.nodes] == ["8@nancy",["n2.nancy.example"]]'
+check "… and the others wait on" waiting 21
+check "… without having been woken" test "$(metric feed_woken_total)" = $((woken + 1))
+gets "it moves" 200 - PUT $jobs/8 "$scheduler" '{"username":"bob","nodes":["n1"]}'
+hears "… to the next" n1 '[.changes[] | .key, .state.nodes] == ["8@nancy",["n1"]]'
+gets "… which the first learns as its end" 200 - GET "/api/v1/feed?since=$(jq -r .revision "$work/n2.json")" "$n2"
+has "… alone" '[.changes[] | .key, .state] == ["8@nancy",null]'
+n1_at=$(jq -r .revision "$work/n1.json")
+rm "$work/n1.json"
+poll n1 "$n1" "$n1_at"
+check "one waits again" wait_for 10 waiting 21
+gets "carol comes to nancy" 200 - PUT /api/v1/projects/p1/members/carol "$admin" '{"role":"member"}'
+hears "… so its hosts learn her key" n1 \
+    "[.changes[] | .kind, .key, .state != null] == [\"account\",\"carol\",true,\"key\",\"$carols\",true]"
+hears "… which others do not" lyon0 \
+    "[.changes[] | .kind, .key, .state] == [\"account\",\"carol\",null,\"key\",\"$carols\",null]"
+gets "carol leaves again" 200 - DELETE /api/v1/projects/p1/members/carol "$admin"
+gets "… and her key with her" 200 - GET "/api/v1/feed?since=$(jq -r .revision "$work/n1.json")" "$n1"
+has "… where she was" "[.changes[] | .kind, .key, .state] == [\"account\",\"carol\",null,\"key\",\"$carols\",null]"
+gets "a host that is somebody else now" 200 - DELETE /api/v1/hosts/n1 "$admin"
+enrol_host n1 '"role":"compute","cluster":"lyon"'
+gets "… and goes on where it was" 200 - GET "/api/v1/feed?since=$n1_at" "$host_token"
+has "… begins anew" '.snapshot and ([.changes[] | select(.kind == "cluster") | .key] == ["lyon"])'
+gets "a stolen token gets no certificate for another name" 403 not_permitted POST /api/v1/host/certificates "$n2" \
+    "{\"hostKeys\":[\"$(cat "$work/frontend.key.pub")\"]}"
+
 # ---- machines that come with a job -----------------------------------------------------------
 
 ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/vm"

@@ -182,6 +182,11 @@ void call_publish(struct call *call, const char *kind, const char *key, json_t *
     (void)call_ok(call, err, NULL);
 }
 
+void call_on_behalf(struct call *call, const struct inet_address *source) {
+    INVARIANT(call->caller.is_host);
+    inet_address_print(source, call->source_text);
+}
+
 void call_forget_bearers(struct call *call) { bearer_cache_forget(call->authority->bearers); }
 
 static void complete_audit(struct call *call) {

@@ -31,6 +31,14 @@ static bool read_options(struct options *options, int argc, char **argv) {
     return optind == argc;
 }
 
+/* In parts, so that what the feed tells of the first is known before the last. */
+static err_t keep_once(struct keeper *keeper) {
+    do {
+        TRY(keeper_run(keeper, LOOKS_PER_S));
+    } while (keeper_has_news(keeper));
+    return OK;
+}
+
 /* Until the replica cannot be read any more; sync may be at it for a moment. */
 static err_t keep_on(struct keeper *keeper) {
     static const struct timespec second = {.tv_sec = 1};
@@ -51,7 +59,7 @@ static err_t keep(const struct options *options, struct fault *fault) {
     TRY(command_config(options->config, options->state, &config, fault));
     TRY(identity_load(config.state_dir, &identity, fault));
     TRY(keeper_open(&config, &identity, &keeper, fault));
-    err_t err = options->once ? keeper_run(keeper, SIZE_MAX) : keep_on(keeper);
+    err_t err = options->once ? keep_once(keeper) : keep_on(keeper);
     return failed(err) ? fault_set(fault, err.code, config.state_dir,
                                    "the replica cannot be read: %s", err_text(err))
                        : OK;

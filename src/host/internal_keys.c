@@ -29,7 +29,8 @@ struct keeper {
     char *folder; /* STATE/internal */
     uint64_t revision;
     bool misplaced; /* this is no frontend, which was told */
-    bool has_news;  /* somebody of the table may have to be seen to at once */
+    size_t news;    /* how many, from news_at on, may have to be seen to at once */
+    size_t news_at;
     struct kept_table table;
     size_t next; /* to be looked at */
 };
@@ -288,18 +289,21 @@ static err_t update(struct keeper *keeper, bool *frontend) {
     if (*frontend) {
         TRY(kept_table_update(&keeper->table, keeper->replica, clock_now_s()));
         keeper->revision = revision;
-        keeper->has_news = true;
+        keeper->news = keeper->table.count;
     }
     return OK;
 }
 
+/* Goes on where it stopped, also after an update: those who wait for the feed hold up nobody. */
 static size_t see_to_news(struct keeper *keeper, size_t max) {
     size_t done = 0;
-    for (size_t i = 0; i < keeper->table.count && done < max; i++) {
-        struct kept *kept = &keeper->table.rows[i];
+    for (; keeper->news > 0 && done < max; keeper->news--) {
+        if (keeper->news_at >= keeper->table.count) {
+            keeper->news_at = 0;
+        }
+        struct kept *kept = &keeper->table.rows[keeper->news_at++];
         done += !kept->settled && see_to(keeper, kept);
     }
-    keeper->has_news = done == max;
     return done;
 }
 
@@ -307,9 +311,10 @@ err_t keeper_run(struct keeper *keeper, size_t max) {
     bool frontend = false;
     TRY(update(keeper, &frontend));
     if (!frontend) {
+        keeper->news = 0;
         return OK;
     }
-    size_t done = keeper->has_news ? see_to_news(keeper, max) : 0;
+    size_t done = see_to_news(keeper, max);
     for (size_t i = 0; done + i < max && i < keeper->table.count; i++) {
         if (keeper->next >= keeper->table.count) {
             keeper->next = 0;
@@ -319,7 +324,7 @@ err_t keeper_run(struct keeper *keeper, size_t max) {
     return OK;
 }
 
-size_t keeper_count(const struct keeper *keeper) { return keeper->table.count; }
+bool keeper_has_news(const struct keeper *keeper) { return keeper->news > 0; }
 
 /* --- beginning and end --- */
 

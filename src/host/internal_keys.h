@@ -41,6 +41,7 @@ void keeper_freep(struct keeper **keeper);
  * replica.
  */
 err_t keeper_run(struct keeper *keeper, size_t max);
-size_t keeper_count(const struct keeper *keeper); /* accounts */
+/* Whether some were not looked at since the replica told of them. */
+bool keeper_has_news(const struct keeper *keeper);
 
 #endif

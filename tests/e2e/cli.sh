@@ -125,6 +125,7 @@ check_json "account set" '.account.quotaPerDay == 3' "$postern" --json admin acc
 refused "nothing to set: exit 2" 2 'nothing to set' "$postern" admin account set alice
 check "account disable" "$postern" admin account disable alice
 check "account enable" "$postern" admin account enable alice
+refused "a window where the site has none" any 'this site has no enrolment window' "$postern" admin account window alice
 check_json "account invite" '.invitation' "$postern" --json admin account invite alice
 refused "the last administrator: exit 9" 9 'last administrator' "$postern" admin account disable operator
 refused "an unknown account: exit 8" 8 'nobody' "$postern" admin account show nobody
@@ -281,7 +282,7 @@ stop_authority
 ssh-keygen -q -t ed25519 -N '' -C user -f "$work/authority/ca/user_2.key" && rm "$work/authority/ca/user_2.key.pub"
 chown --reference="$work/authority/ca" "$work/authority/ca/user_2.key"
 touch -d '+1 minute' "$work/authority/ca/user_2.key"
-sed -i 's/^policy:/&\n  encrypted_keys_required: true/; s/quota_per_day: 5/quota_per_day: 50/' "$work/authority/posternd.yaml"
+sed -i 's/^policy:/&\n  encrypted_keys_required: true\n  enrolment_window: 2d/; s/quota_per_day: 5/quota_per_day: 50/' "$work/authority/posternd.yaml"
 check "posternd starts with a second CA key" start_authority
 "$postern" admin account set operator --quota 50 >"$work/last" 2>&1
 check "sign: a new CA key is taken over the pinned TLS, and told" "$postern" sign
@@ -290,6 +291,14 @@ check "it is kept" test "$(jq '.document.userCaKeys | length' "$config/site.json
 check "status knows it" "$postern" status
 refused "a key without a passphrase, where the site demands one: exit 4" 4 'ssh-keygen -p' "$postern" sign
 check "one with a passphrase is not opened for it" "$postern" sign -f "$HOME/.ssh/rsa"
+check "account create, with a window" "$postern" admin account create dave --password-window
+says "its password is told, and what for" '^  [a-z2-7]{5}(-[a-z2-7]{5}){3}$'
+says "with the command" 'ssh-copy-id -i KEY.pub dave@GATE'
+check "account show tells the window" "$postern" admin account show dave
+says "until when" '^Window until: +20'
+check_json "account window --json" '.windowPassword | length == 23' "$postern" --json admin account window dave
+check "account window --close" "$postern" admin account window dave --close
+says "said" 'The enrolment window of dave is closed'
 
 # ---- an authority that is not to be trusted ----
 stop_authority

@@ -386,14 +386,67 @@ static void cuts_who_breaks_the_rules(void **state) {
     assert_true(next_answer(&rig, &input, &answer));
 }
 
+/* True when the peer was cut off. */
+static bool sends_event(struct rig *rig, size_t len) {
+    char event[LIMIT_UPLINK_EVENT_BYTES + 2];
+    struct pollfd ready = {rig->gate, POLLIN, 0};
+    (void)snprintf(event, sizeof event, "{\"n\":\"%0*d\"}", (int)len - 8, 0);
+    assert_int_equal(strlen(event), len);
+    ask(rig, 0, UPLINK_EVENT, event);
+    return poll(&ready, 1, len > LIMIT_UPLINK_EVENT_BYTES ? PATIENCE_MS : 0) != 0;
+}
+
+static void bounds_events(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    char request[4096];
+    rig_start(&rig);
+    assert_false(sends_event(&rig, LIMIT_UPLINK_EVENT_BYTES));
+    reply(accept_call(&rig, request), 200, "{}"); /* so it was taken */
+    assert_true(sends_event(&rig, LIMIT_UPLINK_EVENT_BYTES + 1));
+}
+
+static void bounds_peers(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    static int peers[LIMIT_UPLINK_PEERS_COUNT];
+    struct buf input CLEANUP(buf_done) = BUF(65536);
+    struct uplink_answer answer;
+    char request[4096];
+    rig_start(&rig);
+    for (size_t i = 1; i < COUNT_OF(peers); i++) { /* with the rig's own */
+        peers[i] = connect_gate();
+    }
+    ask(&rig, 1, UPLINK_KEYS, "{}");
+    reply(accept_call(&rig, request), 200, "{}");
+    assert_true(next_answer(&rig, &input, &answer));
+    struct pollfd one_more = {connect_gate(), POLLIN, 0};
+    assert_int_equal(poll(&one_more, 1, PATIENCE_MS), 1);
+    assert_int_equal(recv(one_more.fd, request, 1, 0), 0);
+    (void)close(one_more.fd);
+    struct pollfd last = {peers[COUNT_OF(peers) - 1], POLLIN, 0};
+    assert_int_equal(poll(&last, 1, 0), 0);
+    for (size_t i = 1; i < COUNT_OF(peers); i++) {
+        (void)close(peers[i]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuses_frames),           cmocka_unit_test(bounds_bodies),
-        cmocka_unit_test(writes_a_password),        cmocka_unit_test(writes_keys),
-        cmocka_unit_test(refuses_what_are_no_keys), cmocka_unit_test(reads_answers),
-        cmocka_unit_test(carries_questions),        cmocka_unit_test(says_that_nobody_is_there),
-        cmocka_unit_test(bounds_the_queue),         cmocka_unit_test(tells_events_in_batches),
-        cmocka_unit_test(drops_the_oldest_events),  cmocka_unit_test(cuts_who_breaks_the_rules),
+        cmocka_unit_test(refuses_frames),
+        cmocka_unit_test(bounds_bodies),
+        cmocka_unit_test(writes_a_password),
+        cmocka_unit_test(writes_keys),
+        cmocka_unit_test(refuses_what_are_no_keys),
+        cmocka_unit_test(reads_answers),
+        cmocka_unit_test(carries_questions),
+        cmocka_unit_test(says_that_nobody_is_there),
+        cmocka_unit_test(bounds_the_queue),
+        cmocka_unit_test(tells_events_in_batches),
+        cmocka_unit_test(drops_the_oldest_events),
+        cmocka_unit_test(cuts_who_breaks_the_rules),
+        cmocka_unit_test(bounds_events),
+        cmocka_unit_test(bounds_peers),
     };
     return cmocka_run_group_tests_name("uplink", tests, fixture_setup, fixture_teardown);
 }

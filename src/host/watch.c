@@ -27,6 +27,7 @@ enum {
     INTERVAL_S = 5,
     PATIENCE_S = 30,
     LOCK_WAIT_MS = 5000,
+    SKIPPED_MAX = 100, /* jobs left out that are told of, in one list */
     /* After something was told, what was told is looked at again: an epilogue may have been faster
      * than the list that we told from. */
     CHECK_MS = 1000,
@@ -98,16 +99,17 @@ static err_t on_ended(void *context, const char *job) {
     return add_name(&((struct watch *)context)->ended, job, 0);
 }
 
-/* Told once, not in each round. */
+/* Told once, not in each round; and not without end of a list that is full of them. */
 static void on_skipped(void *context, const char *job, const struct fault *fault) {
     struct watch *watch = context;
-    if (job_table_find(&watch->skipped_before, job) == NULL &&
-        job_table_find(&watch->skipped, job) == NULL) {
+    if (watch->skipped.count == SKIPPED_MAX) {
+        return;
+    }
+    if (job_table_find(&watch->skipped_before, job) == NULL) {
         log_event(LOG_LEVEL_WARN, "job_left_out", "job", job, "field", fault->field, "reason",
                   fault->reason, NULL);
     }
     ignore_err(add_name(&watch->skipped, job, 0)); /* at worst it is told again */
-    job_table_sort(&watch->skipped);
 }
 
 static void swap(struct job_table *a, struct job_table *b) {
@@ -125,6 +127,7 @@ static err_t read_list(struct watch *watch, struct fault *fault) {
     job_table_clear(&watch->ended);
     job_table_clear(&watch->listed);
     err_t err = watch->scheduler->parse(buf_span(&watch->list), &reader);
+    job_table_sort(&watch->skipped);
     if (failed(err)) {
         return fault_set(fault, err.code, watch->scheduler->name, "its list of jobs: %s",
                          err_text(err));

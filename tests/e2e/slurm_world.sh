@@ -70,9 +70,8 @@ slurm_settings() { # LINES… beside the usual ones; before slurm_start
     printf '%s\n' "ClusterName=postern" "SlurmctldHost=ctl($ctl_ip)" "SlurmUser=root" "AuthType=auth/munge" "CredType=cred/munge" \
         "AuthInfo=socket=$work/munge/run/socket" "StateSaveLocation=$work/slurm/state" "SlurmdSpoolDir=$work/slurm/spool/%n" \
         "SlurmctldPidFile=$work/slurm/slurmctld.pid" "SlurmdPidFile=$work/slurm/%n.pid" "ProctrackType=proctrack/$tracking" \
-        "TaskPlugin=task/none" "JobAcctGatherType=jobacct_gather/none" "AccountingStorageType=accounting_storage/none" \
         "SelectType=select/cons_tres" "SelectTypeParameters=CR_Core" "SlurmdParameters=config_overrides" "MailProg=/bin/true" \
-        "ReturnToService=2" "PrologFlags=Alloc,Contain" "MpiDefault=none" "KillWait=1" "MessageTimeout=10" "MinJobAge=30" \
+        "ReturnToService=2" "PrologFlags=Alloc,Contain" "KillWait=1" "MessageTimeout=10" "MinJobAge=30" \
         "SchedulerParameters=sched_interval=2,batch_sched_delay=0,sched_min_interval=0,bf_interval=1" \
         "NodeName=n1 NodeAddr=$n1_ip Port=6821 CPUs=64 State=UNKNOWN" "NodeName=n2 NodeAddr=$n2_ip Port=6822 CPUs=64 State=UNKNOWN" \
         "PartitionName=main Nodes=n1,n2 Default=YES MaxTime=60 DefaultTime=10 State=UP" \

@@ -25,8 +25,8 @@ static const char *type_name(enum job_type type) {
 
 /* Takes the reference. */
 static err_t put(json_t *json, struct buf *out) {
-    json_t *owned CLEANUP(json_freep) = json;
     char *text CLEANUP(freep) = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+    json_decref(json);
     return text == NULL ? FAIL(ERR_MEMORY) : buf_add_str(out, text);
 }
 

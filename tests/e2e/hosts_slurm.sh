@@ -39,6 +39,8 @@ join() { # NAME MEMBERS: a host of the cluster, enrolled
     check "$1 enrols" "$host" enrol --url "$url" --ca "$authority/tls/ca.pem" --config "$1.yaml" \
         --token "$(field .enrolmentToken)"
 }
+declare -A syncs
+follow() { start "sync-$1" "$host" sync --config "$1.yaml"; syncs[$1]=$last_pid; }
 for user in alice bob carol; do
     certify $user
     report $? "a certificate for $user"
@@ -47,7 +49,7 @@ join ctl '"role":"login","scheduler":true'
 join n1 '"role":"compute"'
 join n2 '"role":"compute"'
 for node in n1 n2; do
-    start sync-$node "$host" sync --config $node.yaml
+    follow $node
     check "$node follows the authority" wait_for 20 "$host" status --config $node.yaml
 done
 
@@ -205,6 +207,13 @@ if [ $tracking != cgroup ] || [ -z "$adopt" ]; then
     skip "with pam_slurm_adopt" "needs cgroup v1 to make groups in, and libpam-slurm-adopt"
 else
     kill "${sshd_pids[@]}" && wait "${sshd_pids[@]}" 2>/dev/null
+    # What the job ends, Slurm ends; sync leaves it alone.
+    for node in n1 n2; do
+        kill "${syncs[$node]}" && wait "${syncs[$node]}" 2>/dev/null
+        echo "when_job_ended: run" >>$node.yaml
+        follow $node
+        check "$node leaves sessions to Slurm" wait_for 20 "$host" status --config $node.yaml
+    done
     # Each node has a stack of its own, since the module is told here which node it is on.
     for node in n1 n2; do
         printf '%s\n' "auth required pam_deny.so" "account required pam_permit.so" \

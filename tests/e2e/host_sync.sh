@@ -37,7 +37,7 @@ enrol() { "$postern_host" enrol --url "$url" --config host.yaml "$@"; }
 helps() { # COMMAND: how it is called, on standard output alone
     "$postern_host" "$1" "$2" 2>errors | grep -q "^usage: postern-host $1" && [ ! -s errors ]
 }
-for command in enrol sync sshd-config status check principals keys greet; do
+for command in enrol sync sshd-config status sessions check principals keys greet; do
     check "$command --help says how it is called" helps $command --help
     check "$command -h as well" helps $command -h
 done

@@ -261,8 +261,9 @@ static bool has_key(struct call *call, const char *fingerprint, const struct acc
     if (err.code != ERR_NOT_FOUND && !call_ok(call, err, "the key")) {
         return false;
     }
+    /* One that is good from somewhere alone must not beget one that is good from everywhere. */
     return !failed(err) && key.account_id == account->id && key.use == KEY_USE_PERSON &&
-           (key.expires_at == 0 || call->now < key.expires_at);
+           key.subnets.count == 0 && (key.expires_at == 0 || call->now < key.expires_at);
 }
 
 static bool may_add_further(struct call *call, const struct delivery *own,
@@ -276,7 +277,9 @@ static bool may_add_further(struct call *call, const struct delivery *own,
     return call_refused(call) || has
                ? has
                : refuse_delivery(call, "not_permitted",
-                                 "what let you in is no credential of yours any more");
+                                 "what let you in is no credential of yours any more, or is "
+                                 "restricted, which a key that it registers would not be; use: "
+                                 "postern key add");
 }
 
 static bool may_deliver(struct call *call, const struct delivery *own, struct account *account) {

@@ -38,6 +38,17 @@ static err_t end(struct relay_session *session, channel_id channel, const struct
                               &worker->output);
 }
 
+/* One line for the user, and the channel ends. */
+static err_t give_up(struct forward *forward, const char *text) {
+    struct relay_session *session = forward->session;
+    struct buf line CLEANUP(buf_done) = BUF(TEXT_BYTES);
+    TRY(buf_add_format(&line, "posterngate: %s%s", text,
+                       forward->enrolment->has_pty ? "\r\n" : "\n"));
+    enrol_forget(forward);
+    forward->state = FORWARD_GREETING; /* it says nothing any more */
+    return end(session, forward->id, &line, 1);
+}
+
 static err_t begin(struct forward *forward, const struct server_event *event) {
     forward->enrolment = calloc(1, sizeof *forward->enrolment);
     if (forward->enrolment == NULL) {
@@ -60,24 +71,18 @@ err_t enrol_exec(struct relay_session *session, const struct server_event *event
         return end(session, event->channel, &nothing, session->who->by_window ? 1 : 0);
     }
     bool install = is_install(event->data);
-    if (install) {
-        TRY(begin(forward, event));
+    TRY(grant(session, event, install));
+    if (!install) {
+        return OK;
     }
-    return grant(session, event, install);
+    TRY(begin(forward, event));
+    return !session->who->restricted
+               ? OK
+               : give_up(forward, "your certificate is restricted, which a key that it registers "
+                                  "would not be; use: postern key add");
 }
 
 /* --- keys --- */
-
-/* One line for the user, and the channel ends. */
-static err_t give_up(struct forward *forward, const char *text) {
-    struct relay_session *session = forward->session;
-    struct buf line CLEANUP(buf_done) = BUF(TEXT_BYTES);
-    TRY(buf_add_format(&line, "posterngate: %s%s", text,
-                       forward->enrolment->has_pty ? "\r\n" : "\n"));
-    enrol_forget(forward);
-    forward->state = FORWARD_GREETING; /* it says nothing any more */
-    return end(session, forward->id, &line, 1);
-}
 
 err_t enrol_data(struct forward *forward, span_t data) {
     if (forward->held.len + data.len > LIMIT_ENROLMENT_INPUT_BYTES) {

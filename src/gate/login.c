@@ -176,6 +176,7 @@ static void identity_freep(struct identity **who) { identity_free(*who); }
 static err_t fill_from_cert(struct identity *who, const struct cert *cert) {
     who->serial = cert->serial;
     key_fingerprint(cert->ca_key, who->ca_fingerprint);
+    who->restricted = cert->critical_option_count > 0;
     for (size_t i = 0; i < cert->extension_count; i++) {
         who->may_forward |= strcmp(cert->extensions[i].name, "permit-port-forwarding") == 0;
     }

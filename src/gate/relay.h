@@ -245,6 +245,7 @@ struct identity {
     uint64_t serial;
     int64_t expires_at; /* 0: never */
     bool may_forward;
+    bool restricted;   /* by an option of the certificate: it must not beget what is not */
     bool by_window;    /* by a password, to register keys and for nothing else: */
     secret_t token;    /* what the authority knows that by */
     bool stale;        /* let in while the authority was away */

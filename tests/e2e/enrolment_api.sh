@@ -109,6 +109,9 @@ has "a further key" '.keys[0].registered'
 fingerprint=$(field '.keys[0].fingerprint')
 brings "by that key, which is not bob's" 403 not_permitted "$gate" bob fingerprint "$fingerprint" "$(public bob3)"
 brings "by that key another one" 200 - "$gate" carol fingerprint "$fingerprint" "$(public carol3)"
+gets "a key that is good from somewhere alone" 201 - POST /api/v1/keys "$carol" \
+    "{\"publicKey\":\"$(public carol5)\",\"ipSubnets\":[\"198.51.100.0/24\"]}"
+brings "begets none that is good from everywhere" 403 not_permitted "$gate" carol fingerprint "$(field .key.fingerprint)" "$(public carol4)"
 gets "the certificate is revoked" 200 - PUT /api/v1/ssh-keys/revoke "$carol" "{\"serialNumber\":\"$serial\",\"reason\":\"lost\"}"
 brings "then it brings nothing" 403 not_permitted "$gate" carol serialNumber "$serial" "$(public carol4)"
 gets "carol is disabled" 200 - PUT /api/v1/accounts/carol "$admin" '{"disabled":true}'

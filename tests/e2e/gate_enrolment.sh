@@ -210,6 +210,21 @@ check "and the second" wait_for 5 by_key carol carol2 -T
 further() { HOME=$work/home ssh-copy-id -f -F ssh_config -i keys/bob2.pub -o "IdentityFile=$work/keys/bob" bob@ela; }
 refused "who got in by a key registers no other here" any 'posterngate: this site registers further keys by: postern key add' further
 check "unless the site allows it" policy "enrolment_window: 2d" "further_keys: true"
+key alice
+key alice2
+gets "alice is a member" 200 - PUT /api/v1/projects/p1/members/alice "$admin" '{"role":"member"}'
+certified() { # MEMBERS: alice's certificate, beside her key
+    gets "a certificate for alice" 200 - POST /api/v1/ssh-keys/sign "$admin" "{\"publicKey\":\"$(cat keys/alice.pub)\"$1}"
+    field .sshKey.publicKey >keys/alice-cert.pub
+}
+adds_for_alice() {
+    ssh -F ssh_config -o BatchMode=yes -o IdentitiesOnly=yes -i keys/alice alice@ela 'cat >> .ssh/authorized_keys' <keys/alice2.pub
+}
+certified ',"ipSubnets":["127.0.0.0/8"]'
+refused "a certificate that is restricted begets no key that is not" 1 'posterngate: your certificate is restricted' adds_for_alice
+certified ''
+check "another does" adds_for_alice
+says "and the gate says as what" 'posterngate: registered SHA256:.* as alice2'
 check "then ssh-copy-id adds one" further
 says "and says so" 'posterngate: registered SHA256:.* as bob2'
 check "which lets in" wait_for 5 by_key bob bob2 -T

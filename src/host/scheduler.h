@@ -74,10 +74,9 @@ scheduler_parse oar_parse;
  */
 scheduler_parse job_file_parse;
 
-
 /* --- what the three parsers share --- */
 
-/* A job as the scheduler wrote it. Nodes are a hostlist, and may be parted by '+' as OAR does. */
+/* A job as the scheduler wrote it. Nodes are a hostlist. */
 struct scheduler_record {
     span_t name, user, nodes;
     enum job_type type;

@@ -31,63 +31,63 @@ static err_t put_read(struct call *call) {
 /* --- those that are there --- */
 
 struct gathering {
-    const struct host *host; /* NULL: of any */
-    struct registered_key keys[LIMIT_INTERNAL_KEYS_COUNT];
+    struct registered_key keys[LIMIT_INTERNAL_KEYS_COUNT]; /* put_run() lets no more be added */
     size_t count;
 };
+
+static err_t gather(void *context, const struct registered_key *key) {
+    struct gathering *gathering = context;
+    if (key->use != KEY_USE_INTERNAL) {
+        return OK;
+    }
+    INVARIANT(gathering->count < COUNT_OF(gathering->keys));
+    gathering->keys[gathering->count++] = *key;
+    return OK;
+}
+
+/* The caller frees *out. */
+static bool gather_keys(struct call *call, entity_id account_id, struct gathering **out) {
+    *out = calloc(1, sizeof **out);
+    err_t err = *out == NULL
+                    ? FAIL(ERR_MEMORY)
+                    : store_registered_key_list(call_store(call), account_id, gather, *out);
+    return call_ok(call, err, "the internal keys");
+}
 
 /* The key bears the name of the host that keeps it, as far as a name goes. */
 static void name_of(const struct host *host, char out[LIMIT_DISPLAY_NAME_CHARS + 1]) {
     (void)snprintf(out, LIMIT_DISPLAY_NAME_CHARS + 1, "%.*s", LIMIT_DISPLAY_NAME_CHARS, host->name);
 }
 
-static err_t gather(void *context, const struct registered_key *key) {
-    struct gathering *gathering = context;
-    char name[LIMIT_DISPLAY_NAME_CHARS + 1] = "";
-    if (key->use != KEY_USE_INTERNAL) {
-        return OK;
-    }
-    if (gathering->host != NULL) {
-        name_of(gathering->host, name);
-        if (key->cluster_id != gathering->host->cluster_id || strcmp(key->name, name) != 0) {
-            return OK;
-        }
-    }
-    if (gathering->count == COUNT_OF(gathering->keys)) {
-        return FAIL(ERR_TOO_LONG);
-    }
-    gathering->keys[gathering->count++] = *key;
-    return OK;
+static bool is_of(const struct registered_key *key, const struct host *host) {
+    char name[LIMIT_DISPLAY_NAME_CHARS + 1];
+    name_of(host, name);
+    return key->cluster_id == host->cluster_id && strcmp(key->name, name) == 0;
 }
 
-static bool gather_keys(struct call *call, entity_id account_id, struct gathering *out) {
-    return call_ok(call, store_registered_key_list(call_store(call), account_id, gather, out),
-                   "the internal keys");
-}
-
-static bool drop(struct call *call, const struct gathering *keys) {
+/* Those of the host, or all for NULL. */
+static bool drop(struct call *call, const struct gathering *keys, const struct host *host,
+                 size_t *count) {
+    *count = 0;
     for (size_t i = 0; i < keys->count; i++) {
-        if (!call_ok(call, store_registered_key_remove(call_store(call), keys->keys[i].id),
+        const struct registered_key *key = &keys->keys[i];
+        if (host != NULL && !is_of(key, host)) {
+            continue;
+        }
+        if (!call_ok(call, store_registered_key_remove(call_store(call), key->id),
                      "the internal key")) {
             return false;
         }
-        publish_registered_key_gone(call, &keys->keys[i]);
+        publish_registered_key_gone(call, key);
+        ++*count;
     }
     return true;
 }
 
 bool internal_key_drop(struct call *call, entity_id account_id, const struct host *host,
                        size_t *count) {
-    struct gathering *keys CLEANUP(freep) = calloc(1, sizeof *keys);
-    if (keys == NULL) {
-        return call_ok(call, FAIL(ERR_MEMORY), "the internal keys");
-    }
-    keys->host = host;
-    if (!gather_keys(call, account_id, keys) || !drop(call, keys)) {
-        return false;
-    }
-    *count = keys->count;
-    return true;
+    struct gathering *keys CLEANUP(freep) = NULL;
+    return gather_keys(call, account_id, &keys) && drop(call, keys, host, count);
 }
 
 /* --- by frontends --- */
@@ -128,7 +128,41 @@ static bool make(struct call *call, const struct frontend *frontend, const struc
     return true;
 }
 
-/* One for each account and frontend: another takes the place of the one before. */
+static bool is_there(const struct gathering *keys, const struct registered_key *wanted,
+                     const struct host *host) {
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct registered_key *key = &keys->keys[i];
+        if (is_of(key, host) && strcmp(key->fingerprint, wanted->fingerprint) == 0 &&
+            same_subnets(&key->subnets, &wanted->subnets)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* In the place of the one that the host registered before. */
+static bool replace(struct call *call, const struct gathering *keys, const struct host *host,
+                    struct registered_key *made) {
+    size_t dropped = 0;
+    if (!drop(call, keys, host, &dropped)) {
+        return false;
+    }
+    if (keys->count - dropped == LIMIT_INTERNAL_KEYS_COUNT) {
+        call_problem(
+            call, 409, "too_many", NULL,
+            "the account has %d internal keys, of as many frontends; remove hosts that are "
+            "no more, and rotate",
+            LIMIT_INTERNAL_KEYS_COUNT);
+        return false;
+    }
+    if (!call_ok(call, store_registered_key_add(call_store(call), made),
+                 "a key with this fingerprint")) {
+        return false;
+    }
+    publish_registered_key(call, made);
+    return true;
+}
+
 static void put_run(struct call *call) {
     const struct put_request *own = call_own(call, sizeof *own, release);
     const char *username = call_path(call, "username");
@@ -137,28 +171,17 @@ static void put_run(struct call *call) {
     if (!is_inside_known(call) || !frontend_find(call, username, &frontend)) {
         return;
     }
-    struct gathering *keys CLEANUP(freep) = calloc(1, sizeof *keys);
+    struct gathering *keys CLEANUP(freep) = NULL;
     struct registered_key *made CLEANUP(freep) = calloc(1, sizeof *made);
-    if (keys == NULL || made == NULL) {
-        (void)call_ok(call, FAIL(ERR_MEMORY), "the internal key");
-        return;
-    }
-    keys->host = &frontend.host;
-    if (!gather_keys(call, frontend.account.id, keys) || !make(call, &frontend, own->key, made)) {
+    if (!call_ok(call, made == NULL ? FAIL(ERR_MEMORY) : OK, "the internal key") ||
+        !gather_keys(call, frontend.account.id, &keys) || !make(call, &frontend, own->key, made)) {
         return;
     }
     call_audit(call, username, true, "ok", made->fingerprint);
-    bool there = keys->count == 1 && strcmp(keys->keys[0].fingerprint, made->fingerprint) == 0 &&
-                 same_subnets(&keys->keys[0].subnets, &made->subnets);
-    if (!there) {
-        if (!drop(call, keys) || !call_ok(call, store_registered_key_add(call_store(call), made),
-                                          "a key with this fingerprint")) {
-            return;
-        }
-        publish_registered_key(call, made);
+    if (is_there(keys, made, &frontend.host) || replace(call, keys, &frontend.host, made)) {
+        call_answer(call, 200,
+                    json_pack("{s:s,s:s}", "username", username, "fingerprint", made->fingerprint));
     }
-    call_answer(call, 200,
-                json_pack("{s:s,s:s}", "username", username, "fingerprint", made->fingerprint));
 }
 
 static void remove_run(struct call *call) {

@@ -2,7 +2,7 @@
 # Plays the whole chain on this machine with real OpenSSH: prove who you are, sign your key, pass the jump host, reach the
 # node, lose access on revocation. ./run demo starts it.
 #
-# usage: demo.sh [--once] [--site cscs] [--jump gate|sshd]
+# usage: demo.sh [--once] [--site NAME] [--jump gate|sshd]
 set -uo pipefail
 root=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 once="" site="" jump=gate
@@ -19,7 +19,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     *)
-        echo "usage: ./run demo [--once] [--site cscs] [--jump gate|sshd]" >&2
+        echo "usage: ./run demo [--once] [--site NAME] [--jump gate|sshd]" >&2
         exit 2
         ;;
     esac
@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
 done
 story=$root/demo/story-${site:-tour}.sh
 if [ ! -f "$story" ]; then
-    echo "demo: there is no story for the site \"$site\"; there are: cscs" >&2
+    echo "demo: there is no story for the site \"$site\"; there are: cscs grid5000 mlcloud rescale" >&2
     exit 2
 fi
 if [ "$jump" != gate ] && [ "$jump" != sshd ]; then

@@ -100,12 +100,38 @@ world_end() {
 }
 
 # Runs a command line as the person at the laptop, or as the administrator in the office.
+world_environment=() # what else the laptop's shells have: VARIABLE=VALUE
 as_you() {
     setpriv --reuid="$you_uid" --regid="$you_gid" --clear-groups env -i HOME="$world/laptop" USER=you \
-        PATH="$world/bin:/usr/bin:/bin" TERM="${TERM:-dumb}" LANG=C.UTF-8 TZ="${TZ:-}" bash -c "cd; $1"
+        PATH="$world/bin:/usr/bin:/bin" TERM="${TERM:-dumb}" LANG=C.UTF-8 TZ="${TZ:-}" "${world_environment[@]}" bash -c "cd; $1"
 }
 as_admin() {
     env -i HOME="$world/office" USER=root PATH="$world/bin:/usr/bin:/bin" LANG=C.UTF-8 bash -c "cd; $1"
+}
+
+# Waits until a host knows that a job runs on it.
+await_job() { # HOST JOB
+    await_that "$world/bin/postern-host status --json --config $world/hosts/$1/host.yaml | jq -e '.jobs[] | select(.job == \"$2\")'"
+}
+# Waits until a file has a line that matches.
+await_text() { # FILE PATTERN
+    await_that "grep -qE '$2' $1"
+}
+# Waits until a command line logs in at the laptop, or does so no more.
+await_login() { # COMMAND
+    local deadline=$((SECONDS + 5))
+    until as_you "$1 true" >/dev/null 2>&1; do [ $SECONDS -lt $deadline ] || return 1; done
+}
+await_no_login() { # COMMAND
+    local deadline=$((SECONDS + 5))
+    while as_you "$1 true" >/dev/null 2>&1; do [ $SECONDS -lt $deadline ] || return 1; done
+}
+await_that() { # COMMAND
+    local deadline=$((SECONDS + 10))
+    until eval "$1" >/dev/null 2>&1; do
+        [ $SECONDS -lt $deadline ] || return 1
+        sleep 0.02
+    done
 }
 
 # Waits until every host's KRL lists the serial of a certificate.
@@ -134,13 +160,30 @@ SHELL
     chown -R "$you_uid:$you_gid" "$world/laptop/bin" "$world/laptop/shell"
 }
 
+# A site with homes of its own, for the accounts there are.
+world_site() { # NAME
+    mkdir -p "$world/homes"
+    cp -a "$world/home" "$world/homes/$1"
+}
+
+# Starts a program on a host: under its name, and where SITE is not empty with that site's homes.
+start_on() { # LOG HOST SITE COMMAND…
+    local log=$1 host=$2 homes=$world/home${3:+s/$3}
+    shift 3
+    # shellcheck disable=SC2016
+    start "$log" unshare --uts --mount sh -c 'hostname "$1" && mount --bind "$2" "$3" && shift 3 && exec "$@"' sh \
+        "$host" "$homes" "$world/home" "$@"
+}
+
 # Starts the authority and signs its first administrator in.
-world_authority() { # SITE [DEFAULT-KEY-FILE]
+world_authority() { # SITE [DEFAULT-KEY-FILE [POLICY-SETTING…]]
     authority_port=$(free_port)
     authority_url=https://127.0.0.1:$authority_port
     "$world/bin/posternd" init "$world/authority" --site "$1" --url "$authority_url" --listen "127.0.0.1:$authority_port" \
         --admin operator >"$world/init.log" 2>&1 || { cat "$world/init.log"; return 1; }
     [ -z "${2:-}" ] || sed -i "/^site:/a\\  default_key_file: $2" "$world/authority/posternd.yaml"
+    local setting
+    for setting in "${@:3}"; do sed -i "/^policy:/a\\  $setting" "$world/authority/posternd.yaml"; done
     start posternd "$world/bin/posternd" serve -c "$world/authority/posternd.yaml"
     await_port "$authority_port" || { cat "$world/posternd.log"; return 1; }
     tls_fingerprint=$(openssl s_client -connect "127.0.0.1:$authority_port" -showcerts </dev/null 2>/dev/null |
@@ -163,35 +206,42 @@ accept_invitation() { # HOME INVITATION
 
 # One host of the centre: enrolled with a one-time token, synced by the feed, its sshd set up by postern-host. It is told by its
 # very address, since a gate leads to no loopback address that a mere name resolves to.
-world_host() { # NAME ROLE CLUSTER PORT
-    local name=$1 role=$2 cluster=$3 port=$4 dir=$world/hosts/$1 token
+world_host() { # NAME ROLE CLUSTER PORT [SITE [SETTING…]]
+    local name=$1 role=$2 cluster=$3 port=$4 site=${5:-} dir=$world/hosts/$1 token
     mkdir -p "$dir/ssh"
     echo "127.0.0.1 $name" >>/etc/hosts
     ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$dir/ssh/ssh_host_ed25519_key" || return 1
     token=$(as_admin "postern --json admin host add $name --role $role ${cluster:+--cluster $cluster} \
         --address 127.0.0.1 --port $port" | jq -r .enrolmentToken) || return 1
-    printf '%s\n' "state: $dir/state" "host_keys: [$dir/ssh/ssh_host_ed25519_key.pub]" >"$dir/host.yaml"
+    printf '%s\n' "state: $dir/state" "host_keys: [$dir/ssh/ssh_host_ed25519_key.pub]" "${@:6}" >"$dir/host.yaml"
+    world_enrol "$name" "$token" "$site"
+}
+
+# Enrols a host whose configuration is written, with its one-time token, and keeps it in sync.
+world_enrol() { # NAME TOKEN [SITE]
+    local name=$1 token=$2 site=${3:-} dir=$world/hosts/$1
+    [ -f "$dir/host.yaml" ] || printf '%s\n' "state: $dir/state" "host_keys: [$dir/ssh/ssh_host_ed25519_key.pub]" >"$dir/host.yaml"
     "$world/bin/postern-host" enrol --config "$dir/host.yaml" --url "$authority_url" --token "$token" \
         --fingerprint "$tls_fingerprint" >"$world/last" 2>&1 &&
         "$world/bin/postern-host" sync --config "$dir/host.yaml" --once >>"$world/last" 2>&1 || { cat "$world/last"; return 1; }
-    start "sync-$name" "$world/bin/postern-host" sync --config "$dir/host.yaml"
+    start_on "sync-$name" "$name" "$site" "$world/bin/postern-host" sync --config "$dir/host.yaml"
 }
 
 # Starts the jump host: postern-gate, or with --jump sshd a plain sshd.
-world_jump() { # NAME PORT
+world_jump() { # NAME PORT [SETTING…]
     local name=$1 port=$2 dir=$world/hosts/$1
     if [ "$jump" = sshd ]; then
         world_sshd "$name" jump "$port"
         return
     fi
     printf '%s\n' "listen: ['127.0.0.1:$port']" "host_keys: [$dir/ssh/ssh_host_ed25519_key]" "state: $dir/state" \
-        "user: nobody" "metrics_listen: '127.0.0.1:$(free_port)'" >"$dir/gate.yaml"
+        "user: nobody" "metrics_listen: '127.0.0.1:$(free_port)'" "${@:3}" >"$dir/gate.yaml"
     start "gate-$name" "$world/bin/postern-gate" serve -c "$dir/gate.yaml"
     await_port "$port" || { cat "$world/gate-$name.log"; return 1; }
 }
 
 # Starts a host's sshd, with the lines that postern-host prints and nothing of the machine's own configuration.
-world_sshd() { # NAME ROLE PORT
+world_sshd() { # NAME ROLE PORT [SITE]
     local name=$1 role=$2 port=$3 dir=$world/hosts/$1 jump_option=""
     [ "$role" != jump ] || jump_option=--jump-host
     {
@@ -200,6 +250,6 @@ world_sshd() { # NAME ROLE PORT
         "$world/bin/postern-host" sshd-config --config "$dir/host.yaml" ${jump_option:+"$jump_option"}
     } >"$dir/ssh/sshd_config" || return 1
     /usr/sbin/sshd -t -f "$dir/ssh/sshd_config" || return 1
-    start "sshd-$name" unshare --uts sh -c "hostname $name; exec /usr/sbin/sshd -D -e -f $dir/ssh/sshd_config"
+    start_on "sshd-$name" "$name" "${4:-}" /usr/sbin/sshd -D -e -f "$dir/ssh/sshd_config"
     await_port "$port" || { cat "$world/sshd-$name.log"; return 1; }
 }

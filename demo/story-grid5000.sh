@@ -1,0 +1,165 @@
+# shellcheck shell=bash
+# The story of the Grid'5000 document: registered keys, an access machine, a frontend at each site, nodes that a job opens, the
+# internal key, every way to copy and to tunnel.
+
+chapter "The grid: an access machine, the sites Nancy and Lyon, and nodes that jobs reserve"
+world_unix_account jdoe 20001
+# The tilde is for postern to expand.
+# shellcheck disable=SC2088
+must "the authority, and its first administrator signed in" world_authority g5k '~/.ssh/id_rsa' \
+    'internal_networks: [127.0.0.0/8]'
+must "project grid" as_admin "postern admin project create grid >/dev/null"
+access_port=$(free_port) node_port=$(free_port)
+must "host access" world_host access jump '' "$access_port"
+must "the access machine" world_jump access "$access_port"
+for site in nancy lyon; do
+    printf -v "${site}_port" %s "$(free_port)"
+    port=${site}_port
+    must "site $site, reached by grid, which takes keys and certificates" as_admin "
+        postern admin cluster create $site >/dev/null && postern admin project add-cluster grid $site >/dev/null"
+    must "host f$site" world_host "f$site" login "$site" "${!port}"
+    world_site $site
+    must "the frontend f$site" world_sshd "f$site" login "${!port}" $site
+done
+for node in graphite-3 graphite-4; do
+    printf -v "${node/-/_}_port" %s "$(free_port)"
+    port=${node/-/_}_port
+    must "host $node" world_host $node compute nancy "${!port}"
+    must "the node $node" world_sshd $node compute "${!port}" nancy
+done
+invitation=$(as_admin "postern --json admin account create jdoe" | jq -r .invitation)
+must "account jdoe, a member of grid" as_admin "postern admin project add-member grid jdoe >/dev/null"
+as_you "cat >.ssh/config" <<CONFIG
+# Alias for the gateway
+Host g5k
+    HostName 127.0.0.1
+    Port $access_port
+    HostKeyAlias access
+    RequestTTY no
+Host nancy.g5k
+    HostName fnancy
+    Port $nancy_port
+Host lyon.g5k
+    HostName flyon
+    Port $lyon_port
+Host graphite-3.nancy.g5k
+    HostName graphite-3
+    Port $graphite_3_port
+Host graphite-4.nancy.g5k
+    HostName graphite-4
+    Port $graphite_4_port
+Host *.g5k
+    ProxyJump g5k
+Host *
+    User jdoe
+    IdentityFile $world/laptop/.ssh/id_rsa
+    IdentitiesOnly yes
+    UserKnownHostsFile $world/laptop/.config/posterngate/g5k/known_hosts
+    BatchMode yes
+CONFIG
+
+chapter "Generating keys: the external key has a passphrase"
+step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
+step works "jdoe" "postern login --invitation $invitation" "$(accept_invitation "$world/laptop" "$invitation")"
+step works "" "ssh-keygen -t rsa -b 4096 -f ~/.ssh/bare" "ssh-keygen -q -t rsa -b 4096 -N '' -f ~/.ssh/bare"
+step refused "passphrase" "postern key add ~/.ssh/bare"
+step works "" "ssh-keygen -t rsa -b 4096" "ssh-keygen -q -t rsa -b 4096 -N '$demo_password' -f ~/.ssh/id_rsa"
+step refused "[Pp]ermission denied" "ssh g5k"
+
+chapter "The account's key: registered once, known to every machine at once"
+step refused "OpenSSH|convert" "ssh-keygen -e -f ~/.ssh/id_rsa.pub >ssh2.pub; postern key add ssh2.pub"
+step works "SHA256:" "postern key add ~/.ssh/id_rsa --name laptop"
+step works "laptop" "postern key list"
+agent=$world/laptop/agent
+start agent setpriv --reuid="$you_uid" --regid="$you_gid" --clear-groups ssh-agent -D -a "$agent"
+# From here on the laptop's shells find the agent.
+world_environment=(SSH_AUTH_SOCK="$agent")
+step works "Identity added" "ssh-add ~/.ssh/id_rsa" "
+    printf '#!/bin/sh\necho %s\n' '$demo_password' >askpass && chmod 700 askpass
+    SSH_ASKPASS=\$PWD/askpass SSH_ASKPASS_REQUIRE=force ssh-add ~/.ssh/id_rsa; rm askpass"
+step works "jdoe" "ssh g5k"
+step works "^fnancy$" "ssh nancy.g5k hostname"
+step works "^flyon$" "ssh lyon.g5k hostname"
+
+chapter "Handling files, each site with its home"
+step works "" "echo 'from my workstation' >myfile; scp myfile nancy.g5k:"
+step works "" "mkdir -p mydir && cp myfile mydir/; scp -r mydir nancy.g5k:"
+step works "mydir/myfile" "rsync -avz mydir lyon.g5k:"
+step works "" "tar c mydir | ssh lyon.g5k tar x -C ."
+step works "^from my workstation$" "scp -q nancy.g5k:mydir/myfile fetched && cat fetched"
+step refused "No such file" "ssh lyon.g5k cat myfile   # Nancy's home is not Lyon's" "ssh lyon.g5k cat myfile"
+if [ -c /dev/fuse ] && command -v sshfs >/dev/null && as_you "mkdir -p remote_dir && sshfs nancy.g5k: remote_dir -o idmap=user && fusermount -u remote_dir" >"$world/last" 2>&1; then
+    step works "^from my workstation$" "sshfs -o idmap=user nancy.g5k: ~/remote_dir; cat ~/remote_dir/myfile; fusermount -u ~/remote_dir"
+else
+    printf '  (sshfs needs FUSE, which this machine does not allow here)\n'
+fi
+
+chapter "Tunnels: a local port, a remote port, and SOCKS"
+service_port=$(free_port) local_port=$(free_port) remote_port=$(free_port) socks_port=$(free_port)
+mkdir -p "$world/service" && echo "served inside" >"$world/service/index.html"
+start service python3 -m http.server "$service_port" --bind 127.0.0.1 --directory "$world/service"
+await_port "$service_port"
+fetch="curl -s --retry 50 --retry-connrefused --retry-delay 0 --retry-max-time 20"
+step works "^served inside$" "ssh -N -L $local_port:localhost:$service_port nancy.g5k & curl -s localhost:$local_port" "
+    ssh -N -o ExitOnForwardFailure=yes -L $local_port:localhost:$service_port nancy.g5k & trap 'kill \$!' EXIT
+    $fetch localhost:$local_port"
+step works "^served inside$" "ssh -R $remote_port:localhost:$service_port nancy.g5k curl -s localhost:$remote_port" \
+    "ssh -o ExitOnForwardFailure=yes -R $remote_port:localhost:$service_port nancy.g5k 'curl -s localhost:$remote_port'"
+step works "^served inside$" "ssh -N -D $socks_port nancy.g5k & curl --socks5-hostname localhost:$socks_port http://localhost:$service_port" "
+    ssh -N -o ExitOnForwardFailure=yes -D $socks_port nancy.g5k & trap 'kill \$!' EXIT
+    $fetch --socks5-hostname localhost:$socks_port http://localhost:$service_port"
+
+chapter "Nodes open with a job, and only to whose job it is"
+step refused "[Pp]ermission denied|prohibited" "ssh graphite-3.nancy.g5k hostname"
+must "the scheduler starts job 1234 on graphite-3, whole" as_admin \
+    "postern admin job start nancy 1234 --account jdoe --type whole --node graphite-3 >/dev/null"
+await_job graphite-3 1234
+step works "1234" "postern jobs"
+step works "^graphite-3$" "ssh graphite-3.nancy.g5k hostname"
+step works "^from my workstation$" "ssh graphite-3.nancy.g5k cat myfile   # the site's home" "ssh graphite-3.nancy.g5k cat myfile"
+step refused "[Pp]ermission denied|prohibited" "ssh graphite-4.nancy.g5k hostname"
+
+chapter "Inside: the internal key, from frontend to frontend and to the nodes"
+must "the internal key is in the homes" await_internal_key nancy lyon
+step works "" "ssh nancy.g5k ls -l .ssh"
+step works "^flyon$" "ssh nancy.g5k ssh -p $lyon_port flyon hostname" "ssh nancy.g5k $(inner_ssh "$lyon_port" flyon) hostname"
+step works "^graphite-3$" "ssh nancy.g5k ssh -p $graphite_3_port graphite-3 hostname" "ssh nancy.g5k $(inner_ssh "$graphite_3_port" graphite-3) hostname"
+step refused "[Pp]ermission denied" "ssh nancy.g5k ssh -p $access_port access   # never on the access machine" \
+    "ssh nancy.g5k $(inner_ssh "$access_port" access)"
+internal=$(as_you "ssh -q nancy.g5k cat .ssh/$internal_key.pub")
+step works "" "ssh nancy.g5k 'echo broken >.ssh/$internal_key'   # you cannot change it: it is rewritten" "ssh nancy.g5k 'echo broken >.ssh/$internal_key'"
+must "it is rewritten" await_internal_key nancy
+must "the administrator has it replaced" as_admin "postern admin account rotate-internal-key jdoe >/dev/null"
+must "every home has the new one" await_other_internal_key "$internal" nancy
+step works "^graphite-3$" "ssh nancy.g5k ssh -p $graphite_3_port graphite-3 hostname" "ssh nancy.g5k $(inner_ssh "$graphite_3_port" graphite-3) hostname"
+
+chapter "A job with a part of a node: a key for this job alone, in oarsh's place"
+must "the scheduler starts job 1235 on a part of graphite-4" as_admin \
+    "postern admin job start nancy 1235 --account jdoe --type shared --node graphite-4 >/dev/null"
+await_job graphite-4 1235
+step works "^graphite-4$" "ssh nancy.g5k postern job run 1235 -- hostname" "ssh nancy.g5k $(job_run 1235) hostname"
+step refused "no running job|not|no job" "ssh nancy.g5k postern job run 77 -- hostname" "ssh nancy.g5k $(job_run 77) hostname"
+
+chapter "A deployed node: root on it, a new host key, and no warning"
+must "the scheduler starts deploy job 1236 on graphite-4" as_admin "
+    postern admin job end nancy 1235 >/dev/null &&
+    postern admin job start nancy 1236 --account jdoe --type deploy --node graphite-4 >/dev/null"
+must "graphite-4 is deployed anew" world_redeploy graphite-4 nancy "$graphite_4_port"
+await_job graphite-4 1236
+step works "^root$" "ssh root@graphite-4.nancy.g5k id -un"
+step refused "[Pp]ermission denied" "ssh root@graphite-3.nancy.g5k id -un   # not deployed" "ssh root@graphite-3.nancy.g5k id -un"
+
+chapter "The job ends, and with it what came in for it"
+start node-session setpriv --reuid="$you_uid" --regid="$you_gid" --clear-groups env -i HOME="$world/laptop" SSH_AUTH_SOCK="$agent" \
+    PATH=/usr/bin:/bin ssh -F "$world/laptop/.ssh/config" graphite-3.nancy.g5k "echo in; exec sleep 600"
+session=$!
+must "a session on graphite-3 is open" await_text "$world/node-session.log" '^in$'
+must "the scheduler ends job 1234" as_admin "postern admin job end nancy 1234 >/dev/null"
+must "the session ends" await_end "$session"
+step refused "[Pp]ermission denied|prohibited" "ssh graphite-3.nancy.g5k hostname"
+step works "^root$" "ssh root@graphite-4.nancy.g5k id -un   # the other job runs on" "ssh root@graphite-4.nancy.g5k id -un"
+
+chapter "A lost key"
+step works "" "postern key remove laptop"
+step refused "[Pp]ermission denied" "ssh g5k"
+step refused "[Pp]ermission denied" "ssh nancy.g5k hostname"

@@ -7,7 +7,7 @@ world_unix_account jdoe 20001
 # The tilde is for postern to expand.
 # shellcheck disable=SC2088
 must "the authority, and its first administrator signed in" world_authority g5k '~/.ssh/id_rsa' \
-    'internal_networks: [127.0.0.0/8]'
+    'encrypted_keys_required: true' 'internal_networks: [127.0.0.0/8]'
 must "project grid" as_admin "postern admin project create grid >/dev/null"
 access_port=$(free_port) node_port=$(free_port)
 must "host access" world_host access jump '' "$access_port"

@@ -212,7 +212,7 @@ world_host() { # NAME ROLE CLUSTER PORT [SITE [SETTING…]]
     echo "127.0.0.1 $name" >>/etc/hosts
     ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$dir/ssh/ssh_host_ed25519_key" || return 1
     token=$(as_admin "postern --json admin host add $name --role $role ${cluster:+--cluster $cluster} \
-        --address 127.0.0.1 --port $port" | jq -r .enrolmentToken) || return 1
+        --address 127.0.0.1 --port $port" 2> >(grep -v 'is a loopback address' >&2) | jq -r .enrolmentToken) || return 1
     printf '%s\n' "state: $dir/state" "host_keys: [$dir/ssh/ssh_host_ed25519_key.pub]" "${@:6}" >"$dir/host.yaml"
     world_enrol "$name" "$token" "$site"
 }

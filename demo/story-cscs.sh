@@ -25,7 +25,7 @@ must "account cscsusername, a member of s1234, with a second factor" as_admin \
     "postern admin project add-member s1234 cscsusername >/dev/null"
 as_you "cat >.ssh/config" <<CONFIG
 Host ela
-    HostName 127.0.0.1
+    HostName $jump_address
     Port $ela_port
     HostKeyAlias ela
     RequestTTY no

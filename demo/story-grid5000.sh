@@ -9,22 +9,33 @@ world_unix_account jdoe 20001
 must "the authority, and its first administrator signed in" world_authority g5k '~/.ssh/id_rsa' \
     'encrypted_keys_required: true' 'internal_networks: [127.0.0.0/8]'
 must "project grid" as_admin "postern admin project create grid >/dev/null"
-access_port=$(free_port) node_port=$(free_port)
+access_port=$(free_port)
 must "host access" world_host access jump '' "$access_port"
 must "the access machine" world_jump access "$access_port"
+printf -v nancy_port %s "$(free_port)"
+printf -v lyon_port %s "$(free_port)"
+printf -v graphite_3_port %s "$(free_port)"
+printf -v graphite_4_port %s "$(free_port)"
+# What /etc/ssh/ssh_config has on a frontend; but for the ports, which are 22 anywhere else.
+frontend_ssh() { # NAME
+    local host
+    "$world/bin/postern-host" ssh-config --config "$world/hosts/$1/host.yaml" >"$world/hosts/$1/ssh_config" || return 1
+    for host in "fnancy $nancy_port" "flyon $lyon_port" "graphite-3 $graphite_3_port" "graphite-4 $graphite_4_port" "access $access_port"; do
+        printf 'Host %s\n    Port %s\n    BatchMode yes\n' "${host% *}" "${host#* }"
+    done >>"$world/hosts/$1/ssh_config"
+}
 for site in nancy lyon; do
-    printf -v "${site}_port" %s "$(free_port)"
     port=${site}_port
     must "site $site, reached by grid, which takes keys and certificates" as_admin "
         postern admin cluster create $site >/dev/null && postern admin project add-cluster grid $site >/dev/null"
-    must "host f$site" world_host "f$site" login "$site" "${!port}"
     world_site $site
+    must "host f$site" world_host "f$site" login "$site" "${!port}" $site "job_socket: $world/hosts/f$site/jobs.sock"
+    must "its ssh finds the internal key and knows the hosts" frontend_ssh "f$site"
     must "the frontend f$site" world_sshd "f$site" login "${!port}" $site
 done
 for node in graphite-3 graphite-4; do
-    printf -v "${node/-/_}_port" %s "$(free_port)"
     port=${node/-/_}_port
-    must "host $node" world_host $node compute nancy "${!port}"
+    must "host $node" world_host $node compute nancy "${!port}" nancy
     must "the node $node" world_sshd $node compute "${!port}" nancy
 done
 invitation=$(as_admin "postern --json admin account create jdoe" | jq -r .invitation)
@@ -32,7 +43,7 @@ must "account jdoe, a member of grid" as_admin "postern admin project add-member
 as_you "cat >.ssh/config" <<CONFIG
 # Alias for the gateway
 Host g5k
-    HostName 127.0.0.1
+    HostName $jump_address
     Port $access_port
     HostKeyAlias access
     RequestTTY no
@@ -57,6 +68,30 @@ Host *
     UserKnownHostsFile $world/laptop/.config/posterngate/g5k/known_hosts
     BatchMode yes
 CONFIG
+
+internal_key=id_postern
+for site in nancy lyon; do
+    start_on "internal-$site" "f$site" $site "$world/bin/postern-host" internal-keys --config "$world/hosts/f$site/host.yaml"
+done
+await_internal_key() { # SITE…
+    local site
+    for site in "$@"; do await_that "ssh-keygen -y -P '' -f $world/homes/$site/jdoe/.ssh/$internal_key" || return 1; done
+}
+await_other_internal_key() { # LINE SITE
+    await_that "[ -s $world/homes/$2/jdoe/.ssh/$internal_key.pub ] && ! grep -qF '$1' $world/homes/$2/jdoe/.ssh/$internal_key.pub"
+}
+job_run() { # JOB
+    printf '%s' "$world/bin/postern job run --socket $world/hosts/fnancy/jobs.sock $1 --"
+}
+world_redeploy() { # NAME SITE PORT
+    local name=$1 dir=$world/hosts/$1 token
+    kill "${sshd_of[$name]}" "${sync_of[$name]}" && wait "${sshd_of[$name]}" "${sync_of[$name]}" 2>/dev/null
+    rm -rf "$dir/state" "$dir/ssh"
+    mkdir -p "$dir/ssh"
+    ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$dir/ssh/ssh_host_ed25519_key" || return 1
+    token=$(as_admin "postern --json admin host enrol $name" | jq -r .enrolmentToken) &&
+        world_enrol "$name" "$token" "$2" && world_sshd "$name" compute "$3" "$2"
+}
 
 chapter "Generating keys: the external key has a passphrase"
 step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
@@ -113,7 +148,7 @@ chapter "Nodes open with a job, and only to whose job it is"
 step refused "[Pp]ermission denied|prohibited" "ssh graphite-3.nancy.g5k hostname"
 must "the scheduler starts job 1234 on graphite-3, whole" as_admin \
     "postern admin job start nancy 1234 --account jdoe --type whole --node graphite-3 >/dev/null"
-await_job graphite-3 1234
+must "the node knows" await_job graphite-3 jdoe 1234@nancy
 step works "1234" "postern jobs"
 step works "^graphite-3$" "ssh graphite-3.nancy.g5k hostname"
 step works "^from my workstation$" "ssh graphite-3.nancy.g5k cat myfile   # the site's home" "ssh graphite-3.nancy.g5k cat myfile"
@@ -122,32 +157,31 @@ step refused "[Pp]ermission denied|prohibited" "ssh graphite-4.nancy.g5k hostnam
 chapter "Inside: the internal key, from frontend to frontend and to the nodes"
 must "the internal key is in the homes" await_internal_key nancy lyon
 step works "" "ssh nancy.g5k ls -l .ssh"
-step works "^flyon$" "ssh nancy.g5k ssh -p $lyon_port flyon hostname" "ssh nancy.g5k $(inner_ssh "$lyon_port" flyon) hostname"
-step works "^graphite-3$" "ssh nancy.g5k ssh -p $graphite_3_port graphite-3 hostname" "ssh nancy.g5k $(inner_ssh "$graphite_3_port" graphite-3) hostname"
-step refused "[Pp]ermission denied" "ssh nancy.g5k ssh -p $access_port access   # never on the access machine" \
-    "ssh nancy.g5k $(inner_ssh "$access_port" access)"
+step works "^flyon$" "ssh nancy.g5k ssh flyon hostname"
+step works "^graphite-3$" "ssh nancy.g5k ssh graphite-3 hostname"
+step refused "[Pp]ermission denied" "ssh nancy.g5k ssh access   # never on the access machine" "ssh nancy.g5k ssh access"
 internal=$(as_you "ssh -q nancy.g5k cat .ssh/$internal_key.pub")
 step works "" "ssh nancy.g5k 'echo broken >.ssh/$internal_key'   # you cannot change it: it is rewritten" "ssh nancy.g5k 'echo broken >.ssh/$internal_key'"
 must "it is rewritten" await_internal_key nancy
 must "the administrator has it replaced" as_admin "postern admin account rotate-internal-key jdoe >/dev/null"
 must "every home has the new one" await_other_internal_key "$internal" nancy
-step works "^graphite-3$" "ssh nancy.g5k ssh -p $graphite_3_port graphite-3 hostname" "ssh nancy.g5k $(inner_ssh "$graphite_3_port" graphite-3) hostname"
+step works "^graphite-3$" "ssh nancy.g5k ssh graphite-3 hostname"
 
 chapter "A job with a part of a node: a key for this job alone, in oarsh's place"
 must "the scheduler starts job 1235 on a part of graphite-4" as_admin \
     "postern admin job start nancy 1235 --account jdoe --type shared --node graphite-4 >/dev/null"
-await_job graphite-4 1235
+must "the node knows" await_job graphite-4 jdoe 1235@nancy
 step works "^graphite-4$" "ssh nancy.g5k postern job run 1235 -- hostname" "ssh nancy.g5k $(job_run 1235) hostname"
-step refused "no running job|not|no job" "ssh nancy.g5k postern job run 77 -- hostname" "ssh nancy.g5k $(job_run 77) hostname"
+step refused "no such job" "ssh nancy.g5k postern job run 77 -- hostname" "ssh nancy.g5k $(job_run 77) hostname"
 
 chapter "A deployed node: root on it, a new host key, and no warning"
 must "the scheduler starts deploy job 1236 on graphite-4" as_admin "
     postern admin job end nancy 1235 >/dev/null &&
     postern admin job start nancy 1236 --account jdoe --type deploy --node graphite-4 >/dev/null"
 must "graphite-4 is deployed anew" world_redeploy graphite-4 nancy "$graphite_4_port"
-await_job graphite-4 1236
-step works "^root$" "ssh root@graphite-4.nancy.g5k id -un"
-step refused "[Pp]ermission denied" "ssh root@graphite-3.nancy.g5k id -un   # not deployed" "ssh root@graphite-3.nancy.g5k id -un"
+must "the node knows" await_job graphite-4 root 1236@nancy
+step works "^0$" "ssh root@graphite-4.nancy.g5k id -u"
+step refused "[Pp]ermission denied" "ssh root@graphite-3.nancy.g5k id -u   # not deployed" "ssh root@graphite-3.nancy.g5k id -u"
 
 chapter "The job ends, and with it what came in for it"
 start node-session setpriv --reuid="$you_uid" --regid="$you_gid" --clear-groups env -i HOME="$world/laptop" SSH_AUTH_SOCK="$agent" \
@@ -157,7 +191,7 @@ must "a session on graphite-3 is open" await_text "$world/node-session.log" '^in
 must "the scheduler ends job 1234" as_admin "postern admin job end nancy 1234 >/dev/null"
 must "the session ends" await_end "$session"
 step refused "[Pp]ermission denied|prohibited" "ssh graphite-3.nancy.g5k hostname"
-step works "^root$" "ssh root@graphite-4.nancy.g5k id -un   # the other job runs on" "ssh root@graphite-4.nancy.g5k id -un"
+step works "^0$" "ssh root@graphite-4.nancy.g5k id -u   # the other job runs on" "ssh root@graphite-4.nancy.g5k id -u"
 
 chapter "A lost key"
 step works "" "postern key remove laptop"

@@ -22,7 +22,7 @@ provision() { # JOB USER PORT
     token=$(as_admin "postern --json admin job start jobs $job --account mairi --type cluster --user $user --node $name \
         --address 127.0.0.1 --port $port --enrol --host-key \"\$(cat $dir/ssh/ssh_host_ed25519_key.pub)\"" |
         jq -r '.enrolment[0].token') || return 1
-    world_enrol "$name" "$token" && world_sshd "$name" job "$port" && await_job "$name" "$job"
+    world_enrol "$name" "$token" && world_sshd "$name" job "$port" && await_job "$name" "$user" "$job@jobs"
 }
 
 chapter "SSH from a Windows workstation: PuTTYgen makes the key, the account's settings take it"

@@ -21,7 +21,7 @@ must "account alice, a member of physics" as_admin "postern admin project add-me
 
 as_you "cat >.ssh/config" <<CONFIG
 Host jump
-    HostName 127.0.0.1
+    HostName $jump_address
     Port $jump_port
     HostKeyAlias jump
     RequestTTY no

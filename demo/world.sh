@@ -6,6 +6,9 @@
 # Everything lives in $world and ends with world_end. Hosts listen on loopback, on free ports.
 
 world_pids=()
+declare -A sshd_of sync_of # the processes of a host
+# Connections on loopback come from 127.0.0.1. The jump host has another address, so that who comes through it can be told apart.
+jump_address=127.0.0.2
 sshd_run_made="" hosts_made=""
 
 world_begin() {
@@ -56,13 +59,13 @@ free_port() {
 }
 
 # Waits until somebody listens on a port of loopback.
-await_port() { # PORT
-    python3 - "$1" <<'PY'
+await_port() { # PORT [ADDRESS]
+    python3 - "$1" "${2:-127.0.0.1}" <<'PY'
 import socket, sys, time
 deadline = time.monotonic() + 20
 while True:
     try:
-        socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1).close()
+        socket.create_connection((sys.argv[2], int(sys.argv[1])), 1).close()
         break
     except OSError:
         if time.monotonic() > deadline:
@@ -109,9 +112,9 @@ as_admin() {
     env -i HOME="$world/office" USER=root PATH="$world/bin:/usr/bin:/bin" LANG=C.UTF-8 bash -c "cd; $1"
 }
 
-# Waits until a host knows that a job runs on it.
-await_job() { # HOST JOB
-    await_that "$world/bin/postern-host status --json --config $world/hosts/$1/host.yaml | jq -e '.jobs[] | select(.job == \"$2\")'"
+# Waits until a host lets a user in for a job.
+await_job() { # HOST USER JOB@CLUSTER
+    await_that "$world/bin/postern-host principals --state $world/hosts/$1/state $2 1 demo | grep -qx 'job:$3'"
 }
 # Waits until a file has a line that matches.
 await_text() { # FILE PATTERN
@@ -166,13 +169,17 @@ world_site() { # NAME
     cp -a "$world/home" "$world/homes/$1"
 }
 
-# Starts a program on a host: under its name, and where SITE is not empty with that site's homes.
+# Starts a program on a host: under its name, where SITE is not empty with that site's homes, and with the host's ssh_config where
+# it has one.
 start_on() { # LOG HOST SITE COMMAND…
     local log=$1 host=$2 homes=$world/home${3:+s/$3}
     shift 3
     # shellcheck disable=SC2016
-    start "$log" unshare --uts --mount sh -c 'hostname "$1" && mount --bind "$2" "$3" && shift 3 && exec "$@"' sh \
-        "$host" "$homes" "$world/home" "$@"
+    start "$log" unshare --uts --mount sh -c '
+        hostname "$1" && mount --bind "$2" "$3" || exit
+        [ ! -f "$4" ] || mount --bind "$4" /etc/ssh/ssh_config || exit
+        shift 4
+        exec "$@"' sh "$host" "$homes" "$world/home" "$world/hosts/$host/ssh_config" "$@"
 }
 
 # Starts the authority and signs its first administrator in.
@@ -207,12 +214,13 @@ accept_invitation() { # HOME INVITATION
 # One host of the centre: enrolled with a one-time token, synced by the feed, its sshd set up by postern-host. It is told by its
 # very address, since a gate leads to no loopback address that a mere name resolves to.
 world_host() { # NAME ROLE CLUSTER PORT [SITE [SETTING…]]
-    local name=$1 role=$2 cluster=$3 port=$4 site=${5:-} dir=$world/hosts/$1 token
+    local name=$1 role=$2 cluster=$3 port=$4 site=${5:-} dir=$world/hosts/$1 address=127.0.0.1 token
+    [ "$role" != jump ] || address=$jump_address
     mkdir -p "$dir/ssh"
-    echo "127.0.0.1 $name" >>/etc/hosts
+    echo "$address $name" >>/etc/hosts
     ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$dir/ssh/ssh_host_ed25519_key" || return 1
     token=$(as_admin "postern --json admin host add $name --role $role ${cluster:+--cluster $cluster} \
-        --address 127.0.0.1 --port $port" 2> >(grep -v 'is a loopback address' >&2) | jq -r .enrolmentToken) || return 1
+        --address $address --port $port" 2> >(grep -v 'is a loopback address' >&2) | jq -r .enrolmentToken) || return 1
     printf '%s\n' "state: $dir/state" "host_keys: [$dir/ssh/ssh_host_ed25519_key.pub]" "${@:6}" >"$dir/host.yaml"
     world_enrol "$name" "$token" "$site"
 }
@@ -225,6 +233,7 @@ world_enrol() { # NAME TOKEN [SITE]
         --fingerprint "$tls_fingerprint" >"$world/last" 2>&1 &&
         "$world/bin/postern-host" sync --config "$dir/host.yaml" --once >>"$world/last" 2>&1 || { cat "$world/last"; return 1; }
     start_on "sync-$name" "$name" "$site" "$world/bin/postern-host" sync --config "$dir/host.yaml"
+    sync_of[$name]=${world_pids[-1]}
 }
 
 # Starts the jump host: postern-gate, or with --jump sshd a plain sshd.
@@ -234,22 +243,26 @@ world_jump() { # NAME PORT [SETTING…]
         world_sshd "$name" jump "$port"
         return
     fi
-    printf '%s\n' "listen: ['127.0.0.1:$port']" "host_keys: [$dir/ssh/ssh_host_ed25519_key]" "state: $dir/state" \
+    printf '%s\n' "listen: ['$jump_address:$port']" "host_keys: [$dir/ssh/ssh_host_ed25519_key]" "state: $dir/state" \
         "user: nobody" "metrics_listen: '127.0.0.1:$(free_port)'" "${@:3}" >"$dir/gate.yaml"
     start "gate-$name" "$world/bin/postern-gate" serve -c "$dir/gate.yaml"
-    await_port "$port" || { cat "$world/gate-$name.log"; return 1; }
+    await_port "$port" $jump_address || { cat "$world/gate-$name.log"; return 1; }
 }
 
 # Starts a host's sshd, with the lines that postern-host prints and nothing of the machine's own configuration.
 world_sshd() { # NAME ROLE PORT [SITE]
-    local name=$1 role=$2 port=$3 dir=$world/hosts/$1 jump_option=""
-    [ "$role" != jump ] || jump_option=--jump-host
+    local name=$1 role=$2 port=$3 dir=$world/hosts/$1 address=127.0.0.1 option=""
+    case $role in
+    jump) option=--jump-host address=$jump_address ;;
+    compute) option=--deploy-jobs ;;
+    esac
     {
-        printf '%s\n' "Port $port" "ListenAddress 127.0.0.1" "HostKey $dir/ssh/ssh_host_ed25519_key" "PidFile none" \
+        printf '%s\n' "Port $port" "ListenAddress $address" "HostKey $dir/ssh/ssh_host_ed25519_key" "PidFile none" \
             "UsePAM no" "PrintMotd no" "Subsystem sftp /usr/lib/openssh/sftp-server" "AcceptEnv LANG LC_*"
-        "$world/bin/postern-host" sshd-config --config "$dir/host.yaml" ${jump_option:+"$jump_option"}
+        "$world/bin/postern-host" sshd-config --config "$dir/host.yaml" ${option:+"$option"}
     } >"$dir/ssh/sshd_config" || return 1
     /usr/sbin/sshd -t -f "$dir/ssh/sshd_config" || return 1
     start_on "sshd-$name" "$name" "${4:-}" /usr/sbin/sshd -D -e -f "$dir/ssh/sshd_config"
-    await_port "$port" || { cat "$world/sshd-$name.log"; return 1; }
+    sshd_of[$name]=${world_pids[-1]}
+    await_port "$port" "$address" || { cat "$world/sshd-$name.log"; return 1; }
 }

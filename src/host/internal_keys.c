@@ -199,11 +199,15 @@ static err_t look_after(const struct keeper *keeper, struct kept *kept, const st
         return OK;
     }
     TRY(home_look(home, found, fault));
-    bool recent = key.line[0] != '\0' && is_recent(kept);
+    bool told = key.line[0] != '\0' && kept_is_registered(kept, key.line);
+    bool awaited = key.line[0] != '\0' && is_recent(kept);
+    if (told) {
+        kept->registered_at_ms = 0; /* when it is told no more, it was ended */
+    }
     const struct internal_facts facts = {
         .home_registered = kept_is_registered(kept, found),
         .home_is_kept = found[0] != '\0' && strcmp(found, key.line) == 0,
-        .kept_registered = recent || kept_is_registered(kept, key.line),
+        .kept_registered = told || awaited,
     };
     *settled = facts.home_registered;
     switch (internal_decide(&facts)) {

@@ -144,6 +144,7 @@ struct view_destination {
     const char *cluster; /* borrowed */
     bool named_itself;   /* the entry's address is a literal address: exactly that one is meant, be
                             it loopback, link-local or whatever */
+    bool lacks_job;      /* not allowed, but for want of a running job on that very node */
 };
 struct view_destination view_destination(const struct view *view, const struct view_asked *asked);
 /*

@@ -12,6 +12,7 @@ struct search {
     const struct view_asked *asked;
     const struct view_account *account;
     char host[LIMIT_HOST_NAME_CHARS + 1]; /* as it is compared */
+    bool lacks_job;
 };
 
 static const struct view_place *place_of(const struct view_link *link, bool by_address) {
@@ -58,26 +59,22 @@ static bool has_job_at(const struct search *search, const struct view_place *pla
 
 /* --- places --- */
 
-static bool is_open(const struct search *search, const struct view_place *place) {
+static bool is_open(struct search *search, const struct view_place *place) {
     const struct view_place *cluster = open_cluster(search, place->cluster);
-    if (cluster == NULL) {
+    if (cluster == NULL || place->role == HOST_JUMP) {
         return false;
     }
-    switch (place->role) {
-    case HOST_LOGIN:
+    bool gated = place->role == HOST_JOB ||
+                 (place->role == HOST_COMPUTE && cluster->node_access != NODE_ACCESS_OPEN);
+    if (!gated || has_job_at(search, place)) {
         return true;
-    case HOST_COMPUTE:
-        return cluster->node_access == NODE_ACCESS_OPEN || has_job_at(search, place);
-    case HOST_JOB:
-        return has_job_at(search, place);
-    case HOST_JUMP:
-        break;
     }
+    search->lacks_job |= place->role == HOST_COMPUTE;
     return false;
 }
 
 /* The place of this kind, by name or by address, that is open to the account at that port. */
-static const struct view_place *find_place(const struct search *search, enum change_kind kind,
+static const struct view_place *find_place(struct search *search, enum change_kind kind,
                                            bool by_address) {
     const struct view_things *things = &search->view->things;
     const struct view_table *table = by_address ? &things->by_other[kind] : &things->by_key[kind];
@@ -222,7 +219,9 @@ struct view_destination view_destination(const struct view *view, const struct v
         }
     }
     struct view_destination job = find_named_job(&search);
-    return job.allowed ? job : find_job_address(&search);
+    job = job.allowed ? job : find_job_address(&search);
+    job.lacks_job = !job.allowed && search.lacks_job;
+    return job;
 }
 
 /* --- the address that was resolved --- */

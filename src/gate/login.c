@@ -70,8 +70,8 @@ static struct decision judge_key(const struct relay_session *session,
         char fingerprint[FINGERPRINT_CHARS];
         key_fingerprint(event->key, fingerprint);
         (void)snprintf(decision.advice, sizeof decision.advice,
-                       "the key %s is not registered here; what lets you in is a certificate: "
-                       "postern sign",
+                       "the key %s is not registered here; get a certificate for it: "
+                       "postern sign, or register it: postern key add",
                        fingerprint);
     } else if (!verdict.allowed) {
         (void)snprintf(decision.advice, sizeof decision.advice, "%s",

@@ -59,6 +59,11 @@ static err_t give_up(struct forward *forward, enum open_failure reason, const ch
     return answer_no(session, id, reason, text);
 }
 
+static err_t refuse_without_job(struct relay_session *session, const struct server_event *event) {
+    return refuse(session, event, OPEN_ADMINISTRATIVELY_PROHIBITED, "no_job",
+                  "posterngate: no job of yours runs on this node; see: postern jobs");
+}
+
 static err_t refuse_policy(struct relay_session *session, const struct server_event *event) {
     struct buf text CLEANUP(buf_done) = BUF(TEXT_BYTES_MAX);
     struct buf clusters CLEANUP(buf_done) = BUF(TEXT_BYTES_MAX / 2);
@@ -200,7 +205,7 @@ err_t open_forbid(struct forward *forward) {
 
 /* A copy of what policy said, as the view may change any time. */
 struct destination {
-    bool allowed, named_itself;
+    bool allowed, named_itself, lacks_job;
     uint16_t port;
     char address[LIMIT_HOST_NAME_CHARS + 1];
     char cluster[LIMIT_CLUSTER_NAME_CHARS + 1];
@@ -212,6 +217,7 @@ static struct destination ask_policy(struct relay_session *session, span_t host,
     struct destination found = {0};
     (void)pthread_rwlock_rdlock(&relay->policy);
     struct view_destination destination = view_destination(relay->view, &asked);
+    found.lacks_job = destination.lacks_job;
     if (destination.allowed) {
         found.allowed = strlen(destination.address) < sizeof found.address;
         found.named_itself = destination.named_itself;
@@ -260,7 +266,7 @@ err_t open_direct(struct relay_session *session, const struct server_event *even
     }
     struct destination to = ask_policy(session, event->host, event->port);
     if (!to.allowed) {
-        return refuse_policy(session, event);
+        return to.lacks_job ? refuse_without_job(session, event) : refuse_policy(session, event);
     }
     struct forward *forward;
     TRY(forward_new(session, event->channel, &forward));

@@ -239,6 +239,26 @@ static void test_jobs_by_name(void **state) {
     assert_false(lead(view, "alice", CREDENTIALS_CERTIFICATES, "job-20", 22, NOW + 1).allowed);
 }
 
+/* Who reaches the cluster is told that a job is what lacks; nobody else learns that there is such a
+ * node. */
+static void test_lacks_job(void **state) {
+    (void)state;
+    struct view *view CLEANUP(view_freep) = fresh_view();
+    size_t counts[3] = {0};
+    assert_false(change_view(view, "account", "carol",
+                             "{\"enabled\":true,\"clusters\":[\"nancy\",\"open\"]}"));
+    for (size_t i = 0; i < COUNT_OF(accounts); i++) {
+        bool reaches = lead(view, accounts[i], CREDENTIALS_CERTIFICATES, "ln", 22, NOW).allowed;
+        struct view_destination to =
+            lead(view, accounts[i], CREDENTIALS_CERTIFICATES, "n2", 22, NOW);
+        assert_int_equal(to.lacks_job, reaches && !to.allowed);
+        counts[to.allowed ? 0 : to.lacks_job ? 1 : 2]++;
+        assert_false(lead(view, accounts[i], CREDENTIALS_CERTIFICATES, "n2", 23, NOW).lacks_job);
+        assert_false(lead(view, accounts[i], CREDENTIALS_CERTIFICATES, "n9", 22, NOW).lacks_job);
+    }
+    assert_true(counts[0] > 0 && counts[1] > 0 && counts[2] > 0);
+}
+
 static err_t append_jobs(void *context, const char *job, const char *nodes, size_t node_count) {
     TRY(buf_add_format(context, "%s", job));
     for (size_t i = 0; i < node_count; i++) {
@@ -379,6 +399,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_as_the_replica),
         cmocka_unit_test(test_jobs_by_name),
+        cmocka_unit_test(test_lacks_job),
         cmocka_unit_test(test_list),
         cmocka_unit_test(test_what_takes_away),
         cmocka_unit_test(test_sources_and_credentials),

@@ -14,23 +14,22 @@ must "account mairi, a member of mairi-team" as_admin "postern admin project add
 
 # A cluster that is provisioned for a job: its machine enrols itself with the token that the hook was given.
 provision() { # JOB USER PORT
-    local job=$1 user=$2 port=$3 name=job-$1 dir=$world/hosts/job-$1 token
+    local job=$1 user=$2 port=$3 name=job-${1,,} dir=$world/hosts/job-${1,,} token
     world_unix_account "$user" "$((21000 + port % 1000))"
     mkdir -p "$dir/ssh"
     echo "127.0.0.1 $name" >>/etc/hosts
     ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$dir/ssh/ssh_host_ed25519_key" || return 1
     token=$(as_admin "postern --json admin job start jobs $job --account mairi --type cluster --user $user --node $name \
         --address 127.0.0.1 --port $port --enrol --host-key \"\$(cat $dir/ssh/ssh_host_ed25519_key.pub)\"" |
-        jq -r '.enrolment[0].token') || return 1
+        jq -r '.enrolments[0].enrolmentToken') || return 1
     world_enrol "$name" "$token" && world_sshd "$name" job "$port" && await_job "$name" "$user" "$job@jobs"
 }
 
 chapter "SSH from a Windows workstation: PuTTYgen makes the key, the account's settings take it"
 step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
 step works "mairi" "postern login --invitation $invitation" "$(accept_invitation "$world/laptop" "$invitation")"
-step works "" "puttygen -t rsa -b 4096 -C rsa-key-1234 -o key.ppk" \
-    "echo '$demo_password' >phrase; puttygen -q -t rsa -b 4096 -C rsa-key-1234 --new-passphrase phrase -o key.ppk"
-step works "^ssh-rsa " "puttygen -L key.ppk | tee key.pub | cut -c -40" "puttygen -L key.ppk --old-passphrase phrase | tee key.pub | cut -c -40"
+step works "" "puttygen -t rsa -b 4096 -C rsa-key-1234 -o key.ppk" "puttygen -q -t rsa -b 4096 -C rsa-key-1234 --new-passphrase /dev/null -o key.ppk"
+step works "^ssh-rsa " "puttygen -L key.ppk | tee key.pub | cut -c -40"
 step works "rsa-key-1234" "postern key add key.pub"
 step works "No jobs|no jobs" "postern jobs"
 
@@ -39,12 +38,9 @@ job_port=$(free_port)
 must "the cluster of job 00Grm" provision 00Grm uprod_00Grm "$job_port"
 step works "uprod_00Grm@127.0.0.1 port $job_port" "postern jobs"
 await_port "$job_port"
-host_key=$(ssh-keygen -l -f "$world/hosts/job-00Grm/ssh/ssh_host_ed25519_key.pub" | cut -d' ' -f2)
+host_key=$(ssh-keygen -l -f "$world/hosts/job-00grm/ssh/ssh_host_ed25519_key.pub" | cut -d' ' -f2)
 step works "^uprod_00Grm$" "plink -i key.ppk -P $job_port uprod_00Grm@127.0.0.1 id -un" \
-    "plink -batch -no-antispoof -pwfile phrase -hostkey $host_key -i key.ppk -P $job_port uprod_00Grm@127.0.0.1 id -un || {
-        # Before 0.77 plink takes the phrase of a key from Pageant alone.
-        puttygen key.ppk --old-passphrase phrase --new-passphrase /dev/null -o bare.ppk &&
-        plink -batch -no-antispoof -hostkey $host_key -i bare.ppk -P $job_port uprod_00Grm@127.0.0.1 id -un; }"
+    "plink -batch -no-antispoof -hostkey $host_key -i key.ppk -P $job_port uprod_00Grm@127.0.0.1 id -un"
 
 chapter "SSH from a Linux workstation: the same account, another key"
 step works "" "ssh-keygen   # the default name: ~/.ssh/id_rsa" "ssh-keygen -q -t rsa -b 3072 -N '' -f ~/.ssh/id_rsa"

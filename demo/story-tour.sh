@@ -58,6 +58,10 @@ step works "alice" "postern status -f ~/.ssh/id_ed25519"
 chapter "Pass the jump host, reach the nodes"
 step works "alice" "ssh jump"
 step works "^daint-ln001$" "ssh daint hostname"
+step refused "[Pp]ermission denied" "ssh nid006554 hostname   # a compute node opens with a job" "ssh nid006554 hostname"
+must "the scheduler starts a job of alice's on it" as_admin \
+    "postern admin job start daint 4711 --account alice --node nid006554 >/dev/null"
+must "the node knows" await_job nid006554 alice 4711@daint
 step works "^nid006554$" "ssh nid006554 hostname"
 step works "" "echo 'six bytes of physics' > data && scp data daint:"
 step works "" "mkdir -p results && cp data results/ && rsync -a results/ nid006554:results/"

@@ -82,13 +82,17 @@ static bool end_hosts(struct call *call, const struct job *job, const struct nod
     return true;
 }
 
-static bool enrol_host(struct call *call, const struct job *job, const char *name,
+/* The job's address is that of its first node, which clients dial. */
+static bool enrol_host(struct call *call, const struct job *job, const char *name, bool is_first,
                        json_t *enrolments) {
     struct host host = {.cluster_id = job->cluster_id,
                         .role = HOST_JOB,
                         .job_id = job->id,
                         .port = job->port != 0 ? job->port : 22};
     memcpy(host.name, name, strlen(name) + 1);
+    if (is_first) {
+        memcpy(host.address, job->address, sizeof host.address);
+    }
     json_t *item = json_pack("{s:s}", "host", name);
     if (json_array_append_new(enrolments, item) != 0) {
         return call_ok(call, FAIL(ERR_MEMORY), "the enrolment");
@@ -103,7 +107,7 @@ static bool enrol_hosts(struct call *call, const struct job *job, const struct n
         struct host host;
         err_t err = store_host_find(call_store(call), name, &host);
         if (err.code == ERR_NOT_FOUND) {
-            if (!enrol_host(call, job, name, enrolments)) {
+            if (!enrol_host(call, job, name, name == node_names_next(nodes, NULL), enrolments)) {
                 return false;
             }
             continue;

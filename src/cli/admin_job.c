@@ -22,6 +22,16 @@ static err_t put_list(const struct arguments *arguments, const char *option, con
                : FAIL(ERR_MEMORY);
 }
 
+static err_t show_enrolments(const json_t *answer) {
+    size_t index;
+    json_t *enrolment;
+    json_array_foreach(json_object_get(answer, "enrolments"), index, enrolment) {
+        (void)printf("%s enrols itself, once, by the token\n  %s\n", member_text(enrolment, "host"),
+                     member_text(enrolment, "enrolmentToken"));
+    }
+    return OK;
+}
+
 static err_t start_run(struct cli *cli, const struct arguments *arguments) {
     json_t *port CLEANUP(json_freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
@@ -45,8 +55,9 @@ static err_t start_run(struct cli *cli, const struct arguments *arguments) {
     TRY(api_path(cli, &path, "/api/v1/clusters/", arguments->words[0], "/jobs/",
                  arguments->words[1], NULL));
     TRY(admin_send(cli, HTTP_PUT, path, TAKE(body), &answer));
-    return admin_done(cli, answer, "Job %s of %s runs on %s.", arguments->words[1], account,
-                      arguments->words[0]);
+    TRY(admin_done(cli, answer, "Job %s of %s runs on %s.", arguments->words[1], account,
+                   arguments->words[0]));
+    return cli->json ? OK : show_enrolments(answer);
 }
 
 static err_t end_run(struct cli *cli, const struct arguments *arguments) {

@@ -26,7 +26,7 @@ must "the node galvani-cn001" world_sshd galvani-cn001 compute "$node_port"
 
 chapter "The group manager requests an account: carol may use her password for two days, to deploy her key"
 created=$(as_admin "postern --json admin account create carol --password-window")
-password=$(jq -r .password <<<"$created")
+password=$(jq -r .windowPassword <<<"$created")
 must "account carol, a member of vision" as_admin "postern admin project add-member vision carol >/dev/null"
 as_you "cat >.ssh/config" <<CONFIG
 Host access

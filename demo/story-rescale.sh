@@ -74,7 +74,7 @@ step works "^uprod_qpWia$" "ssh -p $second_port uprod_qpWia@127.0.0.1 id -un" "s
 step refused "[Pp]ermission denied" "ssh -p $second_port uprod_00Grm@127.0.0.1 id -un   # the other job's user" \
     "ssh $known -i ~/.ssh/id_rsa -p $second_port uprod_00Grm@127.0.0.1 id -un"
 step works "uprod_qpWia" "postern sign -f ~/.ssh/id_rsa && ssh -o IdentitiesOnly=yes -p $second_port uprod_qpWia@127.0.0.1 id -un   # a certificate as well" \
-    "postern sign -f ~/.ssh/id_rsa >/dev/null && ssh $known -o PubkeyAcceptedAlgorithms=*-cert-v01@openssh.com -i ~/.ssh/id_rsa -p $second_port uprod_qpWia@127.0.0.1 id -un"
+    "postern sign -f ~/.ssh/id_rsa >/dev/null && ssh $known -o PubkeyAcceptedAlgorithms=rsa-sha2-512-cert-v01@openssh.com -i ~/.ssh/id_rsa -p $second_port uprod_qpWia@127.0.0.1 id -un"
 
 chapter "The job ends, and its cluster with it"
 start job-session setpriv --reuid="$you_uid" --regid="$you_gid" --clear-groups env -i HOME="$world/laptop" PATH=/usr/bin:/bin \

@@ -75,6 +75,10 @@ err_t replica_apply(struct replica *replica, const struct change_answer *answer,
 enum { REPLICA_PRUNE_SLACK_S = 300 };
 err_t replica_prune(struct replica *replica, int64_t now, size_t *pruned);
 
+/* Forgets every job: for a job's own machine, once the authority knows it no more. *dropped: there
+ * were some. */
+err_t replica_drop_jobs(struct replica *replica, bool *dropped);
+
 /*
  * Makes it the replica of that site, which is named by the authority's URL. One that held another
  * site's truth is emptied, revocations and all, and *emptied set: their names mean other people.

@@ -360,6 +360,13 @@ err_t replica_prune(struct replica *replica, int64_t now, size_t *pruned) {
     return *pruned > 0 ? raise_pruned_at(replica, now) : OK;
 }
 
+err_t replica_drop_jobs(struct replica *replica, bool *dropped) {
+    TRY(replica_db_exec(replica, "DELETE FROM job_node"));
+    TRY(replica_db_exec(replica, "DELETE FROM job"));
+    *dropped = sqlite3_changes(replica->db) > 0;
+    return OK;
+}
+
 static err_t empty(struct replica *replica) {
     for (size_t kind = CHANGE_CA; kind < CHANGE_KINDS_COUNT; kind++) {
         TRY(table_sql[kind].clear == NULL ? OK : replica_db_exec(replica, table_sql[kind].clear));

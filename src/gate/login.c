@@ -278,6 +278,7 @@ static const char not_by_password[] =
     "the user name or the password is wrong, or it may not register a key (any more); who has a "
     "key or a certificate needs no password here";
 static const char not_now[] = "the authority cannot be asked at the moment; try again later";
+static const char not_so_often[] = "too many passwords were tried; try again in a few minutes";
 
 static err_t refuse_password(struct relay_session *session, const char *why, const char *advice) {
     int64_t now_ms = session->worker->now_ms, wait_ms = 0;
@@ -325,11 +326,11 @@ err_t login_answered(struct relay_session *session, unsigned status, span_t body
     if (status == 200 && !failed(uplink_get_token(body, &token))) {
         return let_in_by_window(session, &token);
     }
+    if (status == 429) {
+        return refuse_password(session, "too_many_requests", not_so_often);
+    }
     bool refused = status == 401 || status == 403;
-    return refuse_password(session,
-                           refused         ? "password"
-                           : status == 429 ? "too_many_requests"
-                                           : "authority_away",
+    return refuse_password(session, refused ? "password" : "authority_away",
                            refused ? not_by_password : not_now);
 }
 

@@ -318,6 +318,32 @@ static void serve_users(struct sync *sync) {
     sync->jobs_failed = failed(err);
 }
 
+static err_t drop_jobs(struct replica *replica, bool *dropped) {
+    TRY(replica_begin(replica));
+    TRY(replica_drop_jobs(replica, dropped));
+    return replica_commit(replica);
+}
+
+/* A job's own machine is removed with its job, and then hears nothing of its end but this: that it
+ * is not known any more. */
+static void leave_if_removed(struct sync *sync, err_t why, const struct fault *fault) {
+    enum host_role role;
+    bool dropped = false;
+    if (why.code != ERR_REFUSED || strcmp(fault->field, "not_logged_in") != 0 ||
+        failed(replica_role(sync->replica, &role)) || role != HOST_JOB) {
+        return;
+    }
+    err_t err = drop_jobs(sync->replica, &dropped);
+    if (failed(err)) {
+        replica_rollback(sync->replica);
+        log_error("jobs_not_ended", err, NULL);
+    } else if (dropped) {
+        log_event(LOG_LEVEL_INFO, "host_removed", "reason", "the job of this machine has ended",
+                  NULL);
+        sessions_judge(sync->sessions);
+    }
+}
+
 static _Noreturn void follow(struct sync *sync) {
     serve_gates(sync);
     follow_sessions(sync);
@@ -337,6 +363,7 @@ static _Noreturn void follow(struct sync *sync) {
             do_chores(sync);
             continue;
         }
+        leave_if_removed(sync, err, &fault);
         /* The first failure and then every eighth: an authority that is away is no news. */
         if (sync->failures % 8 == 0) {
             log_error("feed_failed", err, "url", sync->identity.url, "field", fault.field, "reason",

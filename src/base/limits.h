@@ -80,7 +80,7 @@ enum limits {
     LIMIT_REGISTERED_KEYS_COUNT = 32,              /* of one account, that people registered */
     LIMIT_JOB_NODES_COUNT = 10000,                 /* of one job */
     LIMIT_JOBS_COUNT = 100000,                     /* running on one cluster */
-    LIMIT_JOB_ENROLMENTS_COUNT = 64, /* hosts that come with one job */
+    LIMIT_JOB_ENROLMENTS_COUNT = 64,               /* hosts that come with one job */
     LIMIT_SCHEDULER_LIST_BYTES = 64 * 1024 * 1024, /* what a scheduler's program may print */
     LIMIT_SCHEDULER_S = 8,                         /* until it has */
     LIMIT_SCHEDULER_HOOK_S = 2,                    /* a prologue or epilogue, whatever happens */
@@ -108,7 +108,7 @@ enum limits {
     LIMIT_HTTP_ANSWER_FIELDS_BYTES = 4096,  /* of http_answer_header() */
     LIMIT_HTTP_ANSWER_BYTES =
         64 * 1024 * 1024, /* an answer's, as our client reads it (feed snapshots) */
-    LIMIT_HTTP_CONNECTIONS_COUNT = 4096,
+    LIMIT_HTTP_CONNECTIONS_COUNT = 12 * 1024, /* ten thousand hosts wait with one each */
     LIMIT_HTTP_CONNECTIONS_PER_ADDRESS_COUNT = 512,
     LIMIT_HTTP_REQUEST_S = 15, /* from the first byte of a request to its last */
     LIMIT_HTTP_IDLE_S = 75,

@@ -17,6 +17,9 @@ enum { JOB_CHARS = LIMIT_JOB_NAME_CHARS + 1 + LIMIT_CLUSTER_NAME_CHARS };
 struct job_signing {
     const char *username; /* borrowed from the body */
     const char *job;      /* "1234" or "1234@nancy" */
+    const char *node;     /* whose address is asked for as well; NULL: none */
+    char address[LIMIT_HOST_NAME_CHARS + 1];
+    uint16_t port;
     struct key *key;
     struct cert *cert;
 };
@@ -33,6 +36,7 @@ static err_t read_job(struct call *call) {
     TRY(call_read_string(call, "username", CALL_REQUIRED, LIMIT_ACCOUNT_NAME_CHARS,
                          &own->username));
     TRY(call_read_string(call, "job", CALL_REQUIRED, JOB_CHARS, &own->job));
+    TRY(call_read_string(call, "node", CALL_OPTIONAL, LIMIT_HOST_NAME_CHARS, &own->node));
     TRY(call_read_string(call, "publicKey", CALL_REQUIRED, LIMIT_KEY_LINE_CHARS, &line));
     err_t err = key_parse_line(span_str(line), &own->key, NULL);
     if (failed(err)) {
@@ -107,6 +111,23 @@ static bool decide(struct call *call, const struct job_signing *own, struct fron
     return decision.allowed;
 }
 
+/* Frontends do not hear of other hosts, and have to lead to this one. One that is no host of the
+ * cluster has no address that we know. */
+static bool find_node(struct call *call, const struct frontend *frontend, struct job_signing *own) {
+    struct host *host CLEANUP(freep) = calloc(1, sizeof *host);
+    err_t err = host == NULL        ? FAIL(ERR_MEMORY)
+                : own->node == NULL ? FAIL(ERR_NOT_FOUND)
+                                    : store_host_find(call_store(call), own->node, host);
+    if (err.code == ERR_NOT_FOUND) {
+        return true;
+    }
+    if (!failed(err) && host->cluster_id == frontend->cluster.id) {
+        memcpy(own->address, host->address, sizeof own->address);
+        own->port = host->port;
+    }
+    return call_ok(call, err, "the node");
+}
+
 static void run_job(struct call *call) {
     struct job_signing *own = call_own(call, sizeof *own, release);
     struct frontend frontend = {0};
@@ -115,6 +136,7 @@ static void run_job(struct call *call) {
     char key_id[sizeof((struct issued *)NULL)->key_id];
     call_audit(call, own->username, true, "ok", own->job);
     if (!rate_spend(call, RATE_JOB_CERTIFICATES) || !decide(call, own, &frontend, &job, &grant) ||
+        !find_node(call, &frontend, own) ||
         !call_ok(call, build(call, &frontend, &job, &grant, own, key_id, sizeof key_id), NULL) ||
         !call_ok(call, record(call, &frontend, own->cert, key_id), NULL)) {
         return;
@@ -132,10 +154,11 @@ static void answer(struct call *call) {
     if (call_ok(call, cert_print_line(cert, NULL, &line), "the certificate")) {
         metrics_count_certificate(call->authority->metrics, CERT_USER);
         call_answer(call, 200,
-                    json_pack("{s:o,s:o,s:o}", "certificate",
+                    json_pack("{s:o,s:o,s:o,s:s,s:i}", "certificate",
                               json_stringn((const char *)line.data, line.len), "expireTime",
                               call_json_time((int64_t)cert->valid_before), "serialNumber",
-                              call_json_u64(cert->serial)));
+                              call_json_u64(cert->serial), "address", own->address, "port",
+                              (int)own->port));
     }
     call_send(call);
 }

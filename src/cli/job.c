@@ -143,7 +143,7 @@ static err_t read_place(struct cli *cli, const json_t *answer, struct job_ssh *o
     const char *path = NULL;
     TRY(answer_text(cli, answer, "node", &out->node));
     TRY(answer_text(cli, answer, "user", &out->user));
-    TRY(answer_text(cli, answer, "address", &out->address));
+    out->address = member_text(answer, "address"); /* "" where none is known */
     TRY(answer_text(cli, answer, "knownHosts", &path));
     out->port = member_number(answer, "port");
     out->known_hosts = path;

@@ -252,10 +252,6 @@ err_t replica_internal_list(struct replica *replica, int64_t now,
                             err_t (*each)(void *context, const char *account,
                                           const char *public_key),
                             void *context);
-/* How a host is dialled: "" and 0 where that is not told. ERR_NOT_FOUND for a name that is no
- * host's. */
-err_t replica_address(struct replica *replica, const char *name,
-                      char address[LIMIT_HOST_NAME_CHARS + 1], uint16_t *port);
 /* The role of this host; ERR_NOT_FOUND when the authority does not list it. */
 err_t replica_role(struct replica *replica, enum host_role *out);
 /* The names of the clusters that the account reaches, in the feed's order. */

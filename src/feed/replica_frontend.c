@@ -1,6 +1,4 @@
 /* What a frontend asks of its replica. */
-#include <string.h>
-
 #include "feed/replica_db.h"
 
 /* Those that reach the cluster of this host, when it is a login host; their internal keys beside
@@ -30,24 +28,4 @@ err_t replica_internal_list(struct replica *replica, int64_t now,
         }
         TRY(each(context, replica_db_text(statement, 0), replica_db_text(statement, 1)));
     }
-}
-
-err_t replica_address(struct replica *replica, const char *name,
-                      char address[LIMIT_HOST_NAME_CHARS + 1], uint16_t *port) {
-    sqlite3_stmt *statement CLEANUP(replica_db_finalizep) = NULL;
-    TRY(replica_db_prepare(replica, "SELECT address, port FROM host WHERE name = ?", &statement));
-    TRY(replica_db_bind_text(statement, 1, name));
-    bool row = false;
-    TRY(replica_db_step(statement, &row));
-    if (!row) {
-        return FAIL(ERR_NOT_FOUND);
-    }
-    const char *text = replica_db_text(statement, 0);
-    size_t len = strlen(text);
-    if (len > LIMIT_HOST_NAME_CHARS) {
-        return FAIL(ERR_TOO_LONG);
-    }
-    memcpy(address, text, len + 1);
-    *port = (uint16_t)sqlite3_column_int(statement, 1);
-    return OK;
 }

@@ -165,16 +165,6 @@ static err_t find_place(struct wanted *wanted, struct buf *out, bool *found) {
         *found = false;
         return job_answer_error("no_node", message, out);
     }
-    char address[LIMIT_HOST_NAME_CHARS + 1] = "";
-    uint16_t port = 0;
-    err_t err = replica_address(wanted->replica, wanted->place, address, &port);
-    if (failed(err) && err.code != ERR_NOT_FOUND) {
-        return err;
-    }
-    if (wanted->type != JOB_CLUSTER || wanted->address[0] == '\0') {
-        TRY(copy(address, wanted->address, sizeof wanted->address));
-        wanted->port = port;
-    }
     *found = true;
     return OK;
 }
@@ -189,20 +179,26 @@ static err_t pass_refusal(const struct http_response *response, struct buf *out)
                             message != NULL ? message : "the authority gave no certificate", out);
 }
 
+/* A job's own address goes before that of the node. */
 static err_t put_certificate(const struct job_asker *asker, const struct wanted *wanted,
                              const struct http_response *response, struct buf *out) {
     json_t *answer CLEANUP(json_freep) = json_loadb(
         (const char *)response->body.data, response->body.len, JSON_REJECT_DUPLICATES, NULL);
     const char *certificate = json_string_value(json_object_get(answer, "certificate"));
     const char *expires = json_string_value(json_object_get(answer, "expireTime"));
-    if (certificate == NULL || expires == NULL) {
+    const char *address = json_string_value(json_object_get(answer, "address"));
+    json_int_t port = json_integer_value(json_object_get(answer, "port"));
+    if (certificate == NULL || expires == NULL || address == NULL) {
         return pass_refusal(response, out);
     }
-    return put(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "job", wanted->name,
+    if (wanted->address[0] != '\0') {
+        address = wanted->address;
+        port = wanted->port;
+    }
+    return put(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "job", wanted->name,
                          "type", type_name(wanted->type), "certificate", certificate, "expireTime",
-                         expires, "user", wanted->user, "node", wanted->place, "address",
-                         wanted->address, "port", (int)(wanted->port != 0 ? wanted->port : 22),
-                         "knownHosts", asker->known_hosts),
+                         expires, "user", wanted->user, "node", wanted->place, "address", address,
+                         "port", port != 0 ? port : 22, "knownHosts", asker->known_hosts),
                out);
 }
 
@@ -212,8 +208,8 @@ static err_t ask_authority(const struct job_asker *asker, const struct wanted *w
     struct http_response response CLEANUP(http_response_done);
     struct buf body CLEANUP(buf_done) = BUF(2 * LIMIT_JOB_QUESTION_BYTES);
     http_response_init(&response);
-    TRY(put(json_pack("{s:s, s:s, s:s}", "username", asker->username, "job", wanted->name,
-                      "publicKey", public_key),
+    TRY(put(json_pack("{s:s, s:s, s:s, s:s}", "username", asker->username, "job", wanted->name,
+                      "node", wanted->place, "publicKey", public_key),
             &body));
     err_t err = asker->client == NULL
                     ? FAIL(ERR_CONNECT)

@@ -121,27 +121,11 @@ static void is_for_frontends(void **state) {
     }
 }
 
-static void tells_addresses(void **state) {
-    (void)state;
-    struct replica *replica CLEANUP(replica_closep) = open_replica("c.db", "fnancy");
-    char address[LIMIT_HOST_NAME_CHARS + 1] = "untouched";
-    uint16_t port = 7;
-    feed(replica, "1",
-         "{\"revision\":\"1\",\"kind\":\"host\",\"key\":\"n1\",\"state\":{\"cluster\":\"nancy\","
-         "\"role\":\"compute\",\"address\":\"10.0.0.1\",\"port\":2222}}");
-    assert_int_equal(replica_address(replica, "n2", address, &port).code, ERR_NOT_FOUND);
-    assert_string_equal(address, "untouched");
-    assert_ok(replica_address(replica, "n1", address, &port));
-    assert_string_equal(address, "10.0.0.1");
-    assert_int_equal(port, 2222);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decides),
         cmocka_unit_test(follows_the_replica),
         cmocka_unit_test(is_for_frontends),
-        cmocka_unit_test(tells_addresses),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

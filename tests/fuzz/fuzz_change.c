@@ -8,11 +8,12 @@
 #include "feed/change.h"
 
 static void encode(const struct change_answer *answer, struct buf *out) {
-    must(change_answer_begin(out, answer->revision, answer->snapshot));
+    must(answer->snapshot ? change_page_begin(out)
+                          : change_answer_begin(out, answer->revision, false));
     for (size_t i = 0; i < answer->count; i++) {
         must(change_answer_add_change(out, &answer->changes[i]));
     }
-    must(change_answer_end(out));
+    must(answer->snapshot ? change_page_end(out, answer) : change_answer_end(out));
 }
 
 static void check_plain(const char *text) { INVARIANT(strpbrk(text, "\n\r\"\\ ,") == NULL); }
@@ -63,6 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (size_t i = 0; i < answer->count; i++) {
         check_change(&answer->changes[i]);
     }
+    INVARIANT(answer->snapshot || (!answer->continues && !answer->more));
+    INVARIANT(strpbrk(answer->next, "&?#%/ \"\\") == NULL); /* it goes into a path as it is */
     encode(answer, &first);
     must(change_answer_decode(buf_span(&first), &back, &fault));
     encode(back, &second);

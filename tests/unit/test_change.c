@@ -17,6 +17,10 @@
     "{\"account\":\"" account "\",\"cluster\":\"" cluster "\",\"user\":\"" user                    \
     "\",\"type\":\"" type "\",\"nodes\":[" nodes "],\"startTime\":\"" TIME_TEXT "\"}"
 
+#define PAGE(snapshot, changes)                                                                    \
+    "{\"revision\":\"42\",\"snapshot\":" snapshot ",\"changes\":[" changes "]}"
+#define NEXT(next) "{\"revision\":\"42\",\"snapshot\":\"begins\",\"changes\":[],\"next\":" next "}"
+
 static const struct {
     const char *json;
     enum err_code code;
@@ -48,6 +52,14 @@ static const struct {
      ERR_ORDER, "changes[1].revision"},
     {"{\"revision\":\"42\",\"snapshot\":true,\"changes\":[" CHANGE("account", "bob", "null") "]}",
      ERR_CONFLICT, "changes[0].state"},
+    {PAGE("\"page\"", ""), ERR_UNSUPPORTED, "snapshot"},
+    {PAGE("\"\"", ""), ERR_UNSUPPORTED, "snapshot"},
+    {PAGE("[\"begins\"]", ""), ERR_MALFORMED, "snapshot"},
+    {PAGE("\"begins\"", CHANGE("account", "bob", "null")), ERR_CONFLICT, "changes[0].state"},
+    {NEXT("7"), ERR_MALFORMED, "next"},
+    {NEXT("\"3.17&since=0\""), ERR_MALFORMED, "next"},
+    {NEXT("\"3 17\""), ERR_MALFORMED, "next"},
+    {NEXT("\"3\\u000017\""), ERR_MALFORMED, ""},
 
     {ANSWER(CHANGE("account", "", "null")), ERR_MALFORMED, "changes[0].key"},
     {ANSWER(CHANGE("account", "bob,alice", "null")), ERR_MALFORMED, "changes[0].key"},
@@ -282,6 +294,78 @@ static void test_encode_is_the_inverse(void **state) {
     assert_true(span_equal_str(buf_span(&out), everything));
 }
 
+/* Each kind of page is read as it was written, and a snapshot in one page is a whole one. */
+static void test_pages(void **state) {
+    (void)state;
+    static const struct {
+        struct change_answer page;
+        const char *text;
+    } cases[] = {
+        {{.revision = 42, .snapshot = true},
+         "{\"changes\":[],\"revision\":\"42\",\"snapshot\":true}"},
+        {{.revision = 42, .snapshot = true, .more = true, .next = "3.alice_-Z"},
+         "{\"changes\":[],\"revision\":\"42\",\"snapshot\":\"begins\",\"next\":\"3.alice_-Z\"}"},
+        {{.revision = 42, .snapshot = true, .continues = true, .more = true},
+         "{\"changes\":[],\"revision\":\"42\",\"snapshot\":\"continues\"}"},
+        {{.revision = 43, .snapshot = true, .continues = true, .next = "not told"},
+         "{\"changes\":[],\"revision\":\"43\",\"snapshot\":\"ends\"}"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buf out CLEANUP(buf_done) = BUF(1024);
+        struct change_answer *got CLEANUP(change_answer_freep) = NULL;
+        const struct change_answer *page = &cases[i].page;
+        assert_ok(change_page_begin(&out));
+        assert_ok(change_page_end(&out, page));
+        assert_true(span_equal_str(buf_span(&out), cases[i].text));
+        assert_ok(change_answer_decode(buf_span(&out), &got, NULL));
+        assert_true(got->snapshot && got->revision == page->revision && got->more == page->more &&
+                    got->continues == page->continues);
+        assert_string_equal(got->next, page->more && page->next != NULL ? page->next : "");
+    }
+    /* What happened since the first page is told by the last ones, and may be that a thing is gone.
+     */
+    struct change_answer *ends CLEANUP(change_answer_freep) = NULL;
+    assert_ok(change_answer_decode(span_str(PAGE("\"ends\"", CHANGE("account", "bob", "null"))),
+                                   &ends, NULL));
+    assert_true(ends->count == 1 && ends->changes[0].gone);
+}
+
+static void test_limits_of_pages(void **state) {
+    (void)state;
+    for (size_t extra = 0; extra <= 1; extra++) {
+        struct buf json CLEANUP(buf_done) = BUF(LIMIT_HTTP_ANSWER_BYTES);
+        struct change_answer *got CLEANUP(change_answer_freep) = NULL;
+        assert_ok(change_page_begin(&json));
+        for (size_t i = 0; i < LIMIT_FEED_PAGE_CHANGES_COUNT + extra; i++) {
+            char serial[24];
+            (void)snprintf(serial, sizeof serial, "%zu", i + 1);
+            assert_int_equal(change_page_is_full(&json, i), i >= LIMIT_FEED_PAGE_CHANGES_COUNT);
+            assert_ok(change_answer_add(&json, 1, "revocation", serial,
+                                        "{\"account\":\"\",\"expireTime\":\"" TIME_TEXT
+                                        "\",\"reason\":\"\"}"));
+        }
+        assert_ok(change_page_end(
+            &json, &(struct change_answer){.revision = 1, .snapshot = true, .more = true}));
+        assert_fails(change_answer_decode(buf_span(&json), &got, NULL),
+                     extra == 0 ? ERR_NONE : ERR_TOO_LONG);
+    }
+    struct buf page CLEANUP(buf_done) = BUF(2 * LIMIT_FEED_PAGE_BYTES);
+    uint8_t *place = NULL;
+    assert_ok(buf_extend(&page, LIMIT_FEED_PAGE_BYTES, &place));
+    assert_true(change_page_is_full(&page, 1));
+    page.len--;
+    assert_false(change_page_is_full(&page, 1));
+    for (size_t extra = 0; extra <= 1; extra++) {
+        char next[LIMIT_FEED_CURSOR_CHARS + 2] = "";
+        char json[sizeof next + 128];
+        struct change_answer *got CLEANUP(change_answer_freep) = NULL;
+        memset(next, '7', LIMIT_FEED_CURSOR_CHARS + extra);
+        (void)snprintf(json, sizeof json, NEXT("\"%s\""), next);
+        assert_fails(change_answer_decode(span_str(json), &got, NULL),
+                     extra == 0 ? ERR_NONE : ERR_TOO_LONG);
+    }
+}
+
 static void test_encode_failure_leaves_no_half(void **state) {
     (void)state;
     struct buf out CLEANUP(buf_done) = BUF(128);
@@ -398,6 +482,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_encode_is_the_inverse),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_limits_of_pages),
         cmocka_unit_test(test_encode_failure_leaves_no_half),
         cmocka_unit_test(test_unknown_is_skipped),
         cmocka_unit_test(test_truncated_and_flipped),

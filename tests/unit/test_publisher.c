@@ -248,6 +248,91 @@ static char *large_answer(size_t accounts) {
     return text;
 }
 
+/* A subscriber of more than a page gets pages, and after them what was told meanwhile. */
+static size_t read_pages(struct reader *reader, uint64_t revision) {
+    size_t count = 0;
+    int64_t when = 0;
+    for (bool more = true; more;) {
+        struct change_answer *page CLEANUP(change_answer_freep) = next(reader, &when);
+        assert_non_null(page);
+        assert_true(page->snapshot && page->revision == revision && when == NOW);
+        assert_int_equal(page->continues, count > 0);
+        assert_true(page->count <= LIMIT_FEED_PAGE_CHANGES_COUNT);
+        count += page->count;
+        more = page->more;
+        reader->taken = reader->taken == reader->bytes.len ? reader->bytes.len = 0 : reader->taken;
+    }
+    return count;
+}
+
+static void test_pages(void **state) {
+    (void)state;
+    enum { ACCOUNTS = 20000 };
+    struct served served CLEANUP(served_done);
+    serve(&served);
+    char *json CLEANUP(freep) = large_answer(ACCOUNTS);
+    tell(&served, json, NOW);
+    struct reader slow CLEANUP(reader_done) = subscribe();
+    struct reader quick CLEANUP(reader_done) = subscribe();
+    assert_int_equal(read_pages(&quick, 11), SNAPSHOT_COUNT + ACCOUNTS);
+    tell(&served, "{\"revision\":\"12\",\"snapshot\":false,\"changes\":[]}", NOW + 1);
+    assert_next(&quick, 12, false, 0, NOW + 1);
+    /* Its pages are those of the moment at which it came, unless its turn came later. */
+    int64_t when = 0;
+    struct change_answer *first CLEANUP(change_answer_freep) = next(&slow, &when);
+    uint64_t revision = first->revision;
+    assert_true(!first->continues && first->more && (revision == 11 || revision == 12));
+    for (bool more = true; more;) {
+        struct change_answer *page CLEANUP(change_answer_freep) = next(&slow, &when);
+        assert_true(page->continues && page->revision == revision);
+        more = page->more;
+    }
+    if (revision == 11) {
+        assert_next(&slow, 12, false, 0, NOW + 1);
+    }
+    tell(&served, "{\"revision\":\"13\",\"snapshot\":false,\"changes\":[]}", NOW + 2);
+    assert_next(&quick, 13, false, 0, NOW + 2);
+    assert_next(&slow, 13, false, 0, NOW + 2);
+}
+
+/* When the authority's snapshot came in pages, everybody gets the replica's own, at once and also
+ * in place of one that is on its way. */
+static void test_snapshot_anew(void **state) {
+    (void)state;
+    struct served served CLEANUP(served_done);
+    serve(&served);
+    char *json CLEANUP(freep) = large_answer(20000);
+    struct reader idle CLEANUP(reader_done) = subscribe();
+    assert_next(&idle, 10, true, SNAPSHOT_COUNT, NOW);
+    tell(&served, json, NOW);
+    assert_next(&idle, 11, false, 20000, NOW);
+    struct reader busy CLEANUP(reader_done) = subscribe(); /* reads nothing of its pages yet */
+    struct change_answer *begins CLEANUP(change_answer_freep) =
+        decode("{\"revision\":\"20\",\"snapshot\":\"begins\",\"changes\":[]}");
+    struct change_answer *ends CLEANUP(change_answer_freep) =
+        decode("{\"revision\":\"21\",\"snapshot\":\"ends\",\"changes\":[]}");
+    replica_kinds touched = 0;
+    assert_ok(replica_begin(served.replica));
+    assert_ok(replica_apply(served.replica, begins, NOW, &touched));
+    publisher_begin(served.publisher, ends, NOW);
+    assert_ok(replica_apply(served.replica, ends, NOW, &touched));
+    assert_ok(replica_commit(served.replica));
+    publisher_end(served.publisher);
+    /* Two revocations stay. */
+    assert_next(&idle, 21, true, 2, NOW);
+    int64_t when = 0;
+    for (uint64_t revision = 0; revision != 21;) {
+        struct change_answer *page CLEANUP(change_answer_freep) = next(&busy, &when);
+        assert_non_null(page);
+        assert_true(page->revision == 21 ? page->count == 2 && !page->continues && !page->more
+                                         : page->revision == 11);
+        revision = page->revision;
+    }
+    tell(&served, "{\"revision\":\"22\",\"snapshot\":false,\"changes\":[]}", NOW + 1);
+    assert_next(&idle, 22, false, 0, NOW + 1);
+    assert_next(&busy, 22, false, 0, NOW + 1);
+}
+
 /* Nobody waits for one that reads nothing: not the other subscribers, not sync. */
 static void test_too_much_held(void **state) {
     (void)state;
@@ -347,6 +432,8 @@ int main(void) {
         cmocka_unit_test(test_snapshot_then_answers),
         cmocka_unit_test(test_nothing_is_lost_between),
         cmocka_unit_test(test_how_many),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_snapshot_anew),
         cmocka_unit_test(test_too_much_held),
         cmocka_unit_test(test_too_slow),
         cmocka_unit_test(test_beginning_and_end),

@@ -28,6 +28,8 @@ struct poll {
     struct call *call;
     struct feed_reader reader; /* who asks, as of the last look */
     bool has_since;
+    bool has_cursor; /* of a snapshot that it has begun */
+    struct snapshot_cursor cursor;
     uint64_t since; /* moves on while it waits, past what is not its business */
     uint64_t wakes;
     int64_t deadline_ms;
@@ -85,10 +87,35 @@ static bool find_reader(struct call *call, struct feed_reader *out) {
     return true;
 }
 
-static err_t answer_snapshot(struct call *call, const struct poll *poll, uint64_t newest) {
+/* The first page, or the one that was asked for. */
+static err_t answer_page(struct call *call, const struct poll *poll, uint64_t newest) {
     buf_clear(&call->text);
-    return feed_answer_snapshot(call->authority, call->authority->feed->answers, &poll->reader,
-                                newest, call->now, &call->text);
+    return feed_answer_page(call->authority, call->authority->feed->answers, &poll->reader,
+                            poll->has_cursor ? &poll->cursor : NULL, newest, call->now,
+                            &call->text);
+}
+
+static void refuse_cursor(struct call *call) {
+    call_problem(call, 410, "snapshot_gone", "after",
+                 "what has changed since this snapshot was begun, or what it stands at, is not "
+                 "kept any more; begin a new one, without snapshot and after");
+}
+
+static void look_at_page(struct call *call, const struct poll *poll, uint64_t newest,
+                         uint64_t oldest) {
+    if (poll->cursor.revision > newest || poll->cursor.revision + 1 < oldest) {
+        refuse_cursor(call);
+        return;
+    }
+    if (!rate_spend(call, RATE_PAGES)) {
+        return;
+    }
+    err_t err = answer_page(call, poll, newest);
+    if (err.code == ERR_NOT_FOUND) {
+        refuse_cursor(call);
+    } else if (call_ok(call, err, "the feed")) {
+        call_answer_text(call, 200, "application/json");
+    }
 }
 
 static void look(struct call *call) {
@@ -96,6 +123,10 @@ static void look(struct call *call) {
     uint64_t newest = 0, oldest = 0;
     if (!find_reader(call, &own->reader) ||
         !call_ok(call, store_event_revision(call_store(call), &newest, &oldest), "the feed")) {
+        return;
+    }
+    if (own->has_cursor) {
+        look_at_page(call, own, newest, oldest);
         return;
     }
     bool snapshot = !own->has_since || own->since > newest || own->since + 1 < oldest ||
@@ -111,7 +142,7 @@ static void look(struct call *call) {
         if (!rate_spend(call, RATE_SNAPSHOTS)) {
             return;
         }
-        err = answer_snapshot(call, own, newest);
+        err = answer_page(call, own, newest);
     }
     if (!call_ok(call, err, "the feed")) {
         return;
@@ -201,6 +232,23 @@ static void on_gone(void *context, struct http_request *request) {
     }
 }
 
+static err_t read_cursor(struct call *call, struct poll *own) {
+    const char *after = http_request_query(call->request, "after");
+    bool has_snapshot = http_request_query(call->request, "snapshot") != NULL;
+    if (after == NULL && !has_snapshot) {
+        return OK;
+    }
+    if (after == NULL || !has_snapshot || own->has_since ||
+        failed(snapshot_cursor_parse(span_str(after), &own->cursor))) {
+        call_problem(call, 400, "malformed", "after",
+                     "a page is asked for by the revision of the first as snapshot, and as after "
+                     "what the one before it told as next");
+        return FAIL(ERR_MALFORMED);
+    }
+    own->has_cursor = true;
+    return call_query_u64(call, "snapshot", INT64_MAX, &own->cursor.revision);
+}
+
 static err_t read(struct call *call) {
     struct poll *own = call_own(call, sizeof *own, NULL);
     own->call = call;
@@ -208,6 +256,7 @@ static err_t read(struct call *call) {
     own->wakes = call->authority->feed->wakes;
     own->deadline_ms = clock_monotonic_ms() + 1000LL * LIMIT_HTTP_LONG_POLL_S;
     TRY(call_query_u64(call, "since", INT64_MAX, &own->since));
+    TRY(read_cursor(call, own));
     http_request_on_gone(call->request, on_gone, own);
     return OK;
 }

@@ -7,8 +7,8 @@
 #include "authority/feed_state.h"
 
 enum {
-    ANSWERS_KEPT_COUNT = 16,
-    EVENTS_KEPT_COUNT = 64, /* one that tells of a big job takes a megabyte */
+    ANSWERS_KEPT_COUNT = 128, /* most are pages of LIMIT_FEED_PAGE_BYTES */
+    EVENTS_KEPT_COUNT = 64,   /* one that tells of a big job takes a megabyte */
     SNAPSHOT_KEPT_S = 60,
 };
 
@@ -17,12 +17,15 @@ struct answer_name {
     bool snapshot;
     enum host_role role; /* HOST_JOB is HOST_COMPUTE here: they are told the same */
     char cluster[LIMIT_CLUSTER_NAME_CHARS + 1];
+    enum snapshot_step
+        step; /* of a snapshot: where a page begins, with `since` for what it is after */
     uint64_t since;
-    uint64_t revision;
+    uint64_t revision; /* 0: any, for the first page of a snapshot */
 };
 
 struct kept_answer {
     struct answer_name name;
+    struct snapshot_page page; /* of a snapshot: how it ends */
     int64_t built_at;
     struct buf text; /* empty: there is none */
 };
@@ -130,7 +133,8 @@ static const struct kept_answer *find_kept(const struct feed_answers *answers,
         const struct kept_answer *kept = &answers->kept[i];
         if (kept->text.len != 0 && kept->name.snapshot == name->snapshot &&
             kept->name.role == name->role && kept->name.since == name->since &&
-            kept->name.revision == name->revision &&
+            kept->name.step == name->step &&
+            (name->revision == 0 || kept->name.revision == name->revision) &&
             strcmp(kept->name.cluster, name->cluster) == 0 &&
             (!name->snapshot || now - kept->built_at < SNAPSHOT_KEPT_S)) {
             return kept;
@@ -141,13 +145,15 @@ static const struct kept_answer *find_kept(const struct feed_answers *answers,
 
 /* A copy that cannot be kept is no failure: it is built again. */
 static void keep(struct authority *authority, struct feed_answers *answers,
-                 const struct answer_name *name, int64_t now, span_t text) {
+                 const struct answer_name *name, const struct snapshot_page *page, int64_t now,
+                 span_t text) {
     struct kept_answer *kept = &answers->kept[answers->next_kept];
     if (batch_published(authority)) {
         return;
     }
     buf_done(&kept->text);
     kept->name = *name;
+    kept->page = page != NULL ? *page : (struct snapshot_page){0};
     kept->built_at = now;
     if (!failed(buf_add(&kept->text, text))) {
         answers->next_kept = (answers->next_kept + 1) % ANSWERS_KEPT_COUNT;
@@ -162,13 +168,17 @@ struct telling {
     bool concerned, alone, anew;
 };
 
+/* Whether it says that the reader itself is another than it was. */
+static bool is_reader(const struct feed_event *event, struct feed_judgement judgement) {
+    return event->kind == CHANGE_HOST && judgement.alone && judgement.verdict == FEED_PASS;
+}
+
 static err_t judge_event(void *context, const struct feed_event *event) {
     struct telling *telling = context;
     struct feed_judgement judgement = feed_judge(event, telling->reader);
     telling->concerned |= judgement.verdict != FEED_SKIP;
     telling->alone |= judgement.alone;
-    telling->anew |=
-        event->kind == CHANGE_HOST && judgement.alone && judgement.verdict == FEED_PASS;
+    telling->anew |= is_reader(event, judgement);
     return OK;
 }
 
@@ -201,24 +211,116 @@ err_t feed_answer_events(struct authority *authority, struct feed_answers *answe
     } else {
         TRY(build_events(authority, answers, &telling, since, newest));
         if (!telling.alone) {
-            keep(authority, answers, &name, 0, buf_span(out));
+            keep(authority, answers, &name, NULL, 0, buf_span(out));
         }
     }
     *outcome = FEED_EVENTS;
     return OK;
 }
 
-err_t feed_answer_snapshot(struct authority *authority, struct feed_answers *answers,
-                           const struct feed_reader *reader, uint64_t newest, int64_t now,
-                           struct buf *out) {
-    struct answer_name name = name_of(reader, true, 0, newest);
+/* ---- pages of a snapshot ------------------------------------------------------------------ */
+
+/* Whether a snapshot may begin at a revision some time ago: what changed since is told at its end,
+ * unless that is too much, or that the reader itself is another. */
+static err_t can_begin(struct authority *authority, struct feed_answers *answers,
+                       const struct feed_reader *reader, uint64_t revision, uint64_t newest,
+                       bool *out) {
+    struct telling telling = {.reader = reader};
+    bool few = newest - revision <= LIMIT_FEED_EVENTS_COUNT;
+    TRY(few ? each_event(authority, answers, revision, newest, judge_event, &telling) : OK);
+    *out = few && !telling.anew;
+    return OK;
+}
+
+/* What every host of the role and cluster is told: as it was kept, or made now. */
+static err_t add_shared(struct authority *authority, struct feed_answers *answers,
+                        const struct feed_reader *reader, uint64_t newest, int64_t now,
+                        struct snapshot_page *page, struct buf *out) {
+    struct answer_name name = name_of(reader, true, 0, page->cursor.revision);
+    name.step = page->cursor.step;
+    name.since = page->cursor.after;
     const struct kept_answer *kept = find_kept(answers, &name, now);
-    if (kept != NULL) {
-        TRY(buf_add(out, buf_span(&kept->text)));
-    } else {
-        TRY(snapshot_begin(authority, reader, newest, now, out));
-        keep(authority, answers, &name, now, buf_span(out));
+    bool fits = kept != NULL;
+    if (fits && page->cursor.revision == 0) {
+        TRY(can_begin(authority, answers, reader, kept->page.cursor.revision, newest, &fits));
     }
-    TRY(snapshot_add_own(authority, reader, newest, out));
-    return change_answer_end(out);
+    if (fits) {
+        *page = kept->page;
+        return buf_add(out, buf_span(&kept->text));
+    }
+    page->cursor.revision = page->cursor.revision == 0 ? newest : page->cursor.revision;
+    TRY(change_page_begin(out));
+    TRY(snapshot_add(authority, reader, now, SNAPSHOT_SELF, page, out));
+    name.revision = page->cursor.revision;
+    keep(authority, answers, &name, page, now, buf_span(out));
+    return OK;
+}
+
+struct paging {
+    const struct feed_reader *reader;
+    struct snapshot_page *page;
+    struct buf *out;
+};
+
+static err_t add_event(void *context, const struct feed_event *event) {
+    struct paging *paging = context;
+    struct snapshot_page *page = paging->page;
+    if (page->full || !snapshot_page_has_room(page, 1, paging->out)) {
+        page->full = true;
+        return OK;
+    }
+    struct feed_judgement judgement = feed_judge(event, paging->reader);
+    if (is_reader(event, judgement)) {
+        return FAIL(ERR_NOT_FOUND); /* the pages before were for what it was */
+    }
+    page->seen++;
+    page->count += judgement.verdict != FEED_SKIP ? 1 : 0;
+    page->cursor.after = event->revision;
+    return feed_event_encode(event, paging->reader, judgement.verdict, paging->out);
+}
+
+/* What changed since the first page, as far as there is room. */
+static err_t add_events(struct authority *authority, struct feed_answers *answers,
+                        struct paging *paging, uint64_t newest) {
+    struct snapshot_cursor *cursor = &paging->page->cursor;
+    uint64_t since = cursor->after > cursor->revision ? cursor->after : cursor->revision;
+    if (since > newest) {
+        return FAIL(ERR_NOT_FOUND); /* as no page told */
+    }
+    uint64_t until =
+        newest - since > LIMIT_FEED_EVENTS_COUNT ? since + LIMIT_FEED_EVENTS_COUNT : newest;
+    cursor->after = since;
+    TRY(each_event(authority, answers, since, until, add_event, paging));
+    paging->page->full |= until < newest;
+    return OK;
+}
+
+static err_t end_page(const struct snapshot_page *page, bool continues, uint64_t newest,
+                      struct buf *out) {
+    char next[SNAPSHOT_CURSOR_CHARS];
+    snapshot_cursor_print(&page->cursor, next);
+    uint64_t told =
+        page->cursor.step == SNAPSHOT_EVENTS ? page->cursor.after : page->cursor.revision;
+    const struct change_answer end = {.revision = page->full ? told : newest,
+                                      .snapshot = true,
+                                      .continues = continues,
+                                      .more = page->full,
+                                      .next = next};
+    return change_page_end(out, &end);
+}
+
+err_t feed_answer_page(struct authority *authority, struct feed_answers *answers,
+                       const struct feed_reader *reader, const struct snapshot_cursor *cursor,
+                       uint64_t newest, int64_t now, struct buf *out) {
+    struct snapshot_page page = {.full = false};
+    struct paging paging = {reader, &page, out};
+    if (cursor != NULL) {
+        page.cursor = *cursor;
+    }
+    TRY(page.cursor.step < SNAPSHOT_SELF
+            ? add_shared(authority, answers, reader, newest, now, &page, out)
+            : change_page_begin(out));
+    TRY(page.full ? OK : snapshot_add(authority, reader, now, SNAPSHOT_EVENTS, &page, out));
+    TRY(page.full ? OK : add_events(authority, answers, &paging, newest));
+    return end_page(&page, cursor != NULL, newest, out);
 }

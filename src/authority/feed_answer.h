@@ -6,6 +6,7 @@
 #define POSTERN_AUTHORITY_FEED_ANSWER_H
 
 #include "authority/feed_filter.h"
+#include "authority/snapshot.h"
 
 struct authority;
 struct feed_answers;
@@ -23,8 +24,13 @@ enum feed_outcome {
 err_t feed_answer_events(struct authority *authority, struct feed_answers *answers,
                          const struct feed_reader *reader, uint64_t since, uint64_t newest,
                          enum feed_outcome *outcome, struct buf *out);
-err_t feed_answer_snapshot(struct authority *authority, struct feed_answers *answers,
-                           const struct feed_reader *reader, uint64_t newest, int64_t now,
-                           struct buf *out);
+/*
+ * A page of a snapshot: what comes at the cursor (NULL: the first page) and, as the last of it,
+ * what changed up to `newest`. The first may have the revision of one that another host began with
+ * lately. ERR_NOT_FOUND as snapshot_add().
+ */
+err_t feed_answer_page(struct authority *authority, struct feed_answers *answers,
+                       const struct feed_reader *reader, const struct snapshot_cursor *cursor,
+                       uint64_t newest, int64_t now, struct buf *out);
 
 #endif

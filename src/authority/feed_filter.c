@@ -32,11 +32,14 @@ static err_t fill(struct feed_event *event, const json_t *state) {
     json_t *audience = json_object_get(state, "for");
     event->audience = json_incref(audience);
     if (json_object_size(state) > (audience != NULL ? 1U : 0U)) {
-        event->state = json_copy((json_t *)(uintptr_t)state);
+        event->state = audience == NULL ? json_incref((json_t *)(uintptr_t)state)
+                                        : json_copy((json_t *)(uintptr_t)state);
         if (event->state == NULL) {
             return FAIL(ERR_MEMORY);
         }
-        (void)json_object_del(event->state, "for");
+        if (audience != NULL) {
+            (void)json_object_del(event->state, "for");
+        }
     }
     if (event->kind == CHANGE_JOB) {
         TRY(make_set(json_object_get(event->state, "nodes"), &event->nodes));
@@ -182,15 +185,20 @@ struct feed_judgement feed_judge(const struct feed_event *event, const struct fe
 
 /* ---- what it is told --------------------------------------------------------------------- */
 
-/* NULL: out of memory. */
+/* What the reader is told of the state; NULL: out of memory. */
 static json_t *state_for(const struct feed_event *event, const struct feed_reader *reader) {
-    bool is_jump = reader->role == HOST_JUMP;
+    bool without_whose = event->kind == CHANGE_REVOCATION && reader->role != HOST_JUMP;
+    bool of_itself =
+        event->kind == CHANGE_JOB && reader->role != HOST_JUMP && reader->role != HOST_LOGIN;
+    if (!without_whose && !of_itself) {
+        return json_incref(event->state);
+    }
     json_t *state = json_copy(event->state);
     int failure = 0;
-    if (event->kind == CHANGE_REVOCATION && !is_jump) {
+    if (without_whose) {
         failure |= json_object_set_new(state, "account", json_string(""));
         failure |= json_object_set_new(state, "reason", json_string(""));
-    } else if (event->kind == CHANGE_JOB && !is_jump && reader->role != HOST_LOGIN) {
+    } else {
         failure |= json_object_set_new(state, "nodes", json_pack("[s]", reader->name));
     }
     if (failure != 0) {

@@ -11,11 +11,4 @@
 uint64_t feed_wakes(const struct feed *feed);
 struct site_document *feed_site(struct feed *feed);
 
-/* Store thread: a snapshot without its end, as every host of the reader's role and cluster is told
- * it, and then what it alone is told. snapshot.c. */
-err_t snapshot_begin(struct authority *authority, const struct feed_reader *reader,
-                     uint64_t revision, int64_t now, struct buf *out);
-err_t snapshot_add_own(struct authority *authority, const struct feed_reader *reader,
-                       uint64_t revision, struct buf *out);
-
 #endif

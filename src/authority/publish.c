@@ -96,12 +96,8 @@ json_t *publish_revocation_state(struct store *store, const struct issued *issue
                      issued->revoked_reason);
 }
 
-json_t *publish_registered_key_state(struct store *store, const struct registered_key *key) {
-    struct account account;
-    if (failed(store_account_get(store, key->account_id, &account))) {
-        return NULL;
-    }
-    json_t *state = json_pack("{s:s,s:s}", "account", account.name, "publicKey", key->key_line);
+json_t *publish_registered_key_state(const char *account, const struct registered_key *key) {
+    json_t *state = json_pack("{s:s,s:s}", "account", account, "publicKey", key->key_line);
     bool whole = state != NULL;
     if (whole && key->expires_at != 0) {
         whole = put(state, "expireTime", call_json_time(key->expires_at));
@@ -225,7 +221,11 @@ static void publish_key(struct call *call, const struct registered_key *key, boo
     char id[24];
     struct store *store = call_store(call);
     (void)snprintf(id, sizeof id, "%llu", (unsigned long long)key->id);
-    json_t *state = gone ? NULL : publish_registered_key_state(store, key);
+    struct account account;
+    if (!call_ok(call, store_account_get(store, key->account_id, &account), "the account")) {
+        return;
+    }
+    json_t *state = gone ? NULL : publish_registered_key_state(account.name, key);
     json_t *audience = key_audience(store, key);
     bool made = audience != NULL && (gone || state != NULL) &&
                 (!moved || put(audience, "gone", json_true()));

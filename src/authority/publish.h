@@ -12,7 +12,7 @@ json_t *publish_account_state(struct store *store, const struct account *account
 json_t *publish_cluster_state(const struct cluster *cluster);
 json_t *publish_host_state(struct store *store, const struct host *host);
 json_t *publish_revocation_state(struct store *store, const struct issued *issued);
-json_t *publish_registered_key_state(struct store *store, const struct registered_key *key);
+json_t *publish_registered_key_state(const char *account, const struct registered_key *key);
 /* Of one that runs; its nodes are named as the store has them. */
 json_t *publish_job_state(struct store *store, const struct job *job);
 /* "1234@daint", as the feed calls it; the caller frees *out. */

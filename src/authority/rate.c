@@ -15,6 +15,7 @@ static const struct {
     [RATE_JOB_CERTIFICATES] = {4000, 100},
     [RATE_KEY_PAIRS] = {10, 20 * 1000},
     [RATE_SNAPSHOTS] = {60, 5 * 1000},
+    [RATE_PAGES] = {LIMIT_FEED_PAGES_COUNT, 50},
     [RATE_EVENTS] = {60, 2500}, /* LIMIT_AUDIT_EVENTS_COUNT each: 20 rows a second */
     [RATE_WINDOWS] = {100, 200},
 };

@@ -13,7 +13,8 @@ enum rate {
     RATE_HOST_CERTIFICATES, /* of a host */
     RATE_JOB_CERTIFICATES,  /* for jobs, that a host asks for: one for each `postern job run` */
     RATE_KEY_PAIRS,         /* made here: an RSA pair takes a second of the threads that sign in */
-    RATE_SNAPSHOTS,         /* of the feed: each is the whole site's */
+    RATE_SNAPSHOTS,         /* of the feed, that are begun: each is the whole site's */
+    RATE_PAGES,             /* of such, but for the first */
     RATE_EVENTS,            /* batches that a gate tells: its rows are strangers' doing */
     RATE_WINDOWS,           /* passwords that a gate asks about: each takes 20 ms and 19 MiB */
     RATES_COUNT,

@@ -4,6 +4,7 @@
  * nothing: see sync_apply.c. Other threads tell the answers on, carry what gates and users ask, and
  * end sessions: see publisher.c, uplink_server.c, job_server.h and sessions.c.
  */
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -128,15 +129,28 @@ static err_t fetch(struct sync *sync, const char *path, struct change_answer **o
     return change_answer_decode(buf_span(&sync->response.body), out, fault);
 }
 
-/* The page that follows, in place of the one that was applied. */
-static err_t fetch_next(struct sync *sync, uint64_t snapshot, struct change_answer **page,
-                        struct fault *fault) {
-    char path[64 + LIMIT_FEED_CURSOR_CHARS];
-    if ((*page)->next[0] == '\0') {
+/* Where the page that follows is. */
+static err_t next_path(const struct change_answer *page, uint64_t snapshot, char *path, size_t size,
+                       struct fault *fault) {
+    if (page->next[0] == '\0') {
         return fault_set(fault, ERR_MALFORMED, "next", "is missing");
     }
-    (void)snprintf(path, sizeof path, "/api/v1/feed?snapshot=%llu&after=%s",
-                   (unsigned long long)snapshot, (*page)->next);
+    (void)snprintf(path, size, "/api/v1/feed?snapshot=%llu&after=%s", (unsigned long long)snapshot,
+                   page->next);
+    return OK;
+}
+
+/* Applies a page of the snapshot that began at that revision, and puts the next one in its place,
+ * which the authority makes meanwhile. */
+static err_t take_page(struct sync *sync, uint64_t snapshot, struct change_answer **page,
+                       struct fault *fault) {
+    char path[64 + LIMIT_FEED_CURSOR_CHARS];
+    TRY(next_path(*page, snapshot, path, sizeof path, fault));
+    http_client_ask(sync->client, path, POLL_TIMEOUT_MS);
+    err_t err = sync_apply(sync->config.state_dir, sync->replica, *page, clock_now_s());
+    if (failed(err)) {
+        return fault_set(fault, err.code, "", "cannot apply a page: %s", err_text(err));
+    }
     change_answer_freep(page);
     TRY(fetch(sync, path, page, fault));
     return (*page)->continues
@@ -154,11 +168,7 @@ static err_t take_pages(struct sync *sync, struct change_answer **page, size_t *
             return fault_set(fault, ERR_TOO_LONG, "", "the snapshot does not end");
         }
         *count += (*page)->count;
-        err_t err = sync_apply(sync->config.state_dir, sync->replica, *page, clock_now_s());
-        if (failed(err)) {
-            return fault_set(fault, err.code, "", "cannot apply a page: %s", err_text(err));
-        }
-        TRY(fetch_next(sync, snapshot, page, fault));
+        TRY(take_page(sync, snapshot, page, fault));
     }
     return OK;
 }
@@ -375,15 +385,34 @@ static _Noreturn void follow(struct sync *sync) {
 const char sync_usage[] = "usage: postern-host sync [--once] [--config FILE] [--state DIR]\n";
 
 int command_sync(int argc, char **argv) {
-    struct command_options options;
-    if (!command_read_options(argc, argv, "once", sync_usage, &options)) {
+    static const struct option known[] = {{"once", no_argument, NULL, '1'},
+                                          {"config", required_argument, NULL, 'c'},
+                                          {"state", required_argument, NULL, 's'},
+                                          {0}};
+    const char *config = NULL;
+    const char *state = NULL;
+    bool once = false;
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        if (option == '1') {
+            once = true;
+        } else if (option == 'c') {
+            config = optarg;
+        } else if (option == 's') {
+            state = optarg;
+        } else {
+            (void)fputs(sync_usage, stderr);
+            return HOST_EXIT_USAGE;
+        }
+    }
+    if (optind != argc) {
+        (void)fputs(sync_usage, stderr);
         return HOST_EXIT_USAGE;
     }
     struct sync sync CLEANUP(sync_done) = {.lock = -1};
     struct fault fault = {0};
     http_response_init(&sync.response);
-    err_t err = sync_open(options.config, options.state, &sync, &fault);
-    if (!failed(err) && !options.flag) {
+    err_t err = sync_open(config, state, &sync, &fault);
+    if (!failed(err) && !once) {
         follow(&sync);
     }
     if (!failed(err)) {

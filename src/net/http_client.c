@@ -38,6 +38,7 @@ struct http_client {
     struct client_field fields[FIELDS_COUNT];
     size_t field_count;
     struct buf request;
+    struct buf asked; /* a request whose answer is on its way; empty: none */
     size_t input_len;
     char input[LIMIT_HTTP_HEADERS_BYTES]; /* an answer's head and what came with it */
 };
@@ -60,6 +61,7 @@ err_t http_client_new(const struct http_client_config *config, struct http_clien
     }
     client->stream.fd = -1;
     buf_init(&client->request, LIMIT_HTTP_ANSWER_BYTES);
+    buf_init(&client->asked, LIMIT_HTTP_ANSWER_BYTES);
     client->timeout_ms = config->timeout_ms > 0 ? config->timeout_ms : TIMEOUT_MS;
     TRY(http_url_parse(config->url, &client->server, fault));
     TRY(http_url_proxy(&client->server, &client->has_proxy, &client->proxy, fault));
@@ -93,6 +95,7 @@ void http_client_free(struct http_client *client) {
         field_done(&client->fields[i]);
     }
     buf_done(&client->request);
+    buf_done(&client->asked);
     secret_wipe(&client->proxy, sizeof client->proxy);
     secret_wipe(client->input, sizeof client->input);
     free(client);
@@ -330,7 +333,8 @@ static err_t exchange(struct http_client *client, int64_t deadline_ms,
     size_t head_len;
     bool surplus = false;
     client->input_len = 0;
-    err_t sent = send_request(client, deadline_ms);
+    err_t sent = client->asked.len > 0 ? OK : send_request(client, deadline_ms);
+    buf_clear(&client->asked);
     err_t err =
         sent.code == ERR_TIMEOUT ? sent : read_final_head(client, deadline_ms, &head, &head_len);
     *answered = client->input_len > 0;
@@ -384,6 +388,11 @@ err_t http_client_call(struct http_client *client, enum http_method method, cons
         return fault_set(fault, err.code, "path", "\"%.200s\" cannot be asked for: %s", path,
                          err_text(err));
     }
+    if (client->asked.len > 0 &&
+        !span_equal(buf_span(&client->asked), buf_span(&client->request))) {
+        stream_close(&client->stream); /* nobody waits for that answer any more */
+        buf_clear(&client->asked);
+    }
     /* A kept connection may have been closed by the server meanwhile; then, and only if no byte of
      * an answer came, the request is sent once more on a fresh one (RFC 9112 section 9.3.1). */
     for (bool kept = client->stream.fd >= 0;; kept = false) {
@@ -399,6 +408,19 @@ err_t http_client_call(struct http_client *client, enum http_method method, cons
         if (!kept || answered || err.code != ERR_CLOSED) {
             return exchange_fault(client, err, timeout_ms, fault);
         }
+    }
+}
+
+void http_client_ask(struct http_client *client, const char *path, int timeout_ms) {
+    int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
+    if (client->stream.fd < 0 || client->asked.len > 0 ||
+        failed(build_request(client, HTTP_GET, path, span_of(NULL, 0))) ||
+        failed(buf_add(&client->asked, buf_span(&client->request)))) {
+        return; /* the call asks itself */
+    }
+    if (failed(send_request(client, deadline_ms))) {
+        stream_close(&client->stream);
+        buf_clear(&client->asked);
     }
 }
 

@@ -51,6 +51,13 @@ err_t http_client_call(struct http_client *client, enum http_method method, cons
                        struct fault *fault);
 
 /*
+ * Sends the request of a GET on the open connection, if there is one, for the next call to find its
+ * answer there: the server is at work while the caller does something else. That call must be of
+ * the same path, and sees what failed.
+ */
+void http_client_ask(struct http_client *client, const char *path, int timeout_ms);
+
+/*
  * Fetches the chain that a server presents without trusting it (for `postern init`, which shows the
  * fingerprint and pins it). *ca_pem is the last certificate of the chain (the server's own when it
  * is alone), sha256 the hex hash of its DER form.

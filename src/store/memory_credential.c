@@ -81,9 +81,11 @@ err_t memory_op_issued_revoke(struct store *store, uint64_t serial, int64_t at,
     return memory_replace(self, &self->issued, index, &issued);
 }
 
-err_t memory_op_revoked_list(struct store *store, int64_t now, EACH(issued)) {
+err_t memory_op_revoked_list(struct store *store, int64_t now, uint64_t after_serial, size_t max,
+                             EACH(issued)) {
     LIST_ALL(&memory_store_of(store)->issued, issued,
-             row->revoked_at != 0 && row->valid_before > now);
+             row->revoked_at != 0 && row->valid_before > now && row->serial > after_serial &&
+                 max > 0 && max-- > 0);
     return OK;
 }
 

@@ -62,8 +62,9 @@
       (store, account_id, since, issued_at))                                                       \
     X(issued_list, (struct store * store, const struct issued_filter *filter, EACH(issued)),       \
       (store, filter, each, context))                                                              \
-    X(revoked_list, (struct store * store, int64_t now, EACH(issued)),                             \
-      (store, now, each, context))                                                                 \
+    X(revoked_list,                                                                                \
+      (struct store * store, int64_t now, uint64_t after_serial, size_t max, EACH(issued)),        \
+      (store, now, after_serial, max, each, context))                                              \
     X(api_key_get, (struct store * store, entity_id id, struct api_key * out), (store, id, out))   \
     X(api_key_find, (struct store * store, const char *hash, struct api_key *out),                 \
       (store, hash, out))                                                                          \

@@ -321,7 +321,9 @@ err_t sqlite_op_issued_revoke(struct store *store, uint64_t serial, int64_t at,
     return OK;
 }
 
-err_t sqlite_op_revoked_list(struct store *store, int64_t now, EACH(issued)) {
-    return statement_list(store, STATEMENT_revoked_list, ARGUMENTS(I64(now)), &issued_shape,
+err_t sqlite_op_revoked_list(struct store *store, int64_t now, uint64_t after_serial, size_t max,
+                             EACH(issued)) {
+    return statement_list(store, STATEMENT_revoked_list,
+                          ARGUMENTS(I64(now), U64(after_serial), U64(max)), &issued_shape,
                           VISITOR(issued));
 }

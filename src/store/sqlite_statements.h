@@ -167,8 +167,9 @@
     X(issued_revoke,                                                                               \
       "UPDATE issued SET revoked_at = ?2, revoked_reason = ?3 WHERE serial = ?1 AND "              \
       "revoked_at = 0")                                                                            \
-    X(revoked_list, "SELECT " ISSUED_COLUMNS " FROM issued INDEXED BY issued_revoked"              \
-                    " WHERE revoked_at <> 0 AND valid_before > ?1 ORDER BY serial")                \
+    X(revoked_list,                                                                                \
+      "SELECT " ISSUED_COLUMNS " FROM issued INDEXED BY issued_revoked"                            \
+      " WHERE revoked_at <> 0 AND valid_before > ?1 AND serial > ?2 ORDER BY serial LIMIT ?3")     \
                                                                                                    \
     X(api_key_add, "INSERT INTO api_key (" API_KEY_COLUMNS                                         \
                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                           \

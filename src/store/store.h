@@ -128,8 +128,9 @@ err_t store_issued_list(struct store *store, const struct issued_filter *filter,
                         err_t (*each)(void *context, const struct issued *issued), void *context);
 /* ERR_CONFLICT when it is revoked already. */
 err_t store_issued_revoke(struct store *store, uint64_t serial, int64_t at, const char *reason);
-/* Every certificate that is revoked and not expired at now, by serial. */
-err_t store_revoked_list(struct store *store, int64_t now,
+/* Every certificate that is revoked and not expired at now, by serial: those after `after_serial`
+ * (paging; 0: from the first). */
+err_t store_revoked_list(struct store *store, int64_t now, uint64_t after_serial, size_t max,
                          err_t (*each)(void *context, const struct issued *issued), void *context);
 
 /* account_id 0 lists those of all accounts; in the order of ids. */

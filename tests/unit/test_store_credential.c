@@ -221,11 +221,17 @@ static void test_issued_list(void **state) {
         assert_string_equal(listing.text, cases[i].expected);
     }
     struct listing listing = {0};
-    assert_ok(store_revoked_list(store, NOW - 2 * DAY, each_issued, &listing));
+    assert_ok(store_revoked_list(store, NOW - 2 * DAY, 0, SIZE_MAX >> 1, each_issued, &listing));
     assert_string_equal(listing.text, "4 6 9 12");
     listing = (struct listing){0};
-    assert_ok(store_revoked_list(store, NOW, each_issued, &listing));
+    assert_ok(store_revoked_list(store, NOW, 0, SIZE_MAX >> 1, each_issued, &listing));
     assert_string_equal(listing.text, "4 9 12");
+    listing = (struct listing){0};
+    assert_ok(store_revoked_list(store, NOW, 4, 1, each_issued, &listing));
+    assert_string_equal(listing.text, "9");
+    listing = (struct listing){0};
+    assert_ok(store_revoked_list(store, NOW, 12, 1, each_issued, &listing));
+    assert_string_equal(listing.text, "");
     assert_ok(store_commit(store));
 }
 

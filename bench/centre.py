@@ -59,11 +59,14 @@ class Centre:
         self.ca = f"{work}/ca.pem"
         self.port = free_port()
 
-    def begin(self, admin="admin"):
+    def begin(self, admin="admin", fill=None):
+        """fill(path) may fill the store before the authority begins to serve."""
         url = f"https://127.0.0.1:{self.port}"
         out = subprocess.run([self.posternd, "init", f"{self.work}/a", "--site", "bench", "--listen", f"127.0.0.1:{self.port}",
                               "--url", url, "--admin", admin], check=True, capture_output=True, text=True).stdout
         invitation = re.search(r"pgi_[\w-]+", out).group(0)
+        if fill:
+            fill(f"{self.work}/a/store/posternd.db")
         self.start([self.posternd, "serve", "-c", f"{self.work}/a/posternd.yaml"], "posternd")
         wait_until(lambda: listens(self.port), "the authority")
         chain = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n",

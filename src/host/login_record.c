@@ -108,9 +108,18 @@ static err_t parse_text(const char *text, struct login_record *out) {
                : FAIL(ERR_MALFORMED);
 }
 
+/* A name that is not its credential's would keep the true record from being left. */
+static bool is_as_printed(const struct login_record *record, const char *name, const char *text) {
+    char printed_name[LOGIN_RECORD_NAME_CHARS];
+    char printed_text[LOGIN_RECORD_TEXT_CHARS];
+    return !failed(login_record_print(record, printed_name, printed_text)) &&
+           strcmp(printed_name, name) == 0 && strcmp(printed_text, text) == 0;
+}
+
 err_t login_record_parse(const char *name, const char *text, struct login_record *out) {
     struct login_record record = {0};
-    if (failed(parse_name(name, &record)) || failed(parse_text(text, &record))) {
+    if (failed(parse_name(name, &record)) || failed(parse_text(text, &record)) ||
+        !is_as_printed(&record, name, text)) {
         return FAIL(ERR_MALFORMED);
     }
     *out = record;
@@ -140,5 +149,11 @@ err_t login_record_leave(const char *state_dir, const struct login_record *recor
     TRY(login_record_print(&whole, name, text));
     TRY(path_join(state_dir, LOGIN_RECORD_DIR, &dir));
     TRY(path_join(dir, name, &path));
-    return symlink(text, path) == 0 || errno == EEXIST ? OK : err_from_errno(errno);
+    if (symlink(text, path) == 0) {
+        return OK;
+    }
+    /* What is there under this name may be of a connection long gone, or forged; or it is ours of a
+     * moment ago, and sync takes it over just now. */
+    bool gone = errno == EEXIST && (unlink(path) == 0 || errno == ENOENT);
+    return gone && symlink(text, path) == 0 ? OK : err_from_errno(errno);
 }

@@ -6,14 +6,15 @@
  * as long as it lives. A record names it, by pid and start time, and the credential that may open
  * the door. It is a symbolic link in STATE/logins that leads nowhere: made in one step or not at
  * all, with what it says inside, and read by readlink(2). Asked again for the same credential
- * (sshd does so for the offer and for the signature), there is nothing to add.
+ * (sshd does so for the offer and for the signature), it takes the place of what is there.
  *
  * Who writes records: the command user, who may add to the directory, but not list it. sync takes
  * them over into STATE/sessions, which is root's, at once. What another process of that user could
  * do with a record is end sessions of its choice, of the user that it names, and no more: a
  * connection lives only while *every* credential that it was told "yes" for is good (one that was
- * offered and then not used counts as well), so a further record never spares it. And who is the
- * command user can forge the answers themselves: give it a user of its own (command_user).
+ * offered and then not used counts as well), so a further record never spares it. Only one that is
+ * removed before sync takes it over is missed. And who is the command user can forge the answers
+ * themselves: give it a user of its own (command_user).
  */
 #ifndef POSTERN_HOST_LOGIN_RECORD_H
 #define POSTERN_HOST_LOGIN_RECORD_H

@@ -52,31 +52,34 @@ static bool is_host_level(span_t level) {
 
 /*
  * "-l "{type = 'default'}/host=2/core=1,walltime=1:0:0"": whole when each way ends at hosts. What
- * stands in braces is the owner's own words.
+ * stands in braces is the owner's own words, which may hold braces in quotes. So only braces that
+ * neither nest nor close what is not open are believed: whatever stands in them, a way that OAR
+ * went is then outside.
  */
 static bool asks_whole_hosts(span_t wanted) {
-    size_t braces = 0;
+    bool braces = false;
     size_t ways = 0;
     bool on_way = false;
     bool at_host = false;
     for (size_t i = 0; i < wanted.len; i++) {
         uint8_t byte = wanted.data[i];
-        if (byte == '{') {
-            braces++;
-        } else if (byte == '}' && braces > 0) {
-            braces--;
-        } else if (byte == '/' && braces == 0) {
+        if (byte == '{' || byte == '}') {
+            if (braces == (byte == '{')) {
+                return false;
+            }
+            braces = !braces;
+        } else if (byte == '/' && !braces) {
             on_way = true;
             ways++;
             at_host = is_host_level(span_of(wanted.data + i + 1, wanted.len - i - 1));
-        } else if ((byte == ',' || byte == '+' || byte == '"') && braces == 0) {
+        } else if ((byte == ',' || byte == '+' || byte == '"') && !braces) {
             if (on_way && !at_host) {
                 return false;
             }
             on_way = false;
         }
     }
-    return ways > 0 && braces == 0 && (!on_way || at_host);
+    return ways > 0 && !braces && (!on_way || at_host);
 }
 
 static bool is_deploy(const json_t *job) {

@@ -242,6 +242,10 @@ static void oar_jobs(void **state) {
         {"/host=1+/host=2", "[]", "whole"},
         {"{comment = '/host=1'}/core=2", "[]", "shared"},
         {"{x = '}/core=1", "[]", "shared"},
+        /* A filter's text that hides a way to a core from whoever only counts braces. */
+        {"{x = '}/host=1,{{'}/core=1+{x = '}}'}/host=1", "[\"deploy\"]", "shared"},
+        {"{x = '}/host=1,{'}/core=1", "[\"deploy\"]", "shared"},
+        {"/host=1}", "[\"deploy\"]", "shared"},
         {"/hostess=2", "[]", "shared"},
         {"", "[]", "shared"},
         {"/host=2", "[\"besteffort\",\"deploy\"]", "deploy"},

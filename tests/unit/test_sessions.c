@@ -1,9 +1,10 @@
 #include "replica_fixture.h"
 
-#include <sys/wait.h>
+#include <sys/prctl.h>
 
 #include "base/file.h"
 #include "base/text.h"
+#include "fixture.h"
 #include "host/connection.h"
 #include "host/login_record.h"
 #include "host/session_judge.h"
@@ -37,6 +38,10 @@ static const struct {
     {"100-5-7", "1 alice alice - 0 7 - 0 5 6"},
     {"100-5-7", "1 alice  alice - 0 7 - 0 5"},
     {"100-5-7", "1 ali\tce alice - 0 7 - 0 5"},
+    {"100-5-8", "1 alice alice - 0 7 - 0 5"}, /* its file is called for another certificate */
+    {"100-5-_k", "1 alice alice - 0 0 /x 0 5"},
+    {"100-05-7", "1 alice alice - 0 7 - 0 5"},
+    {"100-5-7", "1 alice alice - 0 07 - 0 5"},
     {"100-5-7", "1 abcdefghijabcdefghijabcdefghijabc alice - 0 7 - 0 5"},
 };
 
@@ -115,6 +120,57 @@ static void test_no_record_without_sshd(void **state) {
     (void)state;
     struct login_record record = {.user = "alice", .account = "alice", .serial = 7};
     assert_ok(login_record_leave("/nonexistent", &record));
+}
+
+/* As sshd's command, in a process whose parent is called sshd: over what another process of the
+ * same user left under the record's name. */
+static int leave_over(const char *state, const struct login_record *told, bool folder) {
+    struct login_record record = *told;
+    struct process monitor;
+    char name[LOGIN_RECORD_NAME_CHARS];
+    char text[LOGIN_RECORD_TEXT_CHARS];
+    char path[512];
+    char found[LOGIN_RECORD_TEXT_CHARS] = "";
+    if (failed(process_read(getppid(), &monitor))) {
+        return 1;
+    }
+    record.monitor = getppid();
+    record.monitor_start = monitor.start;
+    if (failed(login_record_print(&record, name, text))) {
+        return 2;
+    }
+    (void)snprintf(path, sizeof path, "%s/logins/%s", state, name);
+    if ((folder ? mkdir(path, 0700) : symlink("1 alice alice - 0 8 - 0 5", path)) != 0) {
+        return 3;
+    }
+    if (folder) {
+        return failed(login_record_leave(state, told)) ? 0 : 4;
+    }
+    return !failed(login_record_leave(state, told)) &&
+                   readlink(path, found, sizeof found - 1) > 0 && strcmp(found, text) == 0
+               ? 0
+               : 5;
+}
+
+static int ended_with(pid_t child) {
+    int status = 0;
+    return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_record_forged_before(void **state) {
+    (void)state;
+    const struct login_record record = {.user = "alice", .account = "alice", .serial = 7, .at = 5};
+    for (int folder = 0; folder < 2; folder++) {
+        const char *state_dir = folder ? "forged_folder" : "forged_link";
+        assert_int_equal(fixture_run("mkdir -p %s/logins", state_dir), 0);
+        pid_t monitor = fork();
+        if (monitor == 0) {
+            (void)prctl(PR_SET_NAME, "sshd");
+            pid_t command = fork();
+            _exit(command == 0 ? leave_over(state_dir, &record, folder == 1) : ended_with(command));
+        }
+        assert_int_equal(ended_with(monitor), 0);
+    }
 }
 
 /* --- processes --- */
@@ -445,6 +501,7 @@ int main(void) {
         cmocka_unit_test(test_records_refused),
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_no_record_without_sshd),
+        cmocka_unit_test(test_record_forged_before),
         cmocka_unit_test(test_stat_refused),
         cmocka_unit_test(test_stat),
         cmocka_unit_test(test_who_is_no_monitor),
@@ -452,5 +509,5 @@ int main(void) {
         cmocka_unit_test(test_judgements),
         cmocka_unit_test(test_explanations_fit_a_terminal),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -103,7 +103,8 @@ static void refuse_cursor(struct call *call) {
 
 static void look_at_page(struct call *call, const struct poll *poll, uint64_t newest,
                          uint64_t oldest) {
-    if (poll->cursor.revision > newest || poll->cursor.revision + 1 < oldest) {
+    if (poll->cursor.revision == 0 || poll->cursor.revision > newest ||
+        poll->cursor.revision + 1 < oldest) {
         refuse_cursor(call);
         return;
     }

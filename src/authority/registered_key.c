@@ -226,13 +226,26 @@ static err_t add_read(struct call *call) {
                         : account_copy_text(call, "name", name, asked->name, sizeof asked->name);
 }
 
+/* What an API key obtains is bound to its networks and ends with it; a registered key would be good
+ * from everywhere, and stay. */
+static bool is_person(struct call *call) {
+    const struct account *account = &call->caller.account;
+    if (account->kind != ACCOUNT_PERSON) {
+        call_problem(call, 403, "not_a_person", NULL,
+                     "%s is a service account, which registers no keys; get a certificate: "
+                     "postern sign",
+                     account->name);
+    }
+    return !call_refused(call);
+}
+
 static void add_run(struct call *call) {
     const struct add_request *own = call_own(call, sizeof *own, release);
     struct registered_key key;
     char fingerprint[FINGERPRINT_CHARS];
     key_fingerprint(own->key, fingerprint);
     call_audit(call, fingerprint, true, "ok", own->asked.name);
-    if (registered_key_add(call, &call->caller.account, &own->asked, &key)) {
+    if (is_person(call) && registered_key_add(call, &call->caller.account, &own->asked, &key)) {
         call_audit(call, fingerprint, true, "ok", key.name);
         call_answer(call, 201, json_pack("{s:o}", "key", registered_key_json(&key)));
     }

@@ -98,6 +98,16 @@ audited "registering left a row" '.action == "key.register" and .actor == "bob" 
 audited "… and so did what was refused" '.action == "key.register" and .code == "key_private" and (.allowed | not)'
 audited "… and the removal" '.action == "key.remove" and .actor == "bob" and .detail == "first"'
 
+# What an API key obtains is bound to its networks and ends with it, which a registered key would not.
+gets "a service account" 201 - POST /api/v1/service-accounts "$admin" '{"name":"robot","project":"p1"}'
+gets "… with an API key for one address" 201 - POST /api/v1/service-accounts/robot/api-keys "$admin" '{"name":"one","ipSubnets":["127.0.0.1"]}'
+curl -sS --cacert "$authority/tls/ca.pem" -o "$work/last" -X POST -H "X-API-Key: $(field .apiKey)" "$url/api/v1/auth/token"
+robot=$(field .access_token)
+registers "registers no key that would outlive it" 403 not_a_person "$robot" "$(key robots)"
+has "… and is told what to do" '.message | test("postern sign")'
+gets "nothing of that is registered either" 200 - GET /api/v1/keys "$robot"
+has "… indeed" '.keys == []'
+
 registers "a key that soon expires" 201 - "$carol" "$(key brief)" 'duration: "1s"'
 expired() {
     api POST /api/v1/keys "$bob" "{\"publicKey\":\"$(key brief)\"}"

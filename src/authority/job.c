@@ -8,6 +8,7 @@
 #include "authority/account.h"
 #include "authority/authority.h"
 #include "authority/job_change.h"
+#include "authority/job_place.h"
 #include "base/text.h"
 #include "feed/change_names.h"
 
@@ -328,7 +329,9 @@ static void put_known(struct call *call, const struct teller *teller,
     if (teller->node == NULL || !runs) {
         apply(request, account, call->now, &is);
     }
+    bool moved = !runs || strcmp(is.address, was->address) != 0;
     if (!fits_type(call, request, &is, account, nodes.count) || !fits_time(call, &is) ||
+        (moved && !job_place_allowed(call, is.address)) ||
         (!runs && !has_room(call, &teller->cluster))) {
         return;
     }

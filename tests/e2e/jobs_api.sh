@@ -271,6 +271,22 @@ gets "told again" 200 - PUT $jobs/00Grm "$admin" '{"username":"bob","type":"clus
 has "… there is a token for the new machine alone" '[.enrolments[].host] == ["vm3"]'
 gets "a host that is none of the job's gets no token" 409 conflict PUT $jobs/00Grn "$admin" \
     '{"username":"bob","type":"cluster","nodes":["frontend"],"enrol":true}'
+# What a scheduler says of a place, somebody with its stolen token may say as well.
+gets "a login host of another cluster" 201 - POST /api/v1/hosts "$admin" '{"name":"ln.lyon.example","role":"login","cluster":"lyon","address":"2001:db8::50"}'
+place() { # DESCRIPTION STATUS CODE ADDRESS [TOKEN]
+    gets "$1" "$2" "$3" PUT $jobs/placed "${5:-$scheduler}" \
+        "{\"username\":\"bob\",\"type\":\"cluster\",\"address\":\"$4\",\"nodes\":[\"placed\"],\"enrol\":true}"
+}
+for forbidden in 127.0.0.1 169.254.169.254 fd00:ec2::254 64:ff9b::7f00:1; do
+    place "a scheduler leads no gate to $forbidden" 422 address_refused $forbidden
+done
+for taken in gate ln.lyon.example 2001:db8::50 2001:db8:0::50 lyon nancy; do
+    place "… and to $taken neither, nor has its certificate" 409 conflict $taken
+done
+place "… but to any other place" 200 - 203.0.113.50
+place "… where more machines may be, at other ports" 200 - 203.0.113.50
+place "an administrator leads where he likes" 200 - 127.0.0.1 "$admin"
+gets "what is no longer needed" 200 - DELETE $jobs/placed "$scheduler"
 gets "64 machines can come" 200 - PUT $jobs/many "$admin" '{"username":"bob","type":"cluster","nodes":["w[1-64]"],"enrol":true}'
 gets "… and no more" 422 too_long PUT $jobs/more "$admin" '{"username":"bob","type":"cluster","nodes":["v[1-65]"],"enrol":true}'
 gets "a machine tells of no job" 403 not_permitted PUT $jobs/9 "$host_token" '{"username":"bob"}'

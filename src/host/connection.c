@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 enum {
     TITLE_BYTES = 256,
     STATUS_BYTES = 4096,
+    PASSWD_BYTES = 16 * 1024,
     TERMINAL_MAJOR = 136, /* of pseudo-terminals, in devpts */
 };
 
@@ -55,8 +57,19 @@ static bool is_roots(pid_t pid) {
     return uid != NULL && strncmp(uid, "\nUid:\t0\t", strlen("\nUid:\t0\t")) == 0;
 }
 
-/* sshd's monitor calls itself "sshd: alice [priv]" as soon as it knows for whom it is; where root
- * logs in, it becomes the session: "sshd: root", "sshd: root@pts/0". OpenSSH 9.8 on: sshd-session.
+/* Whether the machine knows that user by another spelling, too: directories may not tell capital
+ * letters from small ones, or take "alice@example.org". Who cannot be looked up may be. */
+static bool is_spelling_of(const char *spelling, const char *user) {
+    struct passwd entry;
+    struct passwd *found = NULL;
+    char text[PASSWD_BYTES];
+    int failure = getpwnam_r(spelling, &entry, text, sizeof text, &found);
+    return failure != 0 || (found != NULL && strcmp(found->pw_name, user) == 0);
+}
+
+/* sshd's monitor calls itself "sshd: alice [priv]" as soon as it knows for whom it is, by the name
+ * that the client gave; where root logs in, it becomes the session: "sshd: root", "sshd:
+ * root@pts/0". OpenSSH 9.8 on: sshd-session.
  */
 static bool is_titled(pid_t pid, const char *user) {
     char title[TITLE_BYTES];
@@ -64,14 +77,22 @@ static bool is_titled(pid_t pid, const char *user) {
     if (!read_text(pid, "cmdline", title, sizeof title)) {
         return false;
     }
-    const char *name = strstr(title, ": ");
+    char *name = strstr(title, ": ");
     if (name == NULL ||
         (strncmp(title, "sshd: ", 6) != 0 && strncmp(title, "sshd-session: ", 14) != 0)) {
         return false;
     }
     name += 2;
-    return strncmp(name, user, len) == 0 &&
-           (strncmp(name + len, " [priv]", 7) == 0 || name[len] == '@' || name[len] == '\0');
+    char *end = strstr(name, " [priv]");
+    if (strncmp(name, user, len) == 0 &&
+        (name + len == end || name[len] == '@' || name[len] == '\0')) {
+        return true;
+    }
+    if (end == NULL) {
+        return false;
+    }
+    *end = '\0';
+    return is_spelling_of(name, user);
 }
 
 bool connection_is_of(pid_t monitor, const char *user, uint64_t *start) {

@@ -13,7 +13,7 @@
 
 /*
  * Whether `monitor` is the process of sshd's that serves a connection of `user`: root's, an sshd,
- * and called so. *start is its start time.
+ * and called so, or by another name that the machine knows the user by. *start is its start time.
  */
 bool connection_is_of(pid_t monitor, const char *user, uint64_t *start);
 

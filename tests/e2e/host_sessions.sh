@@ -11,6 +11,7 @@ cd "$work" || exit 1
 mkdir -p bin home ssh keys /run/sshd
 install -m 755 "$postern_host" "$BUILD/src/host/postern-host-sync" "$BUILD/tests/e2e/host_feed" bin/
 host=$work/bin/postern-host
+spelling=$BUILD/tests/e2e/other_spelling.so
 
 # --- a world: users, keys, certificates, a node of a cluster ---
 
@@ -62,7 +63,8 @@ snapshot() { # NODE_ACCESS [CHANGE…]
 }
 follow() { # [SETTING…]: follows the answers, in sync's place
     printf '%s\n' "host_keys: [$work/ssh/host_key.pub]" "$@" >host.yaml
-    "$work/bin/host_feed" --follow host.yaml "$work/state" n1 <answers >>feed.log 2>&1 8>&- &
+    LD_PRELOAD=$spelling ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 \
+        "$work/bin/host_feed" --follow host.yaml "$work/state" n1 <answers >>feed.log 2>&1 8>&- &
     feed_pid=$!
     started+=("$feed_pid")
 }
@@ -95,7 +97,7 @@ printf 'Match User bob\n    ForceCommand echo forced; exec sleep 1000\n' >>sshd.
 # shellcheck disable=SC2016
 start sshd unshare -m sh -c '
     for file in passwd group shadow; do mount --bind "$1/$file" "/etc/$file" || exit 1; done
-    exec "$2" -D -e -f "$1/sshd.conf"' sh "$work" "$sshd"
+    LD_PRELOAD=$3 exec "$2" -D -e -f "$1/sshd.conf"' sh "$work" "$sshd" "$spelling"
 sshd_pid=$last_pid
 wait_for 10 grep -q 'Server listening' sshd.log
 
@@ -169,6 +171,11 @@ ends "a lost membership ends it" lost "$(account alice true '')"
 says "and says so" 'no project of the account alice reaches this machine'
 answer false "$(account alice true '"nancy"')"
 wait_for 5 caught_up
+
+# sshd calls the monitor by the name that the client gave, and asks for the user that the machine knows by it.
+certify spelt alice alice alice@test 94 -5m:+1h
+check "a session by another spelling of the user's name" session spelt spelt ALICE -tt "$stay"
+ends "ends as any other" spelt "$(revoked 94)"
 
 # --- every kind of session ---
 

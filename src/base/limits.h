@@ -15,6 +15,8 @@ enum limits {
     LIMIT_KEY_FILE_BYTES = 64 * 1024,          /* a private key file */
     LIMIT_KDF_ROUNDS = 4096,                   /* bcrypt rounds we are willing to run */
     LIMIT_PBKDF2_ITERATIONS = 4 * 1000 * 1000, /* the same for PKCS#8 */
+    LIMIT_ARGON2_MEMORY_KIB = 1024 * 1024,     /* the same for .ppk: */
+    LIMIT_ARGON2_WORK_KIB = 16 * 1024 * 1024,  /* memory filled, all passes together */
     LIMIT_RSA_BITS_MIN = 2048, /* what can be represented; policy may ask for more */
     LIMIT_RSA_BITS_MAX = 16384,
     LIMIT_CERT_BLOB_BYTES = 32 * 1024,

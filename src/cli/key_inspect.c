@@ -25,7 +25,9 @@ static err_t describe_key(const struct key *key, json_t *shown) {
 static err_t inspect_private(const struct private_key_info *info, json_t **out) {
     static const char *const formats[] = {[PRIVATE_KEY_OPENSSH] = "openssh",
                                           [PRIVATE_KEY_PKCS8] = "pkcs8",
-                                          [PRIVATE_KEY_PEM] = "pem"};
+                                          [PRIVATE_KEY_PEM] = "pem",
+                                          [PRIVATE_KEY_PPK] = "ppk",
+                                          [PRIVATE_KEY_PPK_2] = "ppk2"};
     json_t *shown CLEANUP(json_freep) =
         json_pack("{s:s, s:s, s:b}", "kind", "private", "format", formats[info->format],
                   "encrypted", info->encrypted);

@@ -1,6 +1,7 @@
 #include "ssh/crypto.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <openssl/err.h>
 #include <sodium.h>
 #include <threads.h>
@@ -52,6 +53,21 @@ err_t crypto_ed25519_verify(const uint8_t point[CRYPTO_ED25519_POINT_BYTES], spa
     need_sodium();
     bool good = crypto_sign_ed25519_verify_detached(signature, data.data, data.len, point) == 0;
     return good ? OK : FAIL(ERR_SIGNATURE);
+}
+
+err_t crypto_argon2(enum crypto_argon2 kind, span_t passphrase,
+                    const uint8_t salt[CRYPTO_ARGON2_SALT_BYTES], uint32_t passes,
+                    uint32_t memory_kib, uint8_t *out, size_t out_len) {
+    static_assert(CRYPTO_ARGON2_SALT_BYTES == crypto_pwhash_SALTBYTES, "libsodium's");
+    static const int algorithms[] = {[CRYPTO_ARGON2I] = crypto_pwhash_ALG_ARGON2I13,
+                                     [CRYPTO_ARGON2ID] = crypto_pwhash_ALG_ARGON2ID13};
+    need_sodium();
+    errno = 0;
+    if (crypto_pwhash(out, out_len, (const char *)passphrase.data, passphrase.len, salt, passes,
+                      (size_t)memory_kib * 1024, algorithms[kind]) != 0) {
+        return FAIL(errno == ENOMEM ? ERR_MEMORY : ERR_KEY_KDF);
+    }
+    return OK;
 }
 
 err_t crypto_pkey_verify(EVP_MD_CTX *context, EVP_PKEY *key, const EVP_MD *md, span_t data,

@@ -20,6 +20,7 @@ enum {
     CRYPTO_ED25519_POINT_BYTES = 32,
     CRYPTO_ED25519_SECRET_BYTES = 64, /* the seed and the point, as in openssh-key-v1 */
     CRYPTO_ED25519_SIGNATURE_BYTES = 64,
+    CRYPTO_ARGON2_SALT_BYTES = 16,
 };
 
 /* Never NULL, lives as long as the process. */
@@ -35,6 +36,13 @@ void crypto_ed25519_sign(const uint8_t secret[CRYPTO_ED25519_SECRET_BYTES], span
 /* ERR_SIGNATURE; also for points of small order, under which a signature proves nothing. */
 err_t crypto_ed25519_verify(const uint8_t point[CRYPTO_ED25519_POINT_BYTES], span_t data,
                             const uint8_t signature[CRYPTO_ED25519_SIGNATURE_BYTES]);
+
+enum crypto_argon2 { CRYPTO_ARGON2_NONE, CRYPTO_ARGON2I, CRYPTO_ARGON2ID };
+/* RFC 9106, version 0x13 in one lane, with neither key nor associated data; the caller bounds the
+ * work. ERR_MEMORY; ERR_KEY_KDF for passes or memory that libsodium does not run. */
+err_t crypto_argon2(enum crypto_argon2 kind, span_t passphrase,
+                    const uint8_t salt[CRYPTO_ARGON2_SALT_BYTES], uint32_t passes,
+                    uint32_t memory_kib, uint8_t *out, size_t out_len);
 
 /* One signature operation with a context that is made once and used again. */
 err_t crypto_pkey_verify(EVP_MD_CTX *context, EVP_PKEY *key, const EVP_MD *md, span_t data,

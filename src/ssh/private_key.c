@@ -6,8 +6,10 @@
 #include <openssl/rsa.h>
 
 #include "base/limits.h"
+#include "ssh/cert.h"
 #include "ssh/crypto.h"
 #include "ssh/private_key_internal.h"
+#include "ssh/private_key_ppk.h"
 #include "ssh/wire.h"
 
 enum { SIGNATURE_BYTES_MAX = LIMIT_RSA_BITS_MAX / 8 };
@@ -149,6 +151,9 @@ err_t private_key_load(span_t file, const secret_t *passphrase, struct private_k
     if (private_key_is_openssh(file)) {
         return private_key_load_openssh(file, passphrase, out, comment);
     }
+    if (private_key_is_ppk(file)) {
+        return private_key_load_ppk(file, passphrase, out, comment);
+    }
     TRY(private_key_load_pem(file, passphrase, out));
     if (comment != NULL) {
         *comment = NULL; /* these formats have none */
@@ -164,12 +169,15 @@ err_t private_key_inspect(span_t file, struct private_key_info *out) {
         return FAIL(ERR_MALFORMED);
     }
     return private_key_is_openssh(file) ? private_key_inspect_openssh(file, out)
+           : private_key_is_ppk(file)   ? private_key_inspect_ppk(file, out)
                                         : private_key_inspect_pem(file, out);
 }
 
 void private_key_info_done(struct private_key_info *info) {
     key_free(info->public_key);
+    cert_free(info->cert);
     info->public_key = NULL;
+    info->cert = NULL;
 }
 
 static EVP_PKEY *generate(const struct key_kind *kind, unsigned bits) {

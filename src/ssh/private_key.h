@@ -1,7 +1,7 @@
 /*
- * Private key files: openssh-key-v1 (PROTOCOL.key), PKCS#8 and traditional PEM, far enough to load,
- * to sign, and to tell how well one is protected. A private key is its own type, wiped when freed;
- * nothing here prints one except private_key_write().
+ * Private key files: openssh-key-v1 (PROTOCOL.key), PKCS#8, traditional PEM and PuTTY's .ppk, to
+ * load, to sign, to write, and to tell how well one is protected. A private key is its own type,
+ * wiped when freed; nothing here prints one except private_key_write() and its like.
  */
 #ifndef POSTERN_SSH_PRIVATE_KEY_H
 #define POSTERN_SSH_PRIVATE_KEY_H
@@ -10,28 +10,38 @@
 #include "base/secret.h"
 #include "ssh/key.h"
 
+struct cert;
 struct private_key;
 
-enum private_key_format { PRIVATE_KEY_OPENSSH, PRIVATE_KEY_PKCS8, PRIVATE_KEY_PEM };
+enum private_key_format {
+    PRIVATE_KEY_OPENSSH,
+    PRIVATE_KEY_PKCS8,
+    PRIVATE_KEY_PEM,
+    PRIVATE_KEY_PPK,   /* version 3 */
+    PRIVATE_KEY_PPK_2, /* version 2 */
+};
 
 struct private_key_info {
     enum private_key_format format;
     bool encrypted;
     char cipher[64];        /* "aes256-ctr"; "" when not encrypted or not told */
-    char kdf[32];           /* "bcrypt", "none"; "pbkdf2", "scrypt" or "pem" for the others */
-    uint32_t kdf_rounds;    /* of bcrypt; iterations for pbkdf2; 0 where the format tells none */
+    char kdf[32];           /* "bcrypt", "none"; "pbkdf2", "scrypt" or "pem"; "argon2id", "sha1" */
+    uint32_t kdf_rounds;    /* of bcrypt; iterations for pbkdf2, passes for Argon2; 0 where the
+                               format tells none */
     struct key *public_key; /* owned; NULL where an encrypted file does not show it */
+    struct cert *cert;      /* owned; NULL unless a .ppk holds one, which is of public_key */
 };
 
-/* Looks without a passphrase. ERR_MALFORMED when it is no private key file, ERR_KEY_PPK,
- * ERR_KEY_DSA, ERR_KEY_RSA1, ERR_TOO_LONG. */
+/* Looks without a passphrase. ERR_MALFORMED when it is no private key file, ERR_KEY_DSA,
+ * ERR_KEY_RSA1, ERR_TOO_LONG. */
 err_t private_key_inspect(span_t file, struct private_key_info *out);
 void private_key_info_done(struct private_key_info *info);
 
 /*
  * Loads. passphrase may be NULL: ERR_ENCRYPTED then for an encrypted file. ERR_PASSPHRASE when it
- * is wrong (both check integers and, for AEAD ciphers, the tag). LIMIT_KDF_ROUNDS and
- * LIMIT_PBKDF2_ITERATIONS bound the work: ERR_RANGE. ERR_KEY_INVALID when the halves do not match.
+ * is wrong (both check integers; the tag or MAC where there is one). LIMIT_KDF_ROUNDS,
+ * LIMIT_PBKDF2_ITERATIONS and LIMIT_ARGON2_* bound the work: ERR_RANGE. ERR_KEY_KDF for an Argon2
+ * that libsodium does not have. ERR_KEY_INVALID when the halves do not match.
  * sk- keys load, and ERR_UNSUPPORTED is what signing says. *comment may be NULL; else the caller
  * frees it.
  */
@@ -50,6 +60,15 @@ const struct key *private_key_public(const struct private_key *key);
  * given. */
 err_t private_key_write(const struct private_key *key, const char *comment,
                         const secret_t *passphrase, uint32_t rounds, struct buf *out);
+
+/*
+ * Writes PuTTY's .ppk of version 2 or 3 (PuTTY 0.75 and later), with the certificate in it when
+ * cert is not NULL (PuTTY 0.78 and later). Encrypted when a passphrase is given: with Argon2id, or
+ * in version 2 with keys that are SHA-1 once over the passphrase. ERR_UNSUPPORTED for sk- keys,
+ * which PuTTY does not know; ERR_KEY_INVALID when the certificate is of another key.
+ */
+err_t private_key_write_ppk(const struct private_key *key, unsigned version, const char *comment,
+                            const struct cert *cert, const secret_t *passphrase, struct buf *out);
 
 enum rsa_hash {
     RSA_SHA512,

@@ -10,7 +10,7 @@ static const char begin_mark[] = "-----BEGIN OPENSSH PRIVATE KEY-----";
 static const char end_mark[] = "-----END OPENSSH PRIVATE KEY-----";
 static const char magic[] = "openssh-key-v1"; /* with its NUL */
 
-enum { LINE_CHARS = 70, SALT_BYTES = 16, PLAIN_BLOCK_BYTES = 8 };
+enum { LINE_CHARS = 70, SALT_BYTES = 16, PLAIN_BLOCK_BYTES = 8, PADDED_BYTES_MAX = 16 };
 
 /* The clear outside of a file, borrowed from the decoded bytes. */
 struct container {
@@ -145,9 +145,9 @@ static err_t unseal(const struct container *container, const secret_t *passphras
     return err;
 }
 
-/* "1, 2, 3, …": deterministic, and less than a block. */
-static err_t check_padding(span_t padding, size_t block_len) {
-    if (padding.len >= block_len) {
+/* "1, 2, 3, …": deterministic, and less than a block; PuTTY fills to 16 whatever the cipher. */
+static err_t check_padding(span_t padding) {
+    if (padding.len >= PADDED_BYTES_MAX) {
         return FAIL(ERR_TRAILING);
     }
     for (size_t i = 0; i < padding.len; i++) {
@@ -174,8 +174,7 @@ static err_t get_private(span_t from, const struct container *container, struct 
     if (text.len > LIMIT_KEY_COMMENT_CHARS) {
         return FAIL(ERR_TOO_LONG);
     }
-    TRY(check_padding(from,
-                      container->rounds == 0 ? PLAIN_BLOCK_BYTES : container->cipher->block_len));
+    TRY(check_padding(from));
     if (!span_equal(container->public_blob, key_blob(key->public_key))) {
         return FAIL(ERR_KEY_INVALID);
     }

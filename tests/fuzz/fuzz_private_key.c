@@ -48,7 +48,7 @@ static void try_file(span_t file) {
         return;
     }
     if (info.kdf_rounds <= (strcmp(info.kdf, "bcrypt") == 0 ? ROUNDS_MAX : ITERATIONS_MAX) &&
-        strcmp(info.kdf, "scrypt") != 0) {
+        strcmp(info.kdf, "scrypt") != 0 && strncmp(info.kdf, "argon2", 6) != 0) {
         err_t err = private_key_load(file, info.encrypted ? &passphrase : NULL, &key, &comment);
         if (!failed(err)) {
             INVARIANT(info.public_key == NULL ||

@@ -220,7 +220,7 @@ static void test_refuses(void **state) {
         {"nothing", ERR_MALFORMED},
         {"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea",
          ERR_MALFORMED},
-        {"PuTTY-User-Key-File-3: ssh-ed25519\n", ERR_KEY_PPK},
+        {"PuTTY-User-Key-File-3: ssh-ed25519\n", ERR_TRUNCATED},
         {"SSH PRIVATE KEY FILE FORMAT 1.1\n", ERR_KEY_RSA1},
         {"-----BEGIN DSA PRIVATE KEY-----\nMAA=\n-----END DSA PRIVATE KEY-----\n", ERR_KEY_DSA},
         {"-----BEGIN RSA PRIVATE KEY-----\nMAA=\n-----END RSA PRIVATE KEY-----\n", ERR_MALFORMED},

@@ -54,7 +54,7 @@ class Centre:
     """Lives in the folder `work`, from begin() to stop()."""
 
     def __init__(self, build, work):
-        self.work, self.children = work, []
+        self.work, self.children, self.followers = work, [], {}
         self.posternd, self.host = f"{build}/src/authority/posternd", f"{build}/src/host/postern-host"
         self.ca = f"{work}/ca.pem"
         self.port = free_port()
@@ -98,7 +98,8 @@ class Centre:
                         "--config", config], check=True, stdout=subprocess.DEVNULL)
 
     def sync(self, name):
-        return self.start([self.host, "sync", "--config", f"{self.work}/{name}.yaml"], f"sync-{name}")
+        self.followers[name] = self.start([self.host, "sync", "--config", f"{self.work}/{name}.yaml"], f"sync-{name}")
+        return self.followers[name]
 
     def stop(self):
         for child in self.children:

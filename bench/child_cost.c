@@ -1,8 +1,8 @@
 /*
  * child_cost RUNS COMMAND…: runs a command that many times, its output thrown away, and prints the
  * CPU time (user and system, of the child alone) and the elapsed time of one run as JSON, in
- * microseconds: {"runs":200,"cpu_us":{"p50":…,"p99":…,"mean":…},"wall_us":{…}}. Fails when a run
- * does.
+ * microseconds, and the most memory that one held: {"runs":200,"cpu_us":{"p50":…,"p99":…,"mean":…},
+ * "wall_us":{…},"peak_kb":…}. Fails when a run does.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -30,7 +30,7 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static int run_once(char **command, int null_fd, int64_t *cpu, int64_t *wall) {
+static int run_once(char **command, int null_fd, int64_t *cpu, int64_t *wall, int64_t *peak_kb) {
     int64_t began = elapsed_us();
     pid_t child = vfork();
     if (child == 0) {
@@ -45,6 +45,7 @@ static int run_once(char **command, int null_fd, int64_t *cpu, int64_t *wall) {
     }
     *wall = elapsed_us() - began;
     *cpu = cpu_us(&usage);
+    *peak_kb = usage.ru_maxrss > *peak_kb ? usage.ru_maxrss : *peak_kb;
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
@@ -60,6 +61,7 @@ static void print_figures(const char *name, int64_t *values, size_t count) {
 }
 
 int main(int argc, char **argv) {
+    int64_t peak_kb = 0;
     size_t runs = argc > 2 ? strtoul(argv[1], NULL, 10) : 0;
     int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     int64_t *cpu = calloc(runs + 1, sizeof *cpu);
@@ -69,7 +71,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     for (size_t i = 0; i < runs; i++) {
-        if (run_once(argv + 2, null_fd, &cpu[i], &wall[i]) != 0) {
+        if (run_once(argv + 2, null_fd, &cpu[i], &wall[i], &peak_kb) != 0) {
             (void)fprintf(stderr, "child_cost: run %zu of %s failed\n", i, argv[2]);
             return 1;
         }
@@ -77,7 +79,7 @@ int main(int argc, char **argv) {
     (void)printf("{\"runs\":%zu", runs);
     print_figures("cpu_us", cpu, runs);
     print_figures("wall_us", wall, runs);
-    (void)puts("}");
+    (void)printf(",\"peak_kb\":%lld}\n", (long long)peak_kb);
     free(cpu);
     free(wall);
     return 0;

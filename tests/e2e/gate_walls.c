@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "gate/relay_process.h"
+#include "gate/relay/relay_process.h"
 
 static int listener; /* as the master has it, too, and the relay that comes next */
 

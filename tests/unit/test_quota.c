@@ -1,8 +1,8 @@
 /* Counts of sessions, rates and failures, and the windows of channels: the relay's arithmetic. */
-#include "gate/held.h"
-#include "gate/quota.h"
-#include "gate/rate.h"
-#include "gate/window.h"
+#include "gate/relay/held.h"
+#include "gate/relay/quota.h"
+#include "gate/relay/rate.h"
+#include "gate/relay/window.h"
 
 #include <stdio.h>
 #include <string.h>

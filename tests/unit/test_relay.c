@@ -1,5 +1,5 @@
 /* The relay, whole, with clients and targets on loopback. */
-#include "gate/window.h"
+#include "gate/relay/window.h"
 #include "relay_rig.h"
 
 static const char forwarding[] = "permit-port-forwarding";

@@ -2,7 +2,7 @@
  * Questions to the processes `keys` and `names`, and the sockets of all questions. They are few, so
  * each answer may cost a small allocation.
  */
-#include "gate/relay.h"
+#include "gate/relay/relay.h"
 
 #include <unistd.h>
 

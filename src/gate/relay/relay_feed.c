@@ -5,7 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "feed/publish.h"
-#include "gate/relay_process.h"
+#include "gate/relay/relay_process.h"
 
 enum {
     READ_BYTES = 256 * 1024,

@@ -1,5 +1,5 @@
 /* Questions to the authority, through postern-host on this machine (feed/uplink.h). */
-#include "gate/relay.h"
+#include "gate/relay/relay.h"
 
 #include "base/log.h"
 

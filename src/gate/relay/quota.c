@@ -2,11 +2,11 @@
  * Three tables under one lock. A name is what SHA-256 makes of the secret, what kind of name it is,
  * and the name; so all are of one length, and nobody can choose two that meet.
  */
-#include "gate/quota.h"
+#include "gate/relay/quota.h"
 
 #include <pthread.h>
 
-#include "gate/rate.h"
+#include "gate/relay/rate.h"
 #include "ssh/crypto.h"
 
 enum {

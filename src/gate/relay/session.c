@@ -1,4 +1,4 @@
-#include "gate/relay.h"
+#include "gate/relay/relay.h"
 
 #include <unistd.h>
 

@@ -2,7 +2,7 @@
  * Policy over sessions that live. The lock is held for one judgement at a time, so that a thousand
  * disconnects do not keep the feed waiting.
  */
-#include "gate/relay.h"
+#include "gate/relay/relay.h"
 
 #include <inttypes.h>
 #include <stdio.h>

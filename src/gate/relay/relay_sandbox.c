@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "gate/relay_process.h"
+#include "gate/relay/relay_process.h"
 #include "net/sandbox.h"
 
 #define TYPE_MASK 0xf        /* of a socket's type, beside its flags */

@@ -3,7 +3,7 @@
  * nothing. It knows the two commands that ssh-copy-id sends, takes what comes on the channel for
  * lines of public keys, and asks the authority, which has the policy and says what became of each.
  */
-#include "gate/relay.h"
+#include "gate/relay/relay.h"
 
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-#include "gate/rate.h"
+#include "gate/relay/rate.h"
 
 #define MINUTE_NS INT64_C(60000000000)
 

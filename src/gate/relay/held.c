@@ -1,4 +1,4 @@
-#include "gate/held.h"
+#include "gate/relay/held.h"
 
 enum { HELD_BYTES_MIN = 512 };
 

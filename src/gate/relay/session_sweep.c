@@ -1,5 +1,5 @@
 /* What time alone brings about: timeouts, keep-alives, credentials that end. */
-#include "gate/relay.h"
+#include "gate/relay/relay.h"
 
 /* While others wait for a place to log in at, who says nothing gives his up; one whose words we
  * have not read yet is not silent. */

@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "gate/process.h"
-#include "gate/relay_process.h"
+#include "gate/relay/relay_process.h"
 
 enum {
     FEED_WAIT_MS = 5 * 1000, /* for the first answer */

@@ -1,4 +1,4 @@
-#include "gate/window.h"
+#include "gate/relay/window.h"
 
 #include "base/err.h"
 

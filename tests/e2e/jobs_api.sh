@@ -190,8 +190,10 @@ bobs=$id
 gets "carol leaves nancy" 200 - DELETE /api/v1/projects/p1/members/carol "$admin"
 register "$carol" carols
 carols=$id
-knows() { # DESCRIPTION TOKEN JQ-CONDITION: of a snapshot
+knows() { # DESCRIPTION TOKEN JQ-CONDITION: of a snapshot, which may begin earlier and then tell what changed
     gets "$1" 200 - GET /api/v1/feed "$2"
+    jq '.changes |= (reduce .[] as $change ({}; .["\($change.kind) \($change.key)"] = $change) | map(select(.state != null)))' \
+        "$work/last" >"$work/known" && mv "$work/known" "$work/last"
     has "… and no more" "$3"
 }
 knows "a compute host knows its jobs, its cluster, its people and their keys" "$n1" \

@@ -179,9 +179,9 @@ static void open_run(struct call *call) {
     if (!begin(call, own->name, &own->source)) {
         return;
     }
-    if (!rate_spend(call, RATE_WINDOWS) ||
-        failed(login_admit(call, DOOR_WINDOW, &own->source, own->name)) ||
-        !login_find(call, DOOR_WINDOW, own->name, &candidate) ||
+    /* A stranger's own bound first: who is beyond it must not use up what a whole gate has. */
+    if (failed(login_admit(call, DOOR_WINDOW, &own->source, own->name)) ||
+        !rate_spend(call, RATE_WINDOWS) || !login_find(call, DOOR_WINDOW, own->name, &candidate) ||
         login_refuse_locked(call, &candidate.login, own->name)) {
         call_unrecorded(call); /* who is held back must not be able to fill the disk */
         return;

@@ -118,6 +118,15 @@ gets "carol is disabled" 200 - PUT /api/v1/accounts/carol "$admin" '{"disabled":
 brings "then her key brings nothing either" 403 account_disabled "$gate" carol fingerprint "$fingerprint" "$(public carol4)"
 gets "and there is no window for her" 409 account_disabled POST /api/v1/accounts/carol/window "$admin"
 
+# ---- a flood -----------------------------------------------------------------------------------
+
+guesses=()
+for ((i = 0; i < 200; i++)); do guesses+=(-o /dev/null "$url/api/v1/host/enrolment"); done
+curl -sS --cacert "$authority/tls/ca.pem" --max-time 60 -w '%{http_code}\n' -H "Authorization: Bearer $gate" \
+    -H 'Content-Type: application/json' -d '{"username":"trudy","password":"guess","source":"203.0.113.66"}' "${guesses[@]}" >"$work/last"
+check "who guesses on and on is held back" test "$(grep -c 429 "$work/last")" -ge 190
+opens "others at the same gate are not" 401 invalid_credentials "$gate" erin wrong-horse-battery 203.0.113.67
+
 # ---- events ------------------------------------------------------------------------------------
 
 event() { # JQ-CHANGES

@@ -187,10 +187,12 @@ struct feed_judgement feed_judge(const struct feed_event *event, const struct fe
 
 /* What the reader is told of the state; NULL: out of memory. */
 static json_t *state_for(const struct feed_event *event, const struct feed_reader *reader) {
-    bool without_whose = event->kind == CHANGE_REVOCATION && reader->role != HOST_JUMP;
-    bool of_itself =
-        event->kind == CHANGE_JOB && reader->role != HOST_JUMP && reader->role != HOST_LOGIN;
-    if (!without_whose && !of_itself) {
+    bool is_jump = reader->role == HOST_JUMP;
+    bool without_whose = event->kind == CHANGE_REVOCATION && !is_jump;
+    bool without_window = event->kind == CHANGE_ACCOUNT && !is_jump &&
+                          json_object_get(event->state, "windowUntil") != NULL;
+    bool of_itself = event->kind == CHANGE_JOB && !is_jump && reader->role != HOST_LOGIN;
+    if (!without_whose && !without_window && !of_itself) {
         return json_incref(event->state);
     }
     json_t *state = json_copy(event->state);
@@ -198,6 +200,8 @@ static json_t *state_for(const struct feed_event *event, const struct feed_reade
     if (without_whose) {
         failure |= json_object_set_new(state, "account", json_string(""));
         failure |= json_object_set_new(state, "reason", json_string(""));
+    } else if (without_window) {
+        failure |= json_object_del(state, "windowUntil");
     } else {
         failure |= json_object_set_new(state, "nodes", json_pack("[s]", reader->name));
     }

@@ -2,20 +2,20 @@
  * Who is told what of a change: a host learns only what it needs, so that a stolen token tells
  * little, and whoever is not concerned is not woken. Pure.
  *
- *   jump            everything but internal keys
- *   login           CAs, revocations, jump hosts, itself; its cluster, and of that the accounts
- * that reach it, their keys and its jobs compute, job    the same, but of the jobs those on it
- * alone, with itself as their only node
+ *   jump: everything but internal keys
+ *   login: CAs, revocations, jump hosts, itself; its cluster, the accounts that reach it, without
+ *     their enrolment windows, their keys, and its jobs
+ *   compute, job: the same, but of the jobs those on it alone, with itself as their only node
  *
  * An account that does not reach the cluster is told as gone, for it may have reached it before.
  *
  * What is gone has no state that says whom it concerned, and some of what is there neither. So the
  * state of an event in the store may have a member "for", which never leaves the authority:
  *
- *   {"clusters":["daint"],   a key: where its account is known
- *    "gone":true,            to all other clusters the key is gone: its account no longer reaches
- * them "nodes":["n3"],         a job: hosts that it had, and has no more "jump":false}           a
- * host that is gone and was no jump host: nobody else knew it
+ *   "clusters": ["daint"]: a key: where its account is known
+ *   "gone": true: to all other clusters the key is gone: its account no longer reaches them
+ *   "nodes": ["n3"]: a job: hosts that it had, and has no more
+ *   "jump": false: a host that is gone and was no jump host: nobody else knew it
  *
  * A state that is nothing but "for" is that of a thing that is gone.
  */

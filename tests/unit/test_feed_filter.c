@@ -31,6 +31,7 @@ static struct feed_reader reader_of(enum host_role role, const char *cluster, co
 #define KEY       "{\"account\":\"alice\",\"publicKey\":\"x\",\"for\":{\"clusters\":[\"nancy\"]}}"
 #define KEY_MOVED "{\"account\":\"alice\",\"for\":{\"clusters\":[\"nancy\"],\"gone\":true}}"
 #define INTERNAL  "{\"account\":\"alice\",\"use\":\"internal\",\"for\":{\"clusters\":[\"nancy\"]}}"
+#define WINDOW    "{\"enabled\":true,\"clusters\":[\"nancy\"],\"windowUntil\":\"t\"}"
 
 static void judges(void **state) {
     (void)state;
@@ -144,6 +145,12 @@ static void tells_no_more_than_is_needed(void **state) {
     expect(
         &jump, "revocation", "9", revocation,
         CHANGE("revocation", "9", "{\"account\":\"alice\",\"expireTime\":\"t\",\"reason\":\"r\"}"));
+    /* Windows are for gates: who has one open is nobody else's business. */
+    expect(&n1, "account", "bob", WINDOW,
+           CHANGE("account", "bob", "{\"clusters\":[\"nancy\"],\"enabled\":true}"));
+    expect(&jump, "account", "bob", WINDOW,
+           CHANGE("account", "bob",
+                  "{\"clusters\":[\"nancy\"],\"enabled\":true,\"windowUntil\":\"t\"}"));
     expect(&n1, "key", "1", KEY, CHANGE("key", "1", "{\"account\":\"alice\",\"publicKey\":\"x\"}"));
 }
 

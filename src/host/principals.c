@@ -34,13 +34,17 @@ static const char *named_job(const char *key_id) {
     return found == NULL ? NULL : found + strlen(KEY_ID_JOB);
 }
 
-/* Whose certificate it is, by its key id, which the CA has signed; else of the newest job. */
+/* Whether the certificate is the account's, by its key id, which the CA has signed. */
+static bool is_of(const char *key_id, const char *account) {
+    size_t len = strcspn(key_id, "@");
+    return strlen(account) == len && strncmp(account, key_id, len) == 0;
+}
+
+/* That of whose certificate it is; else of the newest job. */
 static const struct login_entry *choose_entry(const struct login_entries *entries,
                                               const char *key_id) {
-    size_t len = strcspn(key_id, "@");
     for (size_t i = 0; i < entries->count; i++) {
-        const char *account = entries->items[i].account;
-        if (strlen(account) == len && strncmp(account, key_id, len) == 0) {
+        if (is_of(key_id, entries->items[i].account)) {
             return &entries->items[i];
         }
     }
@@ -76,10 +80,13 @@ static bool leave_record(const char *state_dir, struct replica *replica,
 
 /*
  * Only a certificate that was made on a frontend has a job as its principal. It says itself from
- * where it is good, which is inside; from where the account may come in was asked at the door.
+ * where it is good, which is inside; from where the account may come in was asked at the door. A
+ * scheduler may use a job's name again, for somebody else, before such a certificate ends: so the
+ * job is a principal for its account's certificates alone.
  */
-static err_t put_entries(struct replica *replica, const struct replica_login *login,
+static err_t put_entries(struct replica *replica, const struct question *question,
                          const struct login_entries *entries, struct buf *out) {
+    const struct replica_login *login = &question->login;
     for (size_t i = 0; i < entries->count; i++) {
         const struct login_entry *entry = &entries->items[i];
         struct buf options CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
@@ -93,7 +100,8 @@ static err_t put_entries(struct replica *replica, const struct replica_login *lo
         TRY(login_put_reach(replica, login, &of_job));
         TRY(login_entries_repeat(entries, i) ? OK
                                              : login_put_line(out, &options, "", entry->account));
-        TRY(entry->job[0] == '\0' ? OK : login_put_line(out, &of_job, "job:", entry->job));
+        bool by_job = entry->job[0] != '\0' && is_of(question->key_id, entry->account);
+        TRY(by_job ? login_put_line(out, &of_job, "job:", entry->job) : OK);
     }
     return OK;
 }
@@ -109,7 +117,7 @@ static err_t answer(const char *state_dir, const struct question *question,
     if (!verdict->allowed) {
         return OK;
     }
-    TRY(put_entries(replica, &question->login, &entries, &out));
+    TRY(put_entries(replica, question, &entries, &out));
     return leave_record(state_dir, replica, question, &entries) ? login_answer(&out) : OK;
 }
 

@@ -402,6 +402,8 @@ on_machine() { "$host" "$1" --state "$work/machine" "${@:2}"; } # COMMAND USER â
 report $? "lets in its account, as the user that the job names"
 [ "$(on_machine principals uprod 15 'alice@test job:31@nancy')" = '' ]
 report $? "not by the certificate of another job"
+[ "$(on_machine principals uprod 15 'bob@test job:30@nancy')" = alice ]
+report $? "nor by one for the job of that name that was somebody else's"
 [ "$(on_machine keys uprod)" = "$(line erin)" ]
 report $? "and by its keys"
 [ -z "$(on_machine principals alice 15 alice@test)$(on_machine keys alice)$(on_machine principals root 15 alice@test)" ]

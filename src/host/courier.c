@@ -244,10 +244,10 @@ static void *serve(void *context) {
     (void)pthread_mutex_lock(&courier->mutex);
     while (!courier->stopping) {
         int64_t due = due_ms(courier);
-        if (!STAILQ_EMPTY(&courier->questions)) {
+        if (due <= clock_monotonic_ms()) {
+            tell_events(courier); /* one batch a second; strangers can keep questions coming */
+        } else if (!STAILQ_EMPTY(&courier->questions)) {
             ask_next(courier);
-        } else if (due <= clock_monotonic_ms()) {
-            tell_events(courier);
         } else {
             wait_for_news(courier, due);
         }

@@ -1,6 +1,6 @@
 /*
  * Asks the authority what gates want to know, and tells it what they have to tell, in a thread of
- * its own: one call at a time, questions before events.
+ * its own: one call at a time, events that are due before questions.
  *
  * While the authority is away nobody waits for it: after a call that failed, whatever is asked is
  * answered at once, until the next attempt is due. Events are kept, and told in batches of at most

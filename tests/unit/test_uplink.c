@@ -333,6 +333,30 @@ static void tells_events_in_batches(void **state) {
     reply(fd, 200, "{}");
 }
 
+/* Strangers can keep questions coming: what they do must show all the same. */
+static void tells_events_between_questions(void **state) {
+    (void)state;
+    struct rig rig CLEANUP(rig_done);
+    struct buf input CLEANUP(buf_done) = BUF(65536);
+    struct uplink_answer answer;
+    char request[4096];
+    rig_start(&rig);
+    ask(&rig, 1, UPLINK_WINDOW, "{}");
+    int fd = accept_call(&rig, request);
+    ask(&rig, 0, UPLINK_EVENT, "{\"n\":1}");
+    for (uint32_t id = 2; id <= LIMIT_UPLINK_QUESTIONS_COUNT + 2; id++) {
+        ask(&rig, id, UPLINK_WINDOW, "{}");
+    }
+    assert_true(next_answer(&rig, &input, &answer)); /* one too many: all of them were read */
+    reply(fd, 401, "{}");
+    fd = accept_call(&rig, request);
+    assert_non_null(strstr(request, "{\"dropped\":0,\"events\":[{\"n\":1}]}"));
+    reply(fd, 200, "{}");
+    fd = accept_call(&rig, request);
+    assert_non_null(strstr(request, "POST /api/v1/host/enrolment HTTP/1.1\r\n"));
+    (void)close(fd);
+}
+
 /* The oldest go first when there are too many, and are counted. */
 static void drops_the_oldest_events(void **state) {
     (void)state;
@@ -443,6 +467,7 @@ int main(void) {
         cmocka_unit_test(says_that_nobody_is_there),
         cmocka_unit_test(bounds_the_queue),
         cmocka_unit_test(tells_events_in_batches),
+        cmocka_unit_test(tells_events_between_questions),
         cmocka_unit_test(drops_the_oldest_events),
         cmocka_unit_test(cuts_who_breaks_the_rules),
         cmocka_unit_test(bounds_events),

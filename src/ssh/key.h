@@ -69,6 +69,23 @@ void key_fingerprint_blob(span_t blob, char out[FINGERPRINT_CHARS]);
 err_t key_print_line(const struct key *key, const char *comment, struct buf *out);
 
 /*
+ * A file in the SSH2 form of RFC 4716. *comment (may be NULL) is the caller's to free, "" when
+ * there is none. ERR_TRUNCATED, ERR_TRAILING, ERR_MALFORMED; for the blob as key_parse().
+ */
+err_t key_parse_ssh2(span_t file, struct key **out, char **comment);
+/* True for what starts like one. */
+bool key_is_ssh2(span_t file);
+/* A comment is longer than RFC 4716 allows from 1023 bytes: ERR_TOO_LONG. */
+err_t key_print_ssh2(const struct key *key, const char *comment, struct buf *out);
+
+/* PEM: "PUBLIC KEY" of any kind, or PKCS#1's "RSA PUBLIC KEY". */
+enum key_pem { KEY_PEM_SPKI, KEY_PEM_PKCS1 };
+/* Either. ERR_KEY_PRIVATE; ERR_KEY_DSA; ERR_UNSUPPORTED for a curve or kind that SSH has not. */
+err_t key_parse_pem(span_t file, struct key **out);
+/* ERR_UNSUPPORTED for sk- keys, and for PKCS#1 when it is no RSA key. */
+err_t key_print_pem(const struct key *key, enum key_pem form, struct buf *out);
+
+/*
  * Verifies an SSH signature blob (string algorithm, string signature; sk types add flags and
  * counter) over `data`. RSA only with rsa-sha2-256 or rsa-sha2-512. ERR_SIGNATURE for every
  * mismatch, including an algorithm of another key type. For sk keys the user-presence flag must be

@@ -71,6 +71,12 @@ err_t key_line_print(const char *name, span_t blob, const char *comment, struct 
 /* ERR_KEY_PRIVATE, ERR_KEY_PPK, ERR_KEY_RFC4716 or ERR_KEY_RSA1 for text that is such a thing. */
 err_t key_text_check(span_t text);
 
+/* Terminals and logs see comments: ERR_MALFORMED for control characters, ERR_TOO_LONG. */
+err_t key_comment_check(span_t comment);
+
+/* libcrypto's form of a known key, which becomes the caller's. */
+err_t key_pkey_new(const struct key *key, EVP_PKEY **out);
+
 /* The DER form of an SSH ECDSA signature (mpint r, mpint s), and back. */
 enum { KEY_ECDSA_DER_BYTES = 160 };
 err_t key_ecdsa_to_der(span_t signature, uint8_t out[KEY_ECDSA_DER_BYTES], size_t *len);

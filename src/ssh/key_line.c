@@ -89,8 +89,8 @@ err_t key_text_check(span_t text) {
     return is_rsa1(text) ? FAIL(ERR_KEY_RSA1) : OK;
 }
 
-/* Terminals and logs see comments, so no control characters; older ones may not be UTF-8. */
-static err_t check_comment(span_t comment) {
+/* No UTF-8 is asked for: older comments may be in another encoding. */
+err_t key_comment_check(span_t comment) {
     if (comment.len > LIMIT_KEY_COMMENT_CHARS) {
         return FAIL(ERR_TOO_LONG);
     }
@@ -118,7 +118,7 @@ err_t key_line_split(span_t line, size_t line_chars_max, span_t *name, struct bu
     if (first.len == 0 || letters.len == 0) {
         return FAIL(ERR_MALFORMED);
     }
-    TRY(check_comment(rest));
+    TRY(key_comment_check(rest));
     TRY(base64_decode(letters, BASE64_STANDARD, blob));
     span_t bytes = buf_span(blob);
     span_t inside;
@@ -133,7 +133,7 @@ err_t key_line_split(span_t line, size_t line_chars_max, span_t *name, struct bu
 
 err_t key_line_print(const char *name, span_t blob, const char *comment, struct buf *out) {
     span_t text = comment == NULL ? span_of(NULL, 0) : span_str(comment);
-    TRY(check_comment(text));
+    TRY(key_comment_check(text));
     size_t before = out->len;
     err_t err = buf_add_str(out, name);
     if (!failed(err)) {

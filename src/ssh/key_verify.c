@@ -105,7 +105,12 @@ static err_t rsa_pkey(const struct key *key, EVP_PKEY **out) {
     return params == NULL ? FAIL(ERR_MEMORY) : pkey_from_params("RSA", params, out);
 }
 
-static err_t make_pkey(const struct key *key, EVP_PKEY **out) {
+err_t key_pkey_new(const struct key *key, EVP_PKEY **out) {
+    if (key->kind->type == KEY_ED25519) {
+        *out = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key->fields.point.data,
+                                           key->fields.point.len);
+        return *out == NULL ? FAIL(ERR_CRYPTO) : OK;
+    }
     return key->kind->type == KEY_RSA ? rsa_pkey(key, out) : ec_pkey(key, out);
 }
 
@@ -114,7 +119,7 @@ static err_t get_pkey(struct key *key, EVP_PKEY **out) {
     EVP_PKEY *pkey = atomic_load(&key->pkey);
     if (pkey == NULL) {
         EVP_PKEY *made = NULL;
-        TRY(make_pkey(key, &made));
+        TRY(key_pkey_new(key, &made));
         if (atomic_compare_exchange_strong(&key->pkey, &pkey, made)) {
             pkey = made;
         } else {

@@ -62,6 +62,15 @@ err_t private_key_write(const struct private_key *key, const char *comment,
                         const secret_t *passphrase, uint32_t rounds, struct buf *out);
 
 /*
+ * Writes PRIVATE_KEY_PKCS8 or PRIVATE_KEY_PEM; encrypted when a passphrase is given: PKCS#8 with
+ * PBKDF2 and AES-256-CBC, traditional PEM with a key that is MD5 once over it. ERR_UNSUPPORTED for
+ * sk- keys, and for traditional PEM of Ed25519, which there is none of; ERR_RANGE for an empty
+ * passphrase, or one beyond LIMIT_PEM_PASSPHRASE_BYTES.
+ */
+err_t private_key_write_pem(const struct private_key *key, enum private_key_format format,
+                            const secret_t *passphrase, struct buf *out);
+
+/*
  * Writes PuTTY's .ppk of version 2 or 3 (PuTTY 0.75 and later), with the certificate in it when
  * cert is not NULL (PuTTY 0.78 and later). Encrypted when a passphrase is given: with Argon2id, or
  * in version 2 with keys that are SHA-1 once over the passphrase. ERR_UNSUPPORTED for sk- keys,

@@ -26,6 +26,8 @@ struct rsa_numbers {
 err_t private_pkey_rsa(const struct rsa_numbers *numbers, EVP_PKEY **out);
 /* The fields of a key that OpenSSL read or made; *kind too. ERR_KEY_DSA, ERR_UNSUPPORTED. */
 err_t private_pkey_fields(EVP_PKEY *pkey, const struct key_kind **kind, struct buf *out);
+/* The public key of one that OpenSSL read; the same errors, and key_parse()'s. */
+err_t private_pkey_public(const EVP_PKEY *pkey, struct key **out);
 
 /* openssh-key-v1 */
 bool private_key_is_openssh(span_t file);

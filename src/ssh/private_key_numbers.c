@@ -198,7 +198,8 @@ static err_t put_point(const EVP_PKEY *pkey, const struct key_kind *kind, struct
     return wire_put_string(out, span_of(point, 1 + 2 * each));
 }
 
-static err_t put_ec(const EVP_PKEY *pkey, const struct key_kind **kind, struct buf *out) {
+/* NULL for a curve that SSH has not. */
+static const struct key_kind *ec_kind(const EVP_PKEY *pkey) {
     static const struct {
         const char *group;
         enum key_type type;
@@ -208,17 +209,20 @@ static err_t put_ec(const EVP_PKEY *pkey, const struct key_kind **kind, struct b
     if (EVP_PKEY_get_utf8_string_param(pkey, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group,
                                        NULL) != 1) {
         ERR_clear_error();
-        return FAIL(ERR_UNSUPPORTED);
+        return NULL;
     }
     for (size_t i = 0; i < COUNT_OF(groups); i++) {
         if (strcmp(group, groups[i].group) == 0) {
-            *kind = key_kind_of(groups[i].type);
-            TRY(wire_put_text(out, (*kind)->curve));
-            TRY(put_point(pkey, *kind, out));
-            return put_number(pkey, OSSL_PKEY_PARAM_PRIV_KEY, out);
+            return key_kind_of(groups[i].type);
         }
     }
-    return FAIL(ERR_UNSUPPORTED);
+    return NULL;
+}
+
+/* The public fields alone. */
+static err_t put_ec(const EVP_PKEY *pkey, const struct key_kind *kind, struct buf *out) {
+    TRY(wire_put_text(out, kind->curve));
+    return put_point(pkey, kind, out);
 }
 
 err_t private_pkey_fields(EVP_PKEY *pkey, const struct key_kind **kind, struct buf *out) {
@@ -230,8 +234,42 @@ err_t private_pkey_fields(EVP_PKEY *pkey, const struct key_kind **kind, struct b
         *kind = key_kind_of(KEY_RSA);
         return put_rsa(pkey, out);
     }
-    if (EVP_PKEY_is_a(pkey, "EC")) {
+    const struct key_kind *curve = EVP_PKEY_is_a(pkey, "EC") ? ec_kind(pkey) : NULL;
+    if (curve == NULL) {
+        return FAIL(EVP_PKEY_is_a(pkey, "DSA") ? ERR_KEY_DSA : ERR_UNSUPPORTED);
+    }
+    *kind = curve;
+    TRY(put_ec(pkey, curve, out));
+    return put_number(pkey, OSSL_PKEY_PARAM_PRIV_KEY, out);
+}
+
+static err_t put_public_fields(const EVP_PKEY *pkey, const struct key_kind *kind, struct buf *out) {
+    uint8_t point[ED25519_BYTES];
+    size_t len = sizeof point;
+    if (kind->type == KEY_RSA) {
+        TRY(put_number(pkey, OSSL_PKEY_PARAM_RSA_E, out));
+        return put_number(pkey, OSSL_PKEY_PARAM_RSA_N, out);
+    }
+    if (kind->curve != NULL) {
         return put_ec(pkey, kind, out);
     }
-    return FAIL(EVP_PKEY_is_a(pkey, "DSA") ? ERR_KEY_DSA : ERR_UNSUPPORTED);
+    if (EVP_PKEY_get_raw_public_key(pkey, point, &len) != 1) {
+        ERR_clear_error();
+        return FAIL(ERR_KEY_INVALID);
+    }
+    return wire_put_string(out, span_of(point, len));
+}
+
+err_t private_pkey_public(const EVP_PKEY *pkey, struct key **out) {
+    struct buf blob CLEANUP(buf_done) = BUF(LIMIT_KEY_BLOB_BYTES);
+    const struct key_kind *kind = EVP_PKEY_is_a(pkey, "ED25519") ? key_kind_of(KEY_ED25519)
+                                  : EVP_PKEY_is_a(pkey, "RSA")   ? key_kind_of(KEY_RSA)
+                                  : EVP_PKEY_is_a(pkey, "EC")    ? ec_kind(pkey)
+                                                                 : NULL;
+    if (kind == NULL) {
+        return FAIL(EVP_PKEY_is_a(pkey, "DSA") ? ERR_KEY_DSA : ERR_UNSUPPORTED);
+    }
+    TRY(wire_put_text(&blob, kind->name));
+    TRY(put_public_fields(pkey, kind, &blob));
+    return key_parse(buf_span(&blob), out);
 }

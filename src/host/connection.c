@@ -49,12 +49,21 @@ static bool read_text(pid_t pid, const char *file, char *out, size_t size) {
     return true;
 }
 
-/* The real user: while sshd asks a command, it is effectively the command's. */
-static bool is_roots(pid_t pid) {
+static bool read_real_user(pid_t pid, uid_t *out) {
     char status[STATUS_BYTES];
     const char *uid =
         read_text(pid, "status", status, sizeof status) ? strstr(status, "\nUid:\t") : NULL;
-    return uid != NULL && strncmp(uid, "\nUid:\t0\t", strlen("\nUid:\t0\t")) == 0;
+    if (uid == NULL) {
+        return false;
+    }
+    *out = (uid_t)strtoul(uid + strlen("\nUid:\t"), NULL, 10);
+    return true;
+}
+
+/* The real user: while sshd asks a command, it is effectively the command's. */
+static bool is_roots(pid_t pid) {
+    uid_t user = 1;
+    return read_real_user(pid, &user) && user == 0;
 }
 
 /* Whether the machine knows that user by another spelling, too: directories may not tell capital
@@ -131,8 +140,12 @@ static err_t find_processes(const struct process_list *all, pid_t monitor,
 
 /* --- telling --- */
 
-static bool tell_terminal(int terminal, const char *line) {
+/* The number may be another user's terminal by now, or one of a mount of devpts that the user made:
+ * the line is for who has the process. */
+static bool tell_terminal(const struct process *process, const char *line) {
+    int terminal = process->terminal;
     dev_t device = (dev_t)terminal;
+    uid_t user = 0;
     /* proc(5): minor in bits 31 to 20 and 7 to 0, major in 15 to 8. */
     unsigned number = ((unsigned)terminal >> 12 & 0xfff00U) | ((unsigned)terminal & 0xffU);
     unsigned major_number = (unsigned)terminal >> 8 & 0xffU;
@@ -146,22 +159,22 @@ static bool tell_terminal(int terminal, const char *line) {
     (void)snprintf(path, sizeof path, "/dev/pts/%u", number);
     int fd CLEANUP(fd_closep) =
         open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISCHR(status.st_mode) || status.st_rdev != device) {
+    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISCHR(status.st_mode) || status.st_rdev != device ||
+        !read_real_user(process->pid, &user) || status.st_uid != user) {
         return false;
     }
     int len = snprintf(text, sizeof text, "\r\npostern: %.400s\r\n", line);
     return write(fd, text, (size_t)len) > 0;
 }
 
+/* Of each session that has one, once: its leader is what sshd started on it. */
 static bool tell_terminals(const struct process_list *list, const char *line) {
     bool told = false;
     for (size_t i = 0; i < list->count; i++) {
-        int terminal = list->items[i].terminal;
-        bool again = terminal == 0;
-        for (size_t k = 0; k < i && !again; k++) {
-            again = list->items[k].terminal == terminal;
+        const struct process *process = &list->items[i];
+        if (process->pid == process->session && process->terminal != 0) {
+            told |= tell_terminal(process, line);
         }
-        told |= !again && tell_terminal(terminal, line);
     }
     return told;
 }

@@ -1,5 +1,8 @@
 #include "replica_fixture.h"
 
+#include <pty.h>
+#include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 
 #include "base/file.h"
@@ -8,6 +11,8 @@
 #include "host/connection.h"
 #include "host/login_record.h"
 #include "host/session_judge.h"
+
+enum { SITTER = 42107 }; /* a user who is none */
 
 #define FINGERPRINT "SHA256:uiz2BHCemHGMnI93gdanJhFnXBPonqHrpHqTCwgbAu8"
 
@@ -230,6 +235,49 @@ static void test_who_is_no_monitor(void **state) {
     assert_false(connection_is_of(1, "root", &start));
     assert_false(connection_is_of(INT32_MAX, "root", &start));
     assert_true(start == 9);
+}
+
+/* On the terminal, with another real user than root. */
+static _Noreturn void sit_at(int terminal, int ready) {
+    bool sits = setsid() > 0 && ioctl(terminal, TIOCSCTTY, 0) == 0 && setresuid(SITTER, 0, 0) == 0;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)!write(ready, sits ? "y" : "n", 1);
+    (void)pause();
+    _exit(0);
+}
+
+/* By its number, which may be another terminal's by now, or of the user's own mount of devpts. */
+static void test_terminal_of_another(void **state) {
+    (void)state;
+    int master = -1;
+    int terminal = -1;
+    int ready[2];
+    char said[64] = "";
+    struct process_list all CLEANUP(process_list_done) = {0};
+    if (geteuid() != 0) {
+        skip();
+    }
+    assert_int_equal(openpty(&master, &terminal, NULL, NULL, NULL), 0);
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        sit_at(terminal, ready[1]);
+    }
+    assert_int_equal(read(ready[0], said, 1), 1);
+    assert_string_equal(said, "y");
+    assert_ok(process_list_read(&all));
+    assert_int_equal(fchown(terminal, SITTER + 1, 0), 0);
+    assert_false(connection_tell(&all, child, "a line"));
+    assert_int_equal(fchown(terminal, SITTER, 0), 0);
+    assert_true(connection_tell(&all, child, "a line"));
+    assert_true(read(master, said, sizeof said - 1) > 0);
+    assert_string_equal(said, "\r\r\npostern: a line\r\r\n");
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    (void)close(master);
+    (void)close(terminal);
+    (void)close(ready[0]);
+    (void)close(ready[1]);
 }
 
 static bool is_sshd(void *context, const struct process *process) {
@@ -505,6 +553,7 @@ int main(void) {
         cmocka_unit_test(test_stat_refused),
         cmocka_unit_test(test_stat),
         cmocka_unit_test(test_who_is_no_monitor),
+        cmocka_unit_test(test_terminal_of_another),
         cmocka_unit_test(test_connection),
         cmocka_unit_test(test_judgements),
         cmocka_unit_test(test_explanations_fit_a_terminal),

@@ -9,12 +9,14 @@
 #include "authority/authority.h"
 #include "authority/job_change.h"
 #include "authority/job_place.h"
+#include "authority/rate.h"
 #include "base/text.h"
 #include "feed/change_names.h"
 
 enum {
     CLOCK_SLACK_S = 300,           /* a scheduler's clock may be ahead of ours */
     LISTED_NODES_MAX = 200 * 1000, /* of one page: it ends early, and says so */
+    NODES_OF_A_CHANGE = 500,       /* each as many more cost a compute host one more */
 };
 
 /* ---- who tells --------------------------------------------------------------------------- */
@@ -115,6 +117,18 @@ static err_t put_read(struct call *call) {
     return job_request_read(call, call_own(call, sizeof(struct job_request), release));
 }
 
+static bool refuse_more(struct call *call, const char *field) {
+    call_problem(call, 403, "not_permitted", field,
+                 "a compute host tells of its own part of a job alone; the rest is for the "
+                 "cluster's scheduler");
+    return false;
+}
+
+/* Before they are looked up: ten thousand names are work. */
+static bool is_one(struct call *call, const struct node_names *told) {
+    return told->count <= 1 || refuse_more(call, "nodes");
+}
+
 /* A compute host knows who runs on it, and nothing else of a job. */
 static bool keeps_to_itself(struct call *call, const struct teller *teller,
                             const struct job_request *request, const struct node_names *nodes,
@@ -123,10 +137,7 @@ static bool keeps_to_itself(struct call *call, const struct teller *teller,
     if (!alone || request->type == JOB_CLUSTER || request->user != NULL ||
         request->address != NULL || request->port != 0 || request->host_keys.len != 0 ||
         request->enrol) {
-        call_problem(call, 403, "not_permitted", alone ? NULL : "nodes",
-                     "a compute host tells of its own part of a job alone; the rest is for the "
-                     "cluster's scheduler");
-        return false;
+        return refuse_more(call, alone ? NULL : "nodes");
     }
     if (runs &&
         (job->account_id != account->id || (request->type != 0 && request->type != job->type))) {
@@ -257,9 +268,35 @@ static bool find_job(struct call *call, const struct cluster *cluster, struct jo
     return call_ok(call, err, "the job");
 }
 
-static bool has_room(struct call *call, const struct cluster *cluster) {
+static err_t count_job(void *context, const struct job *job) {
+    (void)job;
+    ++*(size_t *)context;
+    return OK;
+}
+
+/* One compute host, or who has its token, cannot use up the cluster's. */
+static bool has_room_on_node(struct call *call, const struct teller *teller) {
+    const struct job_filter filter = {
+        .cluster_id = teller->cluster.id, .node = teller->node, .max = LIMIT_JOBS_PER_NODE_COUNT};
     size_t count = 0;
-    if (!call_ok(call, store_job_count(call_store(call), cluster->id, &count), "the jobs")) {
+    if (teller->node == NULL) {
+        return true;
+    }
+    if (call_ok(call, store_job_list(call_store(call), &filter, count_job, &count), "the jobs") &&
+        count >= LIMIT_JOBS_PER_NODE_COUNT) {
+        call_problem(call, 409, "too_many", NULL,
+                     "%d jobs run on this host, and it may tell of "
+                     "no more",
+                     LIMIT_JOBS_PER_NODE_COUNT);
+    }
+    return !call_refused(call);
+}
+
+static bool has_room(struct call *call, const struct teller *teller) {
+    const struct cluster *cluster = &teller->cluster;
+    size_t count = 0;
+    if (!has_room_on_node(call, teller) ||
+        !call_ok(call, store_job_count(call_store(call), cluster->id, &count), "the jobs")) {
         return false;
     }
     if (count >= LIMIT_JOBS_COUNT) {
@@ -267,6 +304,15 @@ static bool has_room(struct call *call, const struct cluster *cluster) {
                      LIMIT_JOBS_COUNT, cluster->name);
     }
     return !call_refused(call);
+}
+
+/* What a compute host changes is kept and published with all the job's nodes. */
+static bool spend(struct call *call, const struct teller *teller, size_t node_count) {
+    bool spent = true;
+    for (size_t i = 0; teller->node != NULL && spent && i <= node_count / NODES_OF_A_CHANGE; i++) {
+        spent = rate_spend(call, RATE_NODE_JOBS);
+    }
+    return spent;
 }
 
 static bool is_same(const struct job *a, const struct job *b) {
@@ -319,7 +365,8 @@ static void put_known(struct call *call, const struct teller *teller,
     node_names_init(&told);
     node_names_init(&were);
     node_names_init(&nodes);
-    if (!resolve(call, &teller->cluster, &request->nodes, &told) ||
+    if ((teller->node != NULL && !is_one(call, &request->nodes)) ||
+        !resolve(call, &teller->cluster, &request->nodes, &told) ||
         (runs && !job_nodes_get(call, was, &were)) ||
         !choose_nodes(call, teller, &told, &were, &nodes) ||
         (teller->node != NULL &&
@@ -331,13 +378,13 @@ static void put_known(struct call *call, const struct teller *teller,
     }
     bool moved = !runs || strcmp(is.address, was->address) != 0;
     if (!fits_type(call, request, &is, account, nodes.count) || !fits_time(call, &is) ||
-        (moved && !job_place_allowed(call, is.address)) ||
-        (!runs && !has_room(call, &teller->cluster))) {
+        (moved && !job_place_allowed(call, is.address)) || (!runs && !has_room(call, teller))) {
         return;
     }
     bool changed =
         !runs || request->enrol || !is_same(was, &is) || !node_names_equal(&were, &nodes);
-    if (!changed || job_put(call, &is, &nodes, request->enrol ? enrolments : NULL)) {
+    if (!changed || (spend(call, teller, nodes.count) &&
+                     job_put(call, &is, &nodes, request->enrol ? enrolments : NULL))) {
         answer(call, &is, changed, enrolments);
     }
 }
@@ -389,7 +436,8 @@ static bool leave(struct call *call, const struct teller *teller, struct job *jo
         call_problem(call, 404, "not_found", NULL, "job %s does not run on this host", job->name);
         return false;
     }
-    return *ended ? job_end(call, job) : job_put(call, job, &nodes, NULL);
+    return spend(call, teller, nodes.count) &&
+           (*ended ? job_end(call, job) : job_put(call, job, &nodes, NULL));
 }
 
 static void end_run(struct call *call) {

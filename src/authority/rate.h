@@ -12,6 +12,7 @@ enum rate {
     RATE_CERTIFICATES,      /* of an account: signing a key again is free, its rows are not */
     RATE_HOST_CERTIFICATES, /* of a host */
     RATE_JOB_CERTIFICATES,  /* for jobs, that a host asks for: one for each `postern job run` */
+    RATE_NODE_JOBS,         /* changes of a job that a compute host tells, by the job's nodes */
     RATE_KEY_PAIRS,         /* made here: an RSA pair takes a second of the threads that sign in */
     RATE_SNAPSHOTS,         /* of the feed, that are begun: each is the whole site's */
     RATE_PAGES,             /* of such, but for the first */

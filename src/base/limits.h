@@ -83,6 +83,7 @@ enum limits {
     LIMIT_REGISTERED_KEYS_COUNT = 32,              /* of one account, that people registered */
     LIMIT_JOB_NODES_COUNT = 10000,                 /* of one job */
     LIMIT_JOBS_COUNT = 100000,                     /* running on one cluster */
+    LIMIT_JOBS_PER_NODE_COUNT = 1024,              /* running there, that it tells of itself */
     LIMIT_JOB_ENROLMENTS_COUNT = 64,               /* hosts that come with one job */
     LIMIT_SCHEDULER_LIST_BYTES = 64 * 1024 * 1024, /* what a scheduler's program may print */
     LIMIT_SCHEDULER_S = 8,                         /* until it has */

@@ -104,4 +104,33 @@ report $? "nothing happens, and a poll is let go after fifty seconds ($(cat "$wo
 jq -e --arg revision "$revision" '.changes == [] and .revision == $revision and (.snapshot | not)' "$work/last" >"$work/condition"
 report $? "… with nothing"
 
+# ---- a compute host ---------------------------------------------------------------------------
+
+api POST /api/v1/clusters "$admin" '{"name":"nancy"}'
+api PUT /api/v1/projects/p1/clusters/nancy "$admin"
+api POST /api/v1/hosts "$admin" '{"name":"n1","role":"compute","cluster":"nancy"}'
+api POST /api/v1/host/enrol '' "{\"token\":\"$(jq -r .enrolmentToken "$work/last")\",$keys}"
+node=$(jq -r .hostToken "$work/last")
+tell() { # NUMBERS: of that many jobs; the status of each in $work/statuses
+    "${curl[@]}" -o /dev/null -w '%{http_code}\n' -X PUT -H "Authorization: Bearer $node" -H 'Content-Type: application/json' \
+        --data-binary '{"username":"root1"}' "$url/api/v1/clusters/nancy/jobs/[$1]" >"$work/statuses"
+}
+tell 1-1024
+answered "a compute host tells of 1,024 jobs on itself" 200 1024 1024
+tell 1025-1030
+answered "… and of no more" 409 6 6
+flood 3000 PUT /api/v1/clusters/nancy/jobs/1 "$node" '{"username":"root1"}'
+answered "telling the same again changes nothing, and costs nothing" 200 3000 3000
+api PUT /api/v1/clusters/nancy/jobs/big "$admin" '{"username":"root1","nodes":["m[1-9999]"]}'
+turns=()
+for ((i = 0; i < 100; i++)); do
+    for method in PUT DELETE; do
+        turns+=(--next "${curl[@]:1}" -o /dev/null -w '%{http_code}\n' -X $method -H "Authorization: Bearer $node"
+            -H 'Content-Type: application/json' --data-binary "$([ $method = DELETE ] || echo '{"username":"root1"}')"
+            "$url/api/v1/clusters/nancy/jobs/big")
+    done
+done
+curl "${turns[@]:1}" >"$work/statuses"
+answered "it joins and leaves a big job a few times" 200 20 100
+answered "… and not as often as it likes: each is told of all its nodes" 429 50 90
 done_testing

@@ -149,6 +149,14 @@ static err_t look_at_node(void *context, const char *node) {
     return copy(node, wanted->place, sizeof wanted->place);
 }
 
+/* What a user said and is no name is not said again: a part of it need not even be text. */
+static const char *node_said(const char *node) {
+    if (node == NULL) {
+        return "(any)";
+    }
+    return failed(host_name_check(span_str(node), "node", NULL)) ? "of that name" : node;
+}
+
 /* False, and the answer is an error, when there is nowhere to go. */
 static err_t find_place(struct wanted *wanted, struct buf *out, bool *found) {
     char message[512];
@@ -161,7 +169,7 @@ static err_t find_place(struct wanted *wanted, struct buf *out, bool *found) {
     if (wanted->matches != 1) {
         (void)snprintf(message, sizeof message, "%s node %.100s in the job %s; see: postern jobs",
                        wanted->matches == 0 ? "there is no" : "there is more than one",
-                       wanted->node != NULL ? wanted->node : "(any)", wanted->name);
+                       node_said(wanted->node), wanted->name);
         *found = false;
         return job_answer_error("no_node", message, out);
     }

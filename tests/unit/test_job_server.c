@@ -10,6 +10,7 @@
 #include "fixture.h"
 #include "host/job_server.h"
 #include "net/job_socket.h"
+#include "replica_fixture.h"
 
 enum { PATIENCE_MS = 20000, UID_FIRST = 42001 };
 
@@ -176,6 +177,54 @@ static void tells_what_is_wrong_with_a_socket(void **state) {
     assert_true(answer.len > 0 && answer.data[answer.len - 1] == '}');
 }
 
+/* --- answers --- */
+
+#define JOB_SITE                                                                                   \
+    "{\"revision\":\"1\",\"snapshot\":true,\"changes\":["                                          \
+    "{\"revision\":\"1\",\"kind\":\"job\",\"key\":\"7@nancy\",\"state\":{\"account\":\"alice\","   \
+    "\"cluster\":\"nancy\",\"user\":\"alice\",\"type\":\"shared\",\"nodes\":[\"n1\",\"n2\"],"      \
+    "\"startTime\":\"2020-01-01T00:00:00Z\"}}]}"
+
+/* Whatever a user says, what is wrong with it is the answer; it is no failure, which is logged. */
+static void says_which_node_is_none(void **state) {
+    (void)state;
+    static const struct {
+        const char *node, *code;
+    } asked[] = {
+        {"n3", "\"no_node\""},
+        {"", "\"no_node\""},
+        {"-oProxyCommand=id", "\"no_node\""},
+        {"n1\\u001b[2J", "\"no_node\""},
+        /* a letter of two bytes, that a message of a hundred cuts in two */
+        {"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+         "xxxxxxxxxxxxxxxxx\u00e9",
+         "\"no_node\""},
+        {"n1", "\"away\""}};
+    struct place place;
+    struct replica *replica CLEANUP(replica_closep) = NULL;
+    place_make(&place);
+    assert_ok(replica_open_write(place.path, (gid_t)-1, &replica));
+    apply(replica, JOB_SITE);
+    for (size_t i = 0; i < COUNT_OF(asked); i++) {
+        const struct job_asker asker = {.username = "alice", .state_dir = place.dir};
+        struct buf out CLEANUP(buf_done) = BUF(LIMIT_JOB_ANSWER_BYTES);
+        char question[512];
+        bool reached = true;
+        (void)snprintf(
+            question, sizeof question,
+            "{\"call\":\"certificate\",\"job\":\"7\",\"publicKey\":\"k\",\"node\":\"%s\"}",
+            asked[i].node);
+        assert_ok(job_answer(&asker, span_str(question), &out, &reached));
+        assert_ok(buf_add_byte(&out, '\0'));
+        if (strstr((const char *)out.data, asked[i].code) == NULL) {
+            print_error("%s: %s\n", asked[i].node, (const char *)out.data);
+        }
+        assert_non_null(strstr((const char *)out.data, asked[i].code));
+    }
+    replica_closep(&replica);
+    place_remove(&place);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_a_user_so_many_places),
@@ -184,6 +233,7 @@ int main(void) {
         cmocka_unit_test(cuts_off_who_is_late),
         cmocka_unit_test(tells_what_is_wrong_with_a_socket),
         cmocka_unit_test(gives_all_so_many_places),
+        cmocka_unit_test(says_which_node_is_none),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

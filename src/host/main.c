@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 #include "host/host.h"
-#include "host/login.h"
+#include "host/login/login.h"
 
 static const char usage[] =
     "usage: postern-host COMMAND …\n"

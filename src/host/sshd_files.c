@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "host/session_record.h"
+#include "host/sessions/session_record.h"
 #include "ssh/krl.h"
 
 enum { PERMIT_OPEN_BYTES_MAX = 4 * 1024 * 1024 };

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "host/host.h"
-#include "host/sessions.h"
+#include "host/sessions/sessions.h"
 #include "ssh/krl.h"
 
 enum { RELOAD_GRACE_S = 3 * LIMIT_RELOAD_S };

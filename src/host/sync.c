@@ -15,9 +15,9 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "host/host.h"
-#include "host/job_server.h"
-#include "host/session_record.h"
-#include "host/sessions.h"
+#include "host/jobs/job_server.h"
+#include "host/sessions/session_record.h"
+#include "host/sessions/sessions.h"
 #include "host/sync_host.h"
 #include "net/notify.h"
 

@@ -9,7 +9,7 @@
 #include "base/secret.h"
 #include "config/settings.h"
 #include "feed/replica.h"
-#include "host/session_judge.h"
+#include "host/sessions/session_judge.h"
 #include "net/http_client.h"
 
 /* --- config.c: /etc/posterngate/host.yaml; every member has a default --- */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "host/host.h"
-#include "host/jobs_host.h"
+#include "host/jobs/jobs_host.h"
 #include "host/sync_host.h"
 
 static const char greet_usage[] = "usage: postern-host greet\n";

@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "host/host.h"
-#include "host/sessions.h"
+#include "host/sessions/sessions.h"
 #include "host/sync_host.h"
 
 static err_t read_all(FILE *from, struct buf *out) {

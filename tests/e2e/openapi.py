@@ -68,9 +68,9 @@ def complaints_of_operation(where, path, item, operation, document):
 
 
 CODES = (
-    ("authority/*.c", r'call_problem\(\s*call,\s*\d+,\s*"(\w+)"'),
-    ("authority/*.c", r'call_fault\(\s*call,\s*(?:[^";]*\?\s*)?"(\w+)"'),
-    ("authority/*.c", r'refuse\(\s*call,\s*\d+,\s*"(\w+)"'),
+    ("authority/**/*.c", r'call_problem\(\s*call,\s*\d+,\s*"(\w+)"'),
+    ("authority/**/*.c", r'call_fault\(\s*call,\s*(?:[^";]*\?\s*)?"(\w+)"'),
+    ("authority/**/*.c", r'refuse\(\s*call,\s*\d+,\s*"(\w+)"'),
     ("net/http_*.c", r'answer_refuse\(\s*conn,\s*\d+,\s*"(\w+)"'),
     ("model/policy.h", r"X\((\w+), [45]\d\d\)"),
 )

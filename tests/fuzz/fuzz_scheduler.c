@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "host/scheduler.h"
+#include "host/jobs/scheduler.h"
 
 static err_t on_job(void *context, const struct scheduler_job *job) {
     const char *node = job->nodes;

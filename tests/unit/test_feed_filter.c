@@ -1,7 +1,7 @@
 /* Who is told what of a change: what must not be told first. */
 #include <string.h>
 
-#include "authority/feed_filter.h"
+#include "authority/routes/feed_filter.h"
 #include "check.h"
 
 enum { REVISION = 7 };

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "fixture.h"
-#include "host/home_files.h"
+#include "host/home/home_files.h"
 #include "ssh/private_key.h"
 
 enum { OTHER_UID = 42099 };

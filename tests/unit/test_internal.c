@@ -1,8 +1,8 @@
 /* Which accounts a frontend keeps keys for, and what is to be done for each. */
 #include "feed_fixture.h"
+#include "host/home/internal_keys.h"
+#include "host/home/internal_table.h"
 #include "host/host.h"
-#include "host/internal_keys.h"
-#include "host/internal_table.h"
 
 static void decides(void **state) {
     (void)state;

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "fixture.h"
-#include "host/job_server.h"
+#include "host/jobs/job_server.h"
 #include "net/job_socket.h"
 #include "replica_fixture.h"
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host/job_table.h"
+#include "host/jobs/job_table.h"
 
 enum { BODY_BYTES = 64 * 1024 };
 

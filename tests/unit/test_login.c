@@ -1,6 +1,6 @@
 #include "replica_fixture.h"
 
-#include "host/login.h"
+#include "host/login/login.h"
 
 /* --- where an account and a key are good from --- */
 

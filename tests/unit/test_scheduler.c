@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "host/scheduler.h"
+#include "host/jobs/scheduler.h"
 #include "host/subprocess.h"
 
 /* --- what a reader was told, as text: "1234 alice shared n1,n2 100-200", "! 1234 field" --- */

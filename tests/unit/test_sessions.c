@@ -8,9 +8,9 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "fixture.h"
-#include "host/connection.h"
-#include "host/login_record.h"
-#include "host/session_judge.h"
+#include "host/login/login_record.h"
+#include "host/sessions/connection.h"
+#include "host/sessions/session_judge.h"
 
 enum { SITTER = 42107 }; /* a user who is none */
 

@@ -1,0 +1,320 @@
+/*
+ * Signing in with a password and a one-time code.
+ *
+ * Invariants:
+ *   1. Whatever is wrong, the answer is the same, and one password hash was computed for it; only
+ *      the audit log knows more.
+ *   2. A login succeeds only in a transaction that also moves totp_last_step on, so a code that was
+ *      accepted once is never accepted again.
+ *   3. Failures are counted in the transaction that judges them: guesses that were under way at the
+ *      same time do not slip past the lock-out.
+ *   4. A name that is not an account gets locked like one that is.
+ */
+#include "authority/routes/login.h"
+
+#include <stdio.h>
+
+#include "authority/authority.h"
+#include "authority/routes/invitation.h"
+#include "authority/routes/session.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/secret.h"
+#include "identity/password.h"
+#include "identity/totp.h"
+
+enum {
+    ADDRESSES_COUNT = 16 * 1024,
+    ADDRESS_BURST = 60,
+    ADDRESS_INTERVAL_MS = 1000,
+    ACCOUNTS_COUNT = 16 * 1024,
+    ACCOUNT_BURST = 10,
+    ACCOUNT_INTERVAL_MS = 10 * 1000,
+    TOKEN_BURST = 300,
+    TOKEN_INTERVAL_MS = 100,
+    STRANGERS_COUNT = 4096,
+    USERNAME_CHARS_MAX = 255,
+    CODE_CHARS_MAX = 32,
+};
+
+/* A name without an account: it is locked as an account would be, as long as memory serves. */
+struct stranger {
+    char name[LIMIT_ACCOUNT_NAME_CHARS + 1];
+    uint32_t failures;
+    int64_t locked_until;
+};
+
+struct door {
+    struct throttle *addresses;                 /* loop; of DOOR_WINDOW: store */
+    struct throttle *accounts;                  /* the same */
+    struct stranger strangers[STRANGERS_COUNT]; /* store */
+};
+
+struct login_guard {
+    struct door doors[DOORS_COUNT];
+    struct throttle *tokens;               /* loop */
+    uint8_t secret[THROTTLE_SECRET_BYTES]; /* of the tables of strangers */
+};
+
+static err_t door_init(struct door *door) {
+    TRY(throttle_new(ADDRESSES_COUNT, ADDRESS_BURST, ADDRESS_INTERVAL_MS, &door->addresses));
+    return throttle_new(ACCOUNTS_COUNT, ACCOUNT_BURST, ACCOUNT_INTERVAL_MS, &door->accounts);
+}
+
+err_t login_guard_new(struct login_guard **out) {
+    struct login_guard *guard = calloc(1, sizeof *guard);
+    if (guard == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    random_bytes(guard->secret, sizeof guard->secret);
+    err_t err = OK;
+    for (size_t i = 0; i < DOORS_COUNT && !failed(err); i++) {
+        err = door_init(&guard->doors[i]);
+    }
+    err = failed(err)
+              ? err
+              : throttle_new(ADDRESSES_COUNT, TOKEN_BURST, TOKEN_INTERVAL_MS, &guard->tokens);
+    if (failed(err)) {
+        login_guard_free(guard);
+        return err;
+    }
+    *out = guard;
+    return OK;
+}
+
+void login_guard_free(struct login_guard *guard) {
+    if (guard != NULL) {
+        for (size_t i = 0; i < DOORS_COUNT; i++) {
+            throttle_free(guard->doors[i].addresses);
+            throttle_free(guard->doors[i].accounts);
+        }
+        throttle_free(guard->tokens);
+        free(guard);
+    }
+}
+
+span_t login_guard_key(const struct inet_address *address) {
+    return span_of(address->bytes, address->family_bits == 128 ? 8 : sizeof address->bytes);
+}
+
+static err_t admit(struct call *call, struct throttle *throttle, span_t key) {
+    int wait_s = 0;
+    if (throttle_allow(throttle, key, clock_monotonic_ms(), &wait_s)) {
+        return OK;
+    }
+    call_problem(call, 429, "too_many_requests", NULL,
+                 "too many attempts; wait %d seconds and try again", wait_s);
+    call_retry_after(call, wait_s);
+    call->unrecorded = true; /* who is throttled must not be able to fill the disk either */
+    return FAIL(ERR_REFUSED);
+}
+
+err_t login_admit(struct call *call, enum login_door door, const struct inet_address *source,
+                  const char *name) {
+    struct door *at = &call->authority->login_guard->doors[door];
+    TRY(admit(call, at->addresses, login_guard_key(source)));
+    return admit(call, at->accounts, span_str(name));
+}
+
+void login_credit(struct call *call, enum login_door door, const struct inet_address *source,
+                  const char *name) {
+    struct door *at = &call->authority->login_guard->doors[door];
+    throttle_credit(at->addresses, login_guard_key(source));
+    throttle_credit(at->accounts, span_str(name));
+}
+
+err_t login_guard_admit_token(struct call *call) {
+    return admit(call, call->authority->login_guard->tokens, login_guard_key(call->source));
+}
+
+void login_guard_credit_token(struct call *call) {
+    throttle_credit(call->authority->login_guard->tokens, login_guard_key(call->source));
+}
+
+struct attempt {
+    char name[USERNAME_CHARS_MAX + 1];
+    char code[CODE_CHARS_MAX + 1];
+    secret_t password;
+    char hash[128]; /* that the password is compared with; "" for none */
+    bool password_right;
+};
+
+static void release(void *own) {
+    struct attempt *attempt = own;
+    secret_done(&attempt->password);
+    secret_wipe(attempt->code, sizeof attempt->code);
+}
+
+static err_t read(struct call *call) {
+    struct attempt *own = call_own(call, sizeof *own, release);
+    const char *name = NULL, *password = NULL, *code = NULL;
+    TRY(call_read_string(call, "username", CALL_REQUIRED, USERNAME_CHARS_MAX, &name));
+    TRY(call_read_string(call, "password", CALL_REQUIRED, LIMIT_PASSWORD_CHARS_MAX, &password));
+    TRY(call_read_string(call, "totp", CALL_REQUIRED, CODE_CHARS_MAX, &code));
+    TRY(login_admit(call, DOOR_SIGN_IN, call->source, name));
+    (void)snprintf(own->name, sizeof own->name, "%s", name);
+    (void)snprintf(own->code, sizeof own->code, "%s", code);
+    err_t err = secret_copy(span_str(password), LIMIT_PASSWORD_CHARS_MAX, &own->password);
+    return call_ok(call, err, "the password") ? OK : err;
+}
+
+static struct stranger *stranger_of(struct call *call, enum login_door door, const char *name) {
+    struct login_guard *guard = call->authority->login_guard;
+    size_t place = throttle_place(guard->secret, span_str(name), STRANGERS_COUNT);
+    return &guard->doors[door].strangers[place];
+}
+
+static void take_stranger(struct call *call, enum login_door door, const char *name,
+                          struct candidate *out) {
+    const struct stranger *stranger = stranger_of(call, door, name);
+    *out = (struct candidate){0};
+    if (strncmp(stranger->name, name, sizeof stranger->name - 1) == 0) {
+        out->login.failures = stranger->failures;
+        out->login.locked_until = stranger->locked_until;
+    }
+}
+
+bool login_find(struct call *call, enum login_door door, const char *name, struct candidate *out) {
+    struct store *store = call_store(call);
+    struct candidate found = {0};
+    err_t err = store_account_find(store, name, &found.account);
+    if (!failed(err)) {
+        err = store_login_get(store, found.account.id, &found.login);
+        found.login.account_id = found.account.id;
+    }
+    if (err.code != ERR_NOT_FOUND && !call_ok(call, err, "the account")) {
+        return false;
+    }
+    bool counts = door != DOOR_WINDOW || found.login.window_until > call->now;
+    if (found.account.id == 0 || !counts) {
+        take_stranger(call, door, name, out);
+    } else {
+        *out = found;
+    }
+    return true;
+}
+
+void login_note_failure(struct call *call, enum login_door door, const char *name,
+                        struct candidate *candidate) {
+    struct login *login = &candidate->login;
+    login->failures += login->failures < UINT32_MAX;
+    login->locked_until = lockout_until(login->failures, call->now);
+    if (candidate->account.id != 0) {
+        (void)call_ok(call, store_login_put(call_store(call), login), "the login");
+        return;
+    }
+    struct stranger *stranger = stranger_of(call, door, name);
+    (void)snprintf(stranger->name, sizeof stranger->name, "%.*s", (int)sizeof stranger->name - 1,
+                   name);
+    stranger->failures = login->failures;
+    stranger->locked_until = login->locked_until;
+}
+
+bool login_refuse_locked(struct call *call, const struct login *login, const char *name) {
+    if (login->locked_until <= call->now) {
+        return false;
+    }
+    call_audit(call, name, false, "locked", "locked after failures in a row");
+    call_problem(call, 429, "locked", NULL,
+                 "too many failed sign-ins for this name; try again in %d seconds",
+                 (int)(login->locked_until - call->now));
+    call_retry_after(call, (int)(login->locked_until - call->now));
+    return true;
+}
+
+static void verify_password(struct call *call) {
+    struct attempt *own = call_own(call, sizeof *own, release);
+    own->password_right = !failed(password_verify(own->hash, &own->password));
+}
+
+/* Why not, for the audit log; NULL when everything is right, and then the step has moved on. */
+static const char *judge(struct call *call, const struct attempt *own,
+                         struct candidate *candidate) {
+    static const uint8_t nobodys_secret[TOTP_SECRET_BYTES];
+    struct login *login = &candidate->login;
+    bool enrolled = login->totp_secret_bytes != 0;
+    int64_t step = login->totp_last_step;
+    span_t secret = enrolled ? span_of(login->totp_secret, login->totp_secret_bytes)
+                             : span_of(nobodys_secret, sizeof nobodys_secret);
+    bool code_right = !failed(totp_verify(secret, span_str(own->code), call->now, &step));
+    if (candidate->account.id == 0) {
+        return "no such account";
+    }
+    if (candidate->account.kind != ACCOUNT_PERSON) {
+        return "not a person";
+    }
+    if (!enrolled || login->password_hash[0] == '\0') {
+        return "not enrolled";
+    }
+    /* The password was compared before this transaction: it must still be the one in force. */
+    if (!own->password_right || strcmp(own->hash, login->password_hash) != 0) {
+        return "wrong password";
+    }
+    if (!code_right) {
+        return "wrong or used one-time code";
+    }
+    if (candidate->account.disabled) {
+        return "the account is disabled";
+    }
+    login->totp_last_step = step;
+    return NULL;
+}
+
+static void conclude(struct call *call) {
+    const struct attempt *own = call_own(call, sizeof *own, release);
+    struct candidate candidate;
+    call_actor(call, own->name);
+    if (!login_find(call, DOOR_SIGN_IN, own->name, &candidate) ||
+        login_refuse_locked(call, &candidate.login, own->name)) {
+        return;
+    }
+    const char *reason = judge(call, own, &candidate);
+    call_audit(call, own->name, reason == NULL, reason == NULL ? "ok" : "invalid_credentials",
+               reason);
+    if (reason != NULL) {
+        call_keep_writes(call);
+        login_note_failure(call, DOOR_SIGN_IN, own->name, &candidate);
+        call_problem(call, 401, "invalid_credentials", NULL,
+                     "the user name, the password or the one-time code is wrong; a code works only "
+                     "once");
+        return;
+    }
+    candidate.login.failures = 0;
+    candidate.login.locked_until = 0;
+    if (call_ok(call, store_login_put(call_store(call), &candidate.login), "the login")) {
+        session_open(call, &candidate.account, NULL);
+    }
+}
+
+static void run(struct call *call) {
+    struct attempt *own = call_own(call, sizeof *own, release);
+    struct candidate candidate;
+    call_actor(call, own->name);
+    if (!login_find(call, DOOR_SIGN_IN, own->name, &candidate) ||
+        login_refuse_locked(call, &candidate.login, own->name)) {
+        return;
+    }
+    memcpy(own->hash, candidate.login.password_hash, sizeof own->hash);
+    call_defer(call, verify_password, conclude);
+}
+
+static void finish(struct call *call) {
+    const struct attempt *own = call_own(call, sizeof *own, release);
+    login_credit(call, DOOR_SIGN_IN, call->source, own->name);
+    call_send(call);
+}
+
+const struct route login_routes[] = {
+    {HTTP_POST, "/api/v1/auth/login", ACCESS_PUBLIC, "session.login", read, run, finish},
+    {HTTP_POST, "/api/v1/auth/invitation", ACCESS_PUBLIC, "invitation.accept", invitation_read,
+     invitation_run, NULL},
+    {HTTP_POST, "/api/v1/auth/invitation/confirm", ACCESS_PUBLIC, "invitation.confirm",
+     invitation_confirm_read, invitation_confirm_run, invitation_finish},
+    {HTTP_POST, "/api/v1/auth/token", ACCESS_PUBLIC, "session.exchange", session_token_read,
+     session_token_run, session_token_finish},
+    {HTTP_POST, "/api/v1/auth/logout", ACCESS_ACCOUNT, "session.logout", NULL, session_logout_run,
+     NULL},
+    {HTTP_GET, "/api/v1/auth/whoami", ACCESS_ACCOUNT, "session.whoami", NULL, session_whoami_run,
+     NULL},
+    {0},
+};

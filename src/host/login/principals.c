@@ -1,0 +1,154 @@
+/*
+ * sshd's AuthorizedPrincipalsCommand: `principals USER SERIAL KEYID [CA [KEY [CERTIFICATE]]]`, with
+ * the tokens %u %s %i %F %f %k. Prints the principals that may log in as USER here, an account and
+ * the job by which it may, or nothing. sshd then wants the certificate to carry one; its CA, its
+ * dates and the KRL it has checked by itself. That a revoked serial is refused here as well is a
+ * second door.
+ *
+ * A refusal exits 0 with no output: for sshd, both are "no principal", and it logs another status
+ * as a failure of the command.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "host/host.h"
+#include "host/login/login.h"
+#include "ssh/cert.h"
+
+enum { ANSWER_BYTES_MAX = 4 * 1024 * 1024 };
+
+#define KEY_ID_JOB " job:"
+
+struct question {
+    struct replica_login login;
+    const char *key_id;      /* "alice@site", or "alice@site job:1234@nancy" */
+    const char *certificate; /* base64; NULL: not told */
+};
+
+/* The job that the certificate is for; NULL: it names none. */
+static const char *named_job(const char *key_id) {
+    const char *found = strstr(key_id, KEY_ID_JOB);
+    return found == NULL ? NULL : found + strlen(KEY_ID_JOB);
+}
+
+/* Whether the certificate is the account's, by its key id, which the CA has signed. */
+static bool is_of(const char *key_id, const char *account) {
+    size_t len = strcspn(key_id, "@");
+    return strlen(account) == len && strncmp(account, key_id, len) == 0;
+}
+
+/* That of whose certificate it is; else of the newest job. */
+static const struct login_entry *choose_entry(const struct login_entries *entries,
+                                              const char *key_id) {
+    for (size_t i = 0; i < entries->count; i++) {
+        if (is_of(key_id, entries->items[i].account)) {
+            return &entries->items[i];
+        }
+    }
+    return &entries->items[0];
+}
+
+/* 0 for one that never ends, and where it cannot be told: sshd has judged it, at this moment. */
+static int64_t end_of(const char *certificate) {
+    struct buf blob CLEANUP(buf_done) = BUF(LIMIT_CERT_BLOB_BYTES);
+    uint64_t valid_before = 0;
+    if (certificate == NULL ||
+        failed(base64_decode(span_str(certificate), BASE64_STANDARD, &blob)) ||
+        failed(cert_end(buf_span(&blob), &valid_before)) || valid_before > INT64_MAX) {
+        return 0;
+    }
+    return (int64_t)valid_before;
+}
+
+static bool leave_record(const char *state_dir, struct replica *replica,
+                         const struct question *question, const struct login_entries *entries) {
+    const struct login_entry *entry = choose_entry(entries, question->key_id);
+    const char *ca = question->login.ca_fingerprint;
+    struct login_record record = {.serial = question->login.serial,
+                                  .expires_at = end_of(question->certificate),
+                                  .at = question->login.now,
+                                  .other_jobs = login_entries_many(entries, entry->account)};
+    (void)snprintf(record.user, sizeof record.user, "%s", question->login.user);
+    (void)snprintf(record.account, sizeof record.account, "%s", entry->account);
+    (void)snprintf(record.job, sizeof record.job, "%s", entry->job);
+    (void)snprintf(record.fingerprint, sizeof record.fingerprint, "%s", ca == NULL ? "" : ca);
+    return login_leave_record(state_dir, replica, &record);
+}
+
+/*
+ * Only a certificate that was made on a frontend has a job as its principal. It says itself from
+ * where it is good, which is inside; from where the account may come in was asked at the door. A
+ * scheduler may use a job's name again, for somebody else, before such a certificate ends: so the
+ * job is a principal for its account's certificates alone.
+ */
+static err_t put_entries(struct replica *replica, const struct question *question,
+                         const struct login_entries *entries, struct buf *out) {
+    const struct replica_login *login = &question->login;
+    for (size_t i = 0; i < entries->count; i++) {
+        const struct login_entry *entry = &entries->items[i];
+        struct buf options CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
+        struct buf of_job CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
+        struct buf from CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
+        char *text CLEANUP(freep) = NULL;
+        TRY(login_from_account(replica, entry->subnets, &from));
+        TRY(buf_to_str(&from, &text));
+        TRY(from.len > 0 ? login_put_option(&options, "from", text) : OK);
+        TRY(login_put_reach(replica, login, &options));
+        TRY(login_put_reach(replica, login, &of_job));
+        TRY(login_entries_repeat(entries, i) ? OK
+                                             : login_put_line(out, &options, "", entry->account));
+        bool by_job = entry->job[0] != '\0' && is_of(question->key_id, entry->account);
+        TRY(by_job ? login_put_line(out, &of_job, "job:", entry->job) : OK);
+    }
+    return OK;
+}
+
+static err_t answer(const char *state_dir, const struct question *question,
+                    struct replica_verdict *verdict) {
+    struct replica *replica CLEANUP(replica_closep) = NULL;
+    struct login_entries entries CLEANUP(login_entries_done) = {0};
+    struct buf out CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
+    TRY(login_open_replica(state_dir, &replica));
+    TRY(login_entries_get(replica, &question->login, named_job(question->key_id), verdict,
+                          &entries));
+    if (!verdict->allowed) {
+        return OK;
+    }
+    TRY(put_entries(replica, question, &entries, &out));
+    return leave_record(state_dir, replica, question, &entries) ? login_answer(&out) : OK;
+}
+
+const char host_principals_usage[] =
+    "usage: postern-host principals [--state DIR] [--uid UID [--min-uid N]]\n"
+    "                               USER SERIAL KEYID [CA [KEY [CERTIFICATE]]]\n";
+
+int host_principals(const char *state_dir, int argc, char **argv) {
+    struct question question = {.login.by = CREDENTIALS_CERTIFICATES, .login.now = clock_now_s()};
+    struct replica_login *login = &question.login;
+    if (argc < 3 || argc > 6 || failed(u64_parse(span_str(argv[1]), &login->serial))) {
+        (void)fputs(host_principals_usage, stderr);
+        return HOST_EXIT_USAGE;
+    }
+    login->user = argv[0];
+    login->ca_fingerprint = argc > 3 ? argv[3] : NULL;
+    question.key_id = argv[2];
+    question.certificate = argc > 5 ? argv[5] : NULL;
+    struct replica_verdict verdict = {0};
+    err_t err = answer(state_dir, &question, &verdict);
+    if (failed(err)) {
+        (void)fprintf(stderr, "postern-host: cannot answer from the replica in %s: %s\n", state_dir,
+                      replica_error_text(err));
+        syslog(LOG_ERR, "cannot answer from the replica in %s: %s", state_dir,
+               replica_error_text(err));
+        return HOST_EXIT_INTERNAL;
+    }
+    if (!verdict.allowed) {
+        login_log_refusal(login->user, argv[1], replica_why_text(verdict.why));
+    } else if (verdict.stale) {
+        syslog(LOG_WARNING, "allowed account=%s although the replica is too old", login->user);
+    }
+    return HOST_EXIT_OK;
+}

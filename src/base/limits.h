@@ -140,6 +140,9 @@ enum limits {
                                                                    and some short ones */
     LIMIT_LOGIN_DESTINATIONS_COUNT = 4096, /* sshd takes no more permitopen of one key */
 
+    /* sessions */
+    LIMIT_LOGIN_CREDENTIALS_COUNT = 256, /* of one connection of sshd's, which asks for a few */
+
     /* internal keys and job keys, on frontends */
     LIMIT_HOME_FILE_BYTES = 4096,   /* of a key file in a home, that is read */
     LIMIT_HOME_FILE_CHARS = 64,     /* its name */

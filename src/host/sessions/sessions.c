@@ -298,11 +298,30 @@ static bool hold(struct sessions *sessions, struct sshd_session *session) {
     return session_record_is_living(&session->record); /* the pid that is held now */
 }
 
+/* One connection has a few credentials. Who leaves records without end is the command user, and not
+ * sshd; as none of them may be passed over, the connection ends. */
+static bool has_too_many(struct sessions *sessions, const struct login_record *record,
+                         struct turn *turn) {
+    size_t count = 0;
+    for (size_t i = 0; i < sessions->count; i++) {
+        count += sessions->items[i].record.monitor == record->monitor;
+    }
+    if (count < LIMIT_LOGIN_CREDENTIALS_COUNT) {
+        return false;
+    }
+    if (!is_under_way(sessions, record->monitor)) {
+        log_event(LOG_LEVEL_WARN, "session_ended", "user", record->user, "reason",
+                  "there are more records of credentials than a connection has", NULL);
+        ignore_err(begin_end(sessions, record, "too many credentials were offered", turn));
+    }
+    return true;
+}
+
 static void follow(struct sessions *sessions, const char *name, const struct login_record *record,
                    bool taken, struct turn *turn) {
     struct sshd_session session = {.record = *record, .taken = taken, .process = -1};
     (void)snprintf(session.name, sizeof session.name, "%s", name);
-    bool lives = hold(sessions, &session);
+    bool lives = !has_too_many(sessions, record, turn) && hold(sessions, &session);
     if (record->other_jobs) {
         session.tell_after_ms = TELL_FIRST_MS;
         session.tell_at_ms = turn->now_ms + session.tell_after_ms;

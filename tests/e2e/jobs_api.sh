@@ -268,6 +268,10 @@ told "gates learn where it is" '[.changes[] | select(.key == "00Grm@nancy")] | l
 host_token=$(host_enrols vm1 "$first")
 report $? "a machine enrols"
 has "… as the job's" '.role == "job" and .cluster == "nancy"'
+gets "carol is in nancy, too" 200 - PUT /api/v1/projects/p1/members/carol "$admin" '{"role":"member"}'
+knows "… knows whose job it came with" "$host_token" \
+    "([.changes[] | select(.kind == \"account\") | .key] == [\"bob\"]) and ([.changes[] | select(.kind == \"key\") | .key] == [\"$bobs\"]) and
+     ([.changes[] | select(.kind == \"job\") | .key] == [\"00Grm@nancy\"])"
 gets "told again" 200 - PUT $jobs/00Grm "$admin" '{"username":"bob","type":"cluster","user":"uprod_00Grm",
     "address":"203.0.113.7","port":32100,"nodes":["vm[1-3]"],"enrol":true}'
 has "… there is a token for the new machine alone" '[.enrolments[].host] == ["vm3"]'
@@ -291,6 +295,13 @@ place "an administrator leads where he likes" 200 - 127.0.0.1 "$admin"
 gets "what is no longer needed" 200 - DELETE $jobs/placed "$scheduler"
 gets "64 machines can come" 200 - PUT $jobs/many "$admin" '{"username":"bob","type":"cluster","nodes":["w[1-64]"],"enrol":true}'
 gets "… and no more" 422 too_long PUT $jobs/more "$admin" '{"username":"bob","type":"cluster","nodes":["v[1-65]"],"enrol":true}'
+gets "a machine that came for bob" 200 - PUT $jobs/reused "$scheduler" \
+    '{"username":"bob","type":"cluster","nodes":["vm9"],"enrol":true}'
+bobs_machine=$(host_enrols vm9 "$(field '.enrolments[0].enrolmentToken')")
+gets "… is not carol's when a job of that name is" 200 - PUT $jobs/reused "$scheduler" \
+    '{"username":"carol","type":"cluster","nodes":["vm9"],"enrol":true}'
+has "… whose own gets a token" '.job.username == "carol" and [.enrolments[].host] == ["vm9"]'
+gets "… and the first none any more" 401 not_logged_in GET /api/v1/feed "$bobs_machine"
 gets "a machine tells of no job" 403 not_permitted PUT $jobs/9 "$host_token" '{"username":"bob"}'
 gets "the job ends" 200 - DELETE $jobs/00Grm "$admin"
 gets "… and its machines with it" 401 not_logged_in GET '/api/v1/feed' "$host_token"

@@ -40,7 +40,8 @@ static void judges(void **state) {
     const struct feed_reader n1 = reader_of(HOST_COMPUTE, "nancy", "n1");
     const struct feed_reader n3 = reader_of(HOST_COMPUTE, "nancy", "n3");
     const struct feed_reader n4 = reader_of(HOST_COMPUTE, "nancy", "n4");
-    const struct feed_reader vm = reader_of(HOST_JOB, "nancy", "n2");
+    struct feed_reader vm = reader_of(HOST_JOB, "nancy", "n2");
+    (void)snprintf(vm.account, sizeof vm.account, "alice");
     const struct feed_reader lyon = reader_of(HOST_COMPUTE, "lyon", "n1");
     const struct {
         const struct feed_reader *reader;
@@ -80,6 +81,14 @@ static void judges(void **state) {
         {&n1, "account", "alice", "{\"enabled\":true,\"clusters\":[\"nancy\"]}", FEED_PASS, false},
         {&n1, "account", "alice", "{\"enabled\":false,\"clusters\":[]}", FEED_GONE, false},
         {&jump, "account", "alice", "{\"enabled\":false,\"clusters\":[]}", FEED_PASS, false},
+        /* a machine that came with a job knows its account alone */
+        {&vm, "account", "bob", "{\"enabled\":true,\"clusters\":[\"nancy\"]}", FEED_SKIP, false},
+        {&vm, "account", "bob", "{\"enabled\":false,\"clusters\":[]}", FEED_SKIP, false},
+        {&vm, "key", "1", "{\"account\":\"bob\",\"publicKey\":\"x\"}", FEED_SKIP, false},
+        {&vm, "account", "alice", "{\"enabled\":true,\"clusters\":[\"nancy\"]}", FEED_PASS, false},
+        {&vm, "account", "alice", "{\"enabled\":false,\"clusters\":[]}", FEED_GONE, false},
+        {&vm, "key", "1", KEY, FEED_PASS, false},
+        {&vm, "key", "1", "{\"for\":{\"clusters\":[\"nancy\"]}}", FEED_GONE, false},
         /* clusters, hosts */
         {&lyon, "cluster", "nancy", "{\"port\":22}", FEED_SKIP, false},
         {&n1, "cluster", "nancy", "{\"port\":22}", FEED_PASS, false},

@@ -71,6 +71,20 @@ static bool note_seen(struct call *call, struct host *host) {
     return call_ok(call, store_host_update(call_store(call), host), "the host");
 }
 
+/* Whose job it came with; "" for other hosts. */
+static bool find_account(struct call *call, const struct host *host, char *out) {
+    struct store *store = call_store(call);
+    struct job job;
+    struct account account = {.name = ""};
+    if (host->role == HOST_JOB &&
+        (!call_ok(call, store_job_get(store, host->job_id, &job), "the host's job") ||
+         !call_ok(call, store_account_get(store, job.account_id, &account), "the job's account"))) {
+        return false;
+    }
+    memcpy(out, account.name, sizeof account.name);
+    return true;
+}
+
 static bool find_reader(struct call *call, struct feed_reader *out) {
     struct host host;
     struct cluster cluster = {.id = 0};
@@ -78,7 +92,8 @@ static bool find_reader(struct call *call, struct feed_reader *out) {
     if (!call_ok(call, store_host_get(store, call->caller.host_id, &host), "the host") ||
         !note_seen(call, &host) ||
         (host.cluster_id != 0 &&
-         !call_ok(call, store_cluster_get(store, host.cluster_id, &cluster), "the cluster"))) {
+         !call_ok(call, store_cluster_get(store, host.cluster_id, &cluster), "the cluster")) ||
+        !find_account(call, &host, out->account)) {
         return false;
     }
     out->role = host.role;

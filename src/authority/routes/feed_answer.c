@@ -15,8 +15,9 @@ enum {
 /* Whom an answer is for, and of what. */
 struct answer_name {
     bool snapshot;
-    enum host_role role; /* HOST_JOB is HOST_COMPUTE here: they are told the same */
+    enum host_role role;
     char cluster[LIMIT_CLUSTER_NAME_CHARS + 1];
+    char account[LIMIT_ACCOUNT_NAME_CHARS + 1];
     enum snapshot_step
         step; /* of a snapshot: where a page begins, with `since` for what it is after */
     uint64_t since;
@@ -119,11 +120,12 @@ static struct answer_name name_of(const struct feed_reader *reader, bool snapsho
                                   uint64_t revision) {
     struct answer_name name = {
         .snapshot = snapshot,
-        .role = reader->role == HOST_JOB ? HOST_COMPUTE : reader->role,
+        .role = reader->role,
         .since = since,
         .revision = revision,
     };
     memcpy(name.cluster, reader->cluster, sizeof name.cluster);
+    memcpy(name.account, reader->account, sizeof name.account);
     return name;
 }
 
@@ -136,6 +138,7 @@ static const struct kept_answer *find_kept(const struct feed_answers *answers,
             kept->name.step == name->step &&
             (name->revision == 0 || kept->name.revision == name->revision) &&
             strcmp(kept->name.cluster, name->cluster) == 0 &&
+            strcmp(kept->name.account, name->account) == 0 &&
             (!name->snapshot || now - kept->built_at < SNAPSHOT_KEPT_S)) {
             return kept;
         }

@@ -150,9 +150,22 @@ static enum feed_verdict judge_job(const struct feed_event *event,
     return json_object_get(event->left, reader->name) != NULL ? FEED_GONE : FEED_SKIP;
 }
 
+/* A machine that came with a job is its account's, and tells that one what it is told. */
+static bool is_of_another(const struct feed_event *event, const struct feed_reader *reader) {
+    if (reader->role != HOST_JOB) {
+        return false;
+    }
+    return event->kind == CHANGE_ACCOUNT ? strcmp(event->key, reader->account) != 0
+                                         : event->kind == CHANGE_KEY && event->state != NULL &&
+                                               !is_text(event->state, "account", reader->account);
+}
+
 static enum feed_verdict judge(const struct feed_event *event, const struct feed_reader *reader) {
     if (reader->role == HOST_JUMP) {
         return is_text(event->state, "use", "internal") ? FEED_SKIP : pass(event);
+    }
+    if (is_of_another(event, reader)) {
+        return FEED_SKIP;
     }
     switch (event->kind) {
     case CHANGE_ACCOUNT:

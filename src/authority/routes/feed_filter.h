@@ -5,7 +5,8 @@
  *   jump: everything but internal keys
  *   login: CAs, revocations, jump hosts, itself; its cluster, the accounts that reach it, without
  *     their enrolment windows, their keys, and its jobs
- *   compute, job: the same, but of the jobs those on it alone, with itself as their only node
+ *   compute: the same, but of the jobs those on it alone, with itself as their only node
+ *   job: the same again, but the account that it came for alone, who has root there, and its keys
  *
  * An account that does not reach the cluster is told as gone, for it may have reached it before.
  *
@@ -51,6 +52,7 @@ struct feed_reader {
     enum host_role role;
     char cluster[LIMIT_CLUSTER_NAME_CHARS + 1]; /* "" for a jump host */
     char name[LIMIT_HOST_NAME_CHARS + 1];
+    char account[LIMIT_ACCOUNT_NAME_CHARS + 1]; /* of HOST_JOB: whose job it came with */
 };
 
 enum feed_verdict {

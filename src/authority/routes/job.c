@@ -401,6 +401,12 @@ static void put_run(struct call *call) {
         !find_account(call, &teller.cluster, request->username, &account, &skipped)) {
         return;
     }
+    if (skipped == NULL && runs && teller.node == NULL && job.account_id != account.id) {
+        /* Another job of that name: what came with the first one is not the second one's. */
+        if (!job_end(call, &job) || !find_job(call, &teller.cluster, &job, &runs)) {
+            return;
+        }
+    }
     if (skipped == NULL) {
         put_known(call, &teller, request, &account, &job, runs);
     } else if (runs && teller.node != NULL) {

@@ -198,6 +198,10 @@ static err_t add_accounts(struct snapshot *snapshot) {
     struct account after = {.name = ""};
     struct store *store = snapshot->authority->store;
     entity_id id = snapshot->page->cursor.after;
+    if (snapshot->reader->role == HOST_JOB) { /* which is told of one */
+        TRY(store_account_find(store, snapshot->reader->account, &after));
+        return id == after.id ? OK : add_account(snapshot, &after);
+    }
     TRY(id != 0 ? store_account_get(store, id, &after) : OK);
     return store_account_list(store, after.name, rows_max(snapshot), add_account, snapshot);
 }

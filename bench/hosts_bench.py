@@ -79,11 +79,20 @@ def resync(centre, name):
             **{kind: status[kind] for kind in ("accounts", "registeredKeys", "jobs")}}
 
 
+def follow(centre, name):
+    """As on any host that is set up: sshd's commands find a replica whose writer lives."""
+    if name not in centre.followers:
+        centre.sync(name)
+        wait_until(lambda: subprocess.run([centre.host, "check", "--config", f"{centre.work}/{name}.yaml"], capture_output=True).returncode == 0
+                   and os.path.exists(f"{centre.work}/{name}/feed.sock"), f"{name}'s sync")
+
+
 def measure_commands(centre):
     """u0 has a job on the compute node; on the login host any account will do."""
     result = {"floor": child_cost(RUNS, "/bin/true")["cpu_us"]}
     for role, user in (("login", f"u{ACCOUNTS * 7 // 9}"), ("compute", "u0")):
         state = f"{centre.work}/{HOSTS[role][0]}"
+        follow(centre, HOSTS[role][0])
         commands = {"principals": [centre.host, "principals", "--state", state, user, "17", f"{user}@bench"],
                     "keys": [centre.host, "keys", "--state", state, user]}
         for name, command in commands.items():
@@ -197,23 +206,26 @@ def prepare_sshd(centre, safe):
     for name, text in (("certified-cert.pub", signed["sshKey"]["publicKey"]), ("principals", "admin"), ("authorized_keys", public["registered"])):
         with open(f"{safe}/{name}", "w") as f:
             f.write(text.strip() + "\n")
-    resync(centre, "front")
+    follow(centre, "front")
+    wait_until(lambda: "ssh-ed25519" in subprocess.run([centre.host, "keys", "--state", f"{centre.work}/front", "admin"],
+                                                       capture_output=True, text=True).stdout, "the administrator's key")
     for program in ("postern-host", "postern-host-sync"):
         shutil.copy(f"{os.path.dirname(centre.host)}/{program}", safe)
 
 
-def logins(server, safe, key, count):
-    """CPU milliseconds of the server's whole tree for each login."""
+def logins(server, safe, key, count, besides):
+    """CPU milliseconds of the server's whole tree for each login, and of the process `besides` that serves it."""
     command = ["ssh", "-F", "none", "-p", str(server.port), "-l", "admin", "-i", f"{safe}/{key}", "-o", "IdentitiesOnly=yes", "-o",
                "IdentityAgent=none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
                "-o", "LogLevel=ERROR", "127.0.0.1", "true"]
     server.await_idle()
-    before = server.cpu_s()
+    before = server.cpu_s() + (cpu_of(besides) if besides else 0)
     for _ in range(count):
         if subprocess.run(command, stdin=subprocess.DEVNULL).returncode != 0:
             sys.exit(f"bench: {server.name} does not let in by {key} (KEEP=1 keeps its log)")
     server.await_idle()
-    return 1000 * (server.cpu_s() - before) / count
+    spent = server.cpu_s() + (cpu_of(besides) if besides else 0) - before
+    return 1000 * spent / count
 
 
 def measure_sshd(centre):
@@ -227,6 +239,7 @@ def measure_sshd(centre):
         ours = subprocess.run([f"{safe}/postern-host", "sshd-config", "--config", f"{centre.work}/front.yaml"], check=True,
                               capture_output=True, text=True).stdout
         asked = "\n".join(line for line in ours.splitlines() if line.startswith("Authorized"))
+        sync = centre.followers["front"].pid  # which keeps the records of logins
         servers["static"] = start_sshd(centre, safe, "static", f"AuthorizedPrincipalsFile {safe}/principals\nAuthorizedKeysFile {safe}/authorized_keys")
         servers["ours"] = start_sshd(centre, safe, "ours", asked)
         result = {}
@@ -234,7 +247,7 @@ def measure_sshd(centre):
             samples = {name: [] for name in servers}
             for _ in range(5):  # in turns, so that a change of the machine meets both
                 for name, server in servers.items():
-                    samples[name].append(logins(server, safe, key, max(1, LOGINS // 5)))
+                    samples[name].append(logins(server, safe, key, max(1, LOGINS // 5), sync if name == "ours" else None))
             of = {name: sorted(values)[len(values) // 2] for name, values in samples.items()}
             result[key] = {**{name: round(value, 2) for name, value in of.items()}, "ratio": round(of["ours"] / of["static"], 3)}
         return result

@@ -35,7 +35,8 @@
     X(ERR_KEY_PRIVATE, "this is a PRIVATE key; it must never leave your machine")                  \
     X(ERR_KEY_RFC4716, "this is an SSH2 (RFC 4716) public key; convert it: "                       \
                        "ssh-keygen -i -f FILE")                                                    \
-    X(ERR_KEY_PPK, "this is a PuTTY key file; export it in OpenSSH format with PuTTYgen")          \
+    X(ERR_KEY_PPK, "this is a PuTTY key file; convert it: "                                        \
+                   "postern key convert FILE --to openssh")                                        \
     X(ERR_KEY_KDF, "its passphrase goes through a key derivation not supported here (Argon2d, or " \
                    "Argon2 in more than one lane); save it anew with PuTTYgen's defaults")         \
     X(ERR_KEY_TYPE, "the key is of a type not known here")                                         \

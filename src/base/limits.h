@@ -15,6 +15,7 @@ enum limits {
     LIMIT_KEY_FILE_BYTES = 64 * 1024,          /* a private key file */
     LIMIT_KDF_ROUNDS = 4096,                   /* bcrypt rounds we are willing to run */
     LIMIT_PBKDF2_ITERATIONS = 4 * 1000 * 1000, /* the same for PKCS#8 */
+    LIMIT_PASSPHRASE_CHARS_MIN = 10,           /* of one that is chosen here */
     LIMIT_PEM_PASSPHRASE_BYTES = 1023,         /* that OpenSSL reads back from a terminal */
     LIMIT_ARGON2_MEMORY_KIB = 1024 * 1024,     /* the same for .ppk: */
     LIMIT_ARGON2_WORK_KIB = 16 * 1024 * 1024,  /* memory filled, all passes together */

@@ -32,9 +32,9 @@ struct command {
 
 extern const struct command command_init, command_login, command_logout, command_whoami,
     command_sign, command_gen, command_list, command_revoke, command_revoke_all, command_status,
-    command_key, command_access, command_jobs, command_job, command_known_hosts, command_admin,
-    command_admin_account, command_admin_project, command_admin_cluster, command_admin_host,
-    command_admin_job, command_admin_service_account, command_admin_audit;
+    command_key, command_keygen, command_access, command_jobs, command_job, command_known_hosts,
+    command_admin, command_admin_account, command_admin_project, command_admin_cluster,
+    command_admin_host, command_admin_job, command_admin_service_account, command_admin_audit;
 
 static inline void json_freep(json_t **json) {
     json_decref(*json);

@@ -10,57 +10,9 @@
 #include "cli/cli.h"
 #include "cli/document.h"
 #include "cli/key_file.h"
+#include "cli/passphrase.h"
 #include "cli/received.h"
 #include "cli/site.h"
-#include "cli/terminal.h"
-
-static err_t ask_passphrase(struct cli *cli, const struct site *site, secret_t *out) {
-    struct terminal *terminal CLEANUP(terminal_closep) = NULL;
-    bool must = document_wants_encrypted_keys(site->document);
-    if (failed(terminal_open(&terminal))) {
-        trouble_next(&cli->trouble, "postern gen --no-passphrase");
-        return trouble_set(&cli->trouble, EXIT_USAGE,
-                           "there is no terminal to ask for a passphrase at");
-    }
-    for (;;) {
-        secret_t first CLEANUP(secret_done) = {0};
-        secret_t second CLEANUP(secret_done) = {0};
-        TRY(terminal_ask_secret(terminal,
-                                must ? "Passphrase for the new key: "
-                                     : "Passphrase for the new key (empty for none): ",
-                                &first));
-        if (first.len == 0 && must) {
-            terminal_print(terminal, "%s demands one.\n", site->name);
-            continue;
-        }
-        if (first.len == 0) {
-            return OK;
-        }
-        TRY(terminal_ask_secret(terminal, "The same again: ", &second));
-        if (span_equal_secret(secret_span(&first), secret_span(&second))) {
-            return secret_copy(secret_span(&first), LIMIT_PASSWORD_CHARS_MAX, out);
-        }
-        terminal_print(terminal, "The two differ.\n");
-    }
-}
-
-static err_t check_free(struct cli *cli, const struct user_key *key) {
-    char *public_path CLEANUP(freep) = NULL;
-    if (asprintf(&public_path, "%s.pub", key->path) < 0) {
-        public_path = NULL;
-        return FAIL(ERR_MEMORY);
-    }
-    const char *taken = access(key->path, F_OK) == 0     ? key->path
-                        : access(public_path, F_OK) == 0 ? public_path
-                                                         : NULL;
-    if (taken == NULL) {
-        return OK;
-    }
-    trouble_next(&cli->trouble, "postern sign -f %s", key->path);
-    return trouble_set(&cli->trouble, EXIT_CONFLICT,
-                       "%s exists already, and --force is not given; it can be signed as it is",
-                       taken);
-}
 
 /* What came must be the private half of what was certified. It is kept as it came, so it must be a
  * private key file from its first byte to its last. */
@@ -83,31 +35,7 @@ static err_t check_pair(struct cli *cli, const char *private_text, const struct 
 
 static err_t write_all(struct cli *cli, const struct user_key *key, const char *private_text,
                        const struct cert *cert, bool force) {
-    char *public_path CLEANUP(freep) = NULL;
-    struct buf line CLEANUP(buf_done) = BUF(LIMIT_KEY_LINE_CHARS);
-    const char *slash = strrchr(key->path, '/');
-    if (asprintf(&public_path, "%s.pub", key->path) < 0) {
-        public_path = NULL;
-        return FAIL(ERR_MEMORY);
-    }
-    if (slash != NULL && slash != key->path) {
-        char *dir CLEANUP(freep) = strndup(key->path, (size_t)(slash - key->path));
-        err_t err = dir == NULL ? FAIL(ERR_MEMORY) : file_make_dirs(dir, 0700);
-        if (failed(err)) {
-            return trouble_of(&cli->trouble, err, "cannot make %s", dir != NULL ? dir : "a folder");
-        }
-    }
-    unsigned flags = force ? 0 : FILE_EXCLUSIVE;
-    err_t err = file_put(key->path, span_str(private_text), 0600, flags);
-    if (failed(err)) {
-        return trouble_of(&cli->trouble, err, "cannot write %s", key->path);
-    }
-    TRY(key_print_line(cert->key, cert->key_id, &line));
-    TRY(buf_add_byte(&line, '\n'));
-    err = file_put(public_path, buf_span(&line), 0644, flags);
-    if (failed(err)) {
-        return trouble_of(&cli->trouble, err, "cannot write %s", public_path);
-    }
+    TRY(key_pair_put(cli, key->path, span_str(private_text), cert->key, cert->key_id, force));
     return received_write(cli, cert, cert->key_id, key->cert_path);
 }
 
@@ -140,13 +68,17 @@ static err_t gen_run(struct cli *cli, const struct arguments *arguments) {
                            "%s is no duration; write a number and a unit: 1d, 1min", duration);
     }
     TRY(user_key_paths(given != NULL ? given : document_key_file(site->document), &key));
-    TRY(force ? OK : check_free(cli, &key));
+    TRY(force ? OK : key_pair_check_free(cli, key.path));
     print_warning("gen is deprecated: the authority makes the private key and sends it over the "
-                  "network; better: ssh-keygen -t ed25519 -f %s && postern sign",
+                  "network; better: postern keygen -f %s && postern sign",
                   key.path);
     struct api *api CLEANUP(api_closep) = NULL;
     TRY(api_open(cli, site, API_SIGNED_IN, &api));
-    TRY(arguments_has(arguments, "no-passphrase") ? OK : ask_passphrase(cli, site, &passphrase));
+    if (!arguments_has(arguments, "no-passphrase")) {
+        TRY(passphrase_ask_new(cli,
+                               document_wants_encrypted_keys(site->document) ? site->name : NULL,
+                               "postern gen --no-passphrase", &passphrase));
+    }
 
     json_t *answer CLEANUP(json_freep) = NULL;
     const json_t *ssh_key = NULL;
@@ -176,7 +108,7 @@ static const struct option options[] = {
 const struct command command_gen = {
     .name = "gen",
     .arguments = "",
-    .summary = "Have the authority make a key pair (deprecated: use ssh-keygen and sign)",
+    .summary = "Have the authority make a key pair (deprecated: use keygen and sign)",
     .options = options,
     .run = gen_run,
 };

@@ -5,6 +5,6 @@
 #include "cli/cli.h"
 
 extern const struct command command_key_add, command_key_list, command_key_remove,
-    command_key_inspect;
+    command_key_inspect, command_key_convert;
 
 #endif

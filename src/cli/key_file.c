@@ -54,11 +54,14 @@ err_t key_file_trouble(struct cli *cli, err_t err, const char *path) {
                            "sent",
                            path);
     case ERR_KEY_RFC4716:
-        trouble_next(trouble, "ssh-keygen -i -f %s", path);
+        trouble_next(trouble, "postern key convert %s --to openssh", path);
         break;
     case ERR_KEY_DSA:
     case ERR_KEY_RSA1:
-        trouble_next(trouble, "ssh-keygen -t ed25519");
+        trouble_next(trouble, "postern keygen");
+        break;
+    case ERR_KEY_KDF:
+        trouble_next(trouble, "puttygen %s --reencrypt -o NEW.ppk", path);
         break;
     case ERR_KEY_IS_CERT:
         return trouble_set(trouble, EXIT_USAGE, "%s is a certificate; give the key it belongs to",
@@ -221,7 +224,7 @@ static err_t find_in_agent(struct cli *cli, const char *given, const char *other
         .names = {given, out->path, slash == NULL ? out->path : slash + 1}, .out = out};
     err_t err = search_agent(&search);
     if (failed(err) || !search.found) {
-        trouble_next(&cli->trouble, "ssh-keygen -t ed25519 -f %s", out->path);
+        trouble_next(&cli->trouble, "postern keygen -f %s", out->path);
         return trouble_set(&cli->trouble, EXIT_MISSING, "there is no key %s, nor one in the agent",
                            out->path);
     }
@@ -270,35 +273,41 @@ err_t user_key_inspect(struct cli *cli, const struct user_key *key, struct priva
     return failed(err) ? key_file_trouble(cli, err, key->path) : OK;
 }
 
-static err_t load_asking(struct cli *cli, const struct user_key *key, span_t file,
-                         struct private_key **out) {
+static err_t load_asking(struct cli *cli, const char *path, span_t file, struct private_key **out,
+                         char **comment, secret_t *used) {
     struct terminal *terminal CLEANUP(terminal_closep) = NULL;
     if (failed(terminal_open(&terminal))) {
         return trouble_set(&cli->trouble, EXIT_REFUSED,
-                           "%s needs its passphrase, and there is no terminal to ask at",
-                           key->path);
+                           "%s needs its passphrase, and there is no terminal to ask at", path);
     }
     err_t err = FAIL(ERR_PASSPHRASE);
     for (int i = 0; i < PASSPHRASE_TRIES && err.code == ERR_PASSPHRASE; i++) {
         secret_t passphrase CLEANUP(secret_done) = {0};
-        terminal_print(terminal, "%s%s\n", i == 0 ? "Key " : "Wrong passphrase for ", key->path);
+        terminal_print(terminal, "%s%s\n", i == 0 ? "Key " : "Wrong passphrase for ", path);
         TRY(terminal_ask_secret(terminal, "Passphrase: ", &passphrase));
-        err = private_key_load(file, &passphrase, out, NULL);
+        err = private_key_load(file, &passphrase, out, comment);
+        if (!failed(err) && used != NULL) {
+            *used = passphrase;
+            passphrase = (secret_t){0};
+        }
     }
     return err;
+}
+
+err_t key_file_load(struct cli *cli, const char *path, span_t file, struct private_key **out,
+                    char **comment, secret_t *passphrase) {
+    err_t err = private_key_load(file, NULL, out, comment);
+    if (err.code == ERR_ENCRYPTED) {
+        err = load_asking(cli, path, file, out, comment, passphrase);
+    }
+    return failed(err) && cli->trouble.what[0] == '\0' ? key_file_trouble(cli, err, path) : err;
 }
 
 err_t user_key_load(struct cli *cli, const struct user_key *key, struct private_key **out) {
     struct buf file CLEANUP(buf_done) = BUF(LIMIT_KEY_FILE_BYTES);
     struct private_key *private CLEANUP(private_key_freep) = NULL;
     TRY(read_private(cli, key, &file));
-    err_t err = private_key_load(buf_span(&file), NULL, &private, NULL);
-    if (err.code == ERR_ENCRYPTED) {
-        err = load_asking(cli, key, buf_span(&file), &private);
-    }
-    if (failed(err)) {
-        return cli->trouble.what[0] != '\0' ? err : key_file_trouble(cli, err, key->path);
-    }
+    TRY(key_file_load(cli, key->path, buf_span(&file), &private, NULL, NULL));
     if (!key_equal(private_key_public(private), key->public)) {
         trouble_next(&cli->trouble, "ssh-keygen -y -f %s > %s.pub", key->path, key->path);
         return trouble_set(&cli->trouble, EXIT_CONFLICT, "%s and %s.pub are not the same key",

@@ -35,6 +35,24 @@ err_t user_key_inspect(struct cli *cli, const struct user_key *key, struct priva
 /* Loads it, asking for the passphrase at the terminal when it is encrypted, three times at most. */
 err_t user_key_load(struct cli *cli, const struct user_key *key, struct private_key **out);
 
+/*
+ * Loads the bytes of the private key file at `path`, asking for its passphrase as above.
+ * *comment and *passphrase may be NULL; the caller frees the one and wipes the other, which is
+ * empty when the file needs none.
+ */
+err_t key_file_load(struct cli *cli, const char *path, span_t file, struct private_key **out,
+                    char **comment, secret_t *passphrase);
+
+/* --rounds of bcrypt, or how many there are otherwise. */
+err_t key_rounds(struct cli *cli, const struct arguments *arguments, uint32_t *out);
+
+/* Refuses, with what else to type, when there is a file at path or path.pub. */
+err_t key_pair_check_free(struct cli *cli, const char *path);
+/* Writes a private key file (0600) and the line of its public half (path.pub, 0644), and makes the
+ * folder (0700). Replaces what is there only by force. */
+err_t key_pair_put(struct cli *cli, const char *path, span_t file, const struct key *key,
+                   const char *comment, bool force);
+
 /* Refuses a private key file without a passphrase where the site wants one. */
 err_t user_key_demand_passphrase(struct cli *cli, const struct site *site,
                                  const struct user_key *key);

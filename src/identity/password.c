@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <strings.h>
 
+#include "base/strength.h"
 #include "base/text.h"
 
 enum {
@@ -20,48 +21,6 @@ _Static_assert(crypto_pwhash_STRBYTES <= 128, "an encoded hash fits struct login
 static const char nobodys_hash[crypto_pwhash_STRBYTES] =
     "$argon2id$v=19$m=19456,t=2,p=1$90SiPlyILmgsVR5PLQ134g$"
     "Jt+duexJ0r9H6FOMQuzvypIrxpypa0M+qcJUYua4PSo";
-
-static size_t character_count(span_t text) {
-    size_t count = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        count += (text.data[i] & 0xc0) != 0x80; /* UTF-8 continuation bytes do not count */
-    }
-    return count;
-}
-
-/* Does b follow a as people type runs: the same, the next or previous letter or digit, or the
- * neighbour on a keyboard row? */
-static bool is_step(char a, char b) {
-    static const char *const rows[] = {"1234567890", "qwertyuiop", "qwertzuiop", "asdfghjkl",
-                                       "zxcvbnm",    "yxcvbnm",    "azertyuiop"};
-    if (b == a || b == a + 1 || b == a - 1) {
-        return true;
-    }
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        const char *at = a == '\0' ? NULL : strchr(rows[i], a);
-        if (at != NULL && b != '\0' && (at[1] == b || (at > rows[i] && at[-1] == b))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static size_t run_count(const char *text, size_t len) {
-    size_t runs = len != 0;
-    for (size_t i = 1; i < len; i++) {
-        runs += !is_step((char)tolower((uint8_t)text[i - 1]), (char)tolower((uint8_t)text[i]));
-    }
-    return runs;
-}
-
-/* The length of the shortest text whose repetition this is. */
-static size_t period_of(const char *text, size_t len) {
-    size_t period = 1;
-    while (period < len && memcmp(text, text + period, len - period) != 0) {
-        period++;
-    }
-    return period;
-}
 
 static bool starts_with_name(const char *at, size_t left, const char *name, size_t name_len) {
     if (left < name_len) {
@@ -92,16 +51,16 @@ static size_t rest_without(const char *text, size_t len, const char *name) {
 
 err_t password_judge(const secret_t *password, const char *account_name, struct fault *fault) {
     span_t text = secret_span(password);
-    size_t count = character_count(text);
+    const struct strength strength = strength_of(text);
     if (!text_is_utf8(text)) {
         return fault_set(fault, ERR_MALFORMED, "password",
                          "the password has control characters or is not UTF-8 text");
     }
-    if (count < LIMIT_PASSWORD_CHARS_MIN) {
+    if (strength.chars < LIMIT_PASSWORD_CHARS_MIN) {
         return fault_set(fault, ERR_RANGE, "password",
                          "the password has %zu characters and needs at least %d; four or five "
                          "unrelated words make a good one",
-                         count, LIMIT_PASSWORD_CHARS_MIN);
+                         strength.chars, LIMIT_PASSWORD_CHARS_MIN);
     }
     if (text.len > LIMIT_PASSWORD_CHARS_MAX) {
         return fault_set(fault, ERR_TOO_LONG, "password",
@@ -113,13 +72,12 @@ err_t password_judge(const secret_t *password, const char *account_name, struct 
                          "the password is little more than the account's name; choose something "
                          "that does not contain it");
     }
-    if (period_of(password->text, text.len) < LIMIT_PASSWORD_CHARS_MIN &&
-        period_of(password->text, text.len) <= text.len / 2) {
+    if (strength.period < LIMIT_PASSWORD_CHARS_MIN && strength.period <= text.len / 2) {
         return fault_set(fault, ERR_REFUSED, "password",
                          "the password repeats a short text; choose something less regular, such "
                          "as four or five unrelated words");
     }
-    if (run_count(password->text, text.len) < RUNS_MIN) {
+    if (strength.runs < RUNS_MIN) {
         return fault_set(fault, ERR_REFUSED, "password",
                          "the password is a run of neighbouring characters; choose something less "
                          "regular, such as four or five unrelated words");

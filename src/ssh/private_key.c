@@ -176,7 +176,9 @@ err_t private_key_inspect(span_t file, struct private_key_info *out) {
 void private_key_info_done(struct private_key_info *info) {
     key_free(info->public_key);
     cert_free(info->cert);
+    free(info->comment);
     info->public_key = NULL;
+    info->comment = NULL;
     info->cert = NULL;
 }
 

@@ -29,6 +29,7 @@ struct private_key_info {
     uint32_t kdf_rounds;    /* of bcrypt; iterations for pbkdf2, passes for Argon2; 0 where the
                                format tells none */
     struct key *public_key; /* owned; NULL where an encrypted file does not show it */
+    char *comment;          /* owned; NULL unless a .ppk shows it */
     struct cert *cert;      /* owned; NULL unless a .ppk holds one, which is of public_key */
 };
 

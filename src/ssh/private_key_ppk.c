@@ -159,7 +159,12 @@ err_t private_key_inspect_ppk(span_t file, struct private_key_info *out) {
                                     .kdf_rounds = ppk.kdf.passes};
     (void)stpcpy(info.cipher, ppk.encrypted ? ppk_encryption(&ppk) : "");
     (void)stpcpy(info.kdf, ppk.kdf_name);
-    TRY(get_public(&ppk, &info.public_key, &info.cert));
+    TRY(span_to_str(ppk.comment, &info.comment));
+    err_t err = get_public(&ppk, &info.public_key, &info.cert);
+    if (failed(err)) {
+        private_key_info_done(&info);
+        return err;
+    }
     *out = info;
     return OK;
 }

@@ -33,7 +33,7 @@ refused "a mistyped option is guessed" 2 'did you mean --file' "$postern" sign -
 refused "a command is missing" 2 'command is missing' "$postern" admin
 refused "too many arguments" 2 'takes no arguments' "$postern" list more
 check "--version" "$postern" --version
-for words in "" init login logout whoami sign gen list revoke revoke-all status key "key inspect" "key add" "key list" "key remove" \
+for words in "" init login logout whoami sign gen list revoke revoke-all status key "key inspect" "key convert" keygen "key add" "key list" "key remove" \
     access jobs known-hosts admin "admin account" \
     "admin account create" "admin project" "admin cluster" "admin host" "admin job" "admin service-account" "admin service-account key" \
     "admin audit"; do
@@ -149,7 +149,7 @@ check_json "audit --json" '.audit | length == 2' "$postern" --json admin audit -
 
 # ---- sign ----
 key=$HOME/.ssh/id_ed25519
-refused "no key: exit 8 and the ssh-keygen command" 8 'ssh-keygen -t ed25519 -f' "$postern" sign
+refused "no key: exit 8 and the command that makes one" 8 'postern keygen -f' "$postern" sign
 ssh-keygen -q -t ed25519 -N '' -C alice@laptop -f "$key"
 refused "status without a certificate: exit 8" 8 'no certificate' "$postern" status
 check "sign" "$postern" sign
@@ -252,9 +252,9 @@ check_json "the reason is kept" '[.sshKeys[].reason] | index("lost laptop")' "$p
 
 # ---- gen ----
 "$postern" admin account set operator --quota 6 >"$work/last" 2>&1
-check "gen, with a passphrase" tty --send 'Passphrase.*: ' geheim --send 'again: ' geheim -- "$postern" gen -f "$HOME/.ssh/made"
+check "gen, with a passphrase" tty --send 'Passphrase.*: ' 'ein langes Geheimnis' --send 'again: ' 'ein langes Geheimnis' -- "$postern" gen -f "$HOME/.ssh/made"
 says "it warns" 'deprecated'
-check "ssh-keygen opens what was made" ssh-keygen -y -P geheim -f "$HOME/.ssh/made"
+check "ssh-keygen opens what was made" ssh-keygen -y -P 'ein langes Geheimnis' -f "$HOME/.ssh/made"
 check "it is 0600" test "$(stat -c %a "$HOME/.ssh/made")" = 600
 refused "gen never overwrites: exit 9" 9 'force' "$postern" gen -f "$HOME/.ssh/made" --no-passphrase
 check_json "gen --force; the private key is not in the output" '(.sshKey | has("privateKey") | not) and .keyFile' \

@@ -10,7 +10,8 @@ serves; and real `postern-host`s on this machine. CPU time is user and system ti
             compute nodes following; at a site of SMALL accounts, since here they all are on one machine
   traffic   bytes of one host's connection to the authority: while nothing happens, for a change that concerns it, and for one that
             does not
-  sshd      CPU of a login at an sshd that asks us, and at one with static files, in turns; needs root
+  sshd      CPU of a login at an sshd that asks us, at one with static files, and at one that asks /bin/echo and /bin/cat, in turns;
+            needs root
 
 usage: hosts_bench.py BUILD, with in the environment PARTS (all of the above), ACCOUNTS (100000), KEYS (300000), JOBS (20000),
 NODES (10000), SMALL (1000), FOLLOWERS (200), STARTS (100), RUNS (300), LOGINS (40), QUIET_S (60) and KEEP=1, which leaves the logs
@@ -241,6 +242,9 @@ def measure_sshd(centre):
         asked = "\n".join(line for line in ours.splitlines() if line.startswith("Authorized"))
         sync = centre.followers["front"].pid  # which keeps the records of logins
         servers["static"] = start_sshd(centre, safe, "static", f"AuthorizedPrincipalsFile {safe}/principals\nAuthorizedKeysFile {safe}/authorized_keys")
+        # What sshd itself spends on asking any program at all, for which it forks, twice a login.
+        servers["any"] = start_sshd(centre, safe, "any", "AuthorizedPrincipalsCommand /bin/echo admin\nAuthorizedPrincipalsCommandUser nobody\n"
+                                    f"AuthorizedKeysCommand /bin/cat {safe}/authorized_keys\nAuthorizedKeysCommandUser nobody")
         servers["ours"] = start_sshd(centre, safe, "ours", asked)
         result = {}
         for key in ("certified", "registered"):
@@ -249,7 +253,8 @@ def measure_sshd(centre):
                 for name, server in servers.items():
                     samples[name].append(logins(server, safe, key, max(1, LOGINS // 5), sync if name == "ours" else None))
             of = {name: sorted(values)[len(values) // 2] for name, values in samples.items()}
-            result[key] = {**{name: round(value, 2) for name, value in of.items()}, "ratio": round(of["ours"] / of["static"], 3)}
+            result[key] = {**{name: round(value, 2) for name, value in of.items()}, "ratio": round(of["ours"] / of["static"], 3),
+                           "ratio_any": round(of["ours"] / of["any"], 3)}
         return result
     finally:
         for server in servers.values():
@@ -312,7 +317,8 @@ def print_table(result):
         print(f"bytes of one host: {of['own_job']} for its own job, {of['other_job']} for another's, {of['account']} for an account's end, "
               f"{of['idle_per_s']} a second while nothing happens")
     for key, of in (result.get("sshd_login_cpu_ms") or {}).items():
-        print(f"CPU of an sshd login with a {key} key: static files {of['static']} ms, ours {of['ours']} ms, {of['ratio']} of it")
+        print(f"CPU of an sshd login with a {key} key: static files {of['static']} ms, a program that prints one {of['any']} ms, "
+              f"ours {of['ours']} ms: {of['ratio']} of the first, {of['ratio_any']} of the second")
 
 
 def main():

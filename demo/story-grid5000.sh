@@ -148,7 +148,7 @@ chapter "Nodes open with a job, and only to whose job it is"
 step refused "[Pp]ermission denied|prohibited" "ssh graphite-3.nancy.g5k hostname"
 must "the scheduler starts job 1234 on graphite-3, whole" as_admin \
     "postern admin job start nancy 1234 --account jdoe --type whole --node graphite-3 >/dev/null"
-must "the node knows" await_job graphite-3 jdoe 1234@nancy
+must "the node knows" await_job graphite-3 jdoe
 step works "1234" "postern jobs"
 step works "^graphite-3$" "ssh graphite-3.nancy.g5k hostname"
 step works "^from my workstation$" "ssh graphite-3.nancy.g5k cat myfile   # the site's home" "ssh graphite-3.nancy.g5k cat myfile"
@@ -170,7 +170,7 @@ step works "^graphite-3$" "ssh nancy.g5k ssh graphite-3 hostname"
 chapter "A job with a part of a node: a key for this job alone, in oarsh's place"
 must "the scheduler starts job 1235 on a part of graphite-4" as_admin \
     "postern admin job start nancy 1235 --account jdoe --type shared --node graphite-4 >/dev/null"
-must "the node knows" await_job graphite-4 jdoe 1235@nancy
+must "the node knows" await_job graphite-4 jdoe
 step works "^graphite-4$" "ssh nancy.g5k postern job run 1235 -- hostname" "ssh nancy.g5k $(job_run 1235) hostname"
 step refused "no such job" "ssh nancy.g5k postern job run 77 -- hostname" "ssh nancy.g5k $(job_run 77) hostname"
 
@@ -179,7 +179,7 @@ must "the scheduler starts deploy job 1236 on graphite-4" as_admin "
     postern admin job end nancy 1235 >/dev/null &&
     postern admin job start nancy 1236 --account jdoe --type deploy --node graphite-4 >/dev/null"
 must "graphite-4 is deployed anew" world_redeploy graphite-4 nancy "$graphite_4_port"
-must "the node knows" await_job graphite-4 root 1236@nancy
+must "the node knows" await_job graphite-4 root
 step works "^0$" "ssh root@graphite-4.nancy.g5k id -u"
 step refused "[Pp]ermission denied" "ssh root@graphite-3.nancy.g5k id -u   # not deployed" "ssh root@graphite-3.nancy.g5k id -u"
 

@@ -90,7 +90,7 @@ chapter "Compute nodes open with a job"
 step refused "[Pp]ermission denied|prohibited" "ssh galvani-cn001 hostname" "ssh -o BatchMode=yes galvani-cn001 hostname"
 must "the scheduler starts job 88 on galvani-cn001" as_admin \
     "postern admin job start r1 88 --account carol --type shared --node galvani-cn001 >/dev/null"
-must "the node knows" await_job galvani-cn001 carol 88@r1
+must "the node knows" await_job galvani-cn001 carol
 step works "^galvani-cn001$" "ssh galvani-cn001 hostname" "ssh -o BatchMode=yes galvani-cn001 hostname"
 
 chapter "She leaves the group"

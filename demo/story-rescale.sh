@@ -22,7 +22,7 @@ provision() { # JOB USER PORT
     token=$(as_admin "postern --json admin job start jobs $job --account mairi --type cluster --user $user --node $name \
         --address 127.0.0.1 --port $port --enrol --host-key \"\$(cat $dir/ssh/ssh_host_ed25519_key.pub)\"" |
         jq -r '.enrolments[0].enrolmentToken') || return 1
-    world_enrol "$name" "$token" && world_sshd "$name" job "$port" && await_job "$name" "$user" "$job@jobs"
+    world_enrol "$name" "$token" && world_sshd "$name" job "$port" && await_job "$name" "$user"
 }
 
 chapter "SSH from a Windows workstation: PuTTYgen makes the key, the account's settings take it"

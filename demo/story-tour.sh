@@ -61,7 +61,7 @@ step works "^daint-ln001$" "ssh daint hostname"
 step refused "[Pp]ermission denied" "ssh nid006554 hostname   # a compute node opens with a job" "ssh nid006554 hostname"
 must "the scheduler starts a job of alice's on it" as_admin \
     "postern admin job start daint 4711 --account alice --node nid006554 >/dev/null"
-must "the node knows" await_job nid006554 alice 4711@daint
+must "the node knows" await_job nid006554 alice
 step works "^nid006554$" "ssh nid006554 hostname"
 step works "" "echo 'six bytes of physics' > data && scp data daint:"
 step works "" "mkdir -p results && cp data results/ && rsync -a results/ nid006554:results/"

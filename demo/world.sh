@@ -112,9 +112,9 @@ as_admin() {
     env -i HOME="$world/office" USER=root PATH="$world/bin:/usr/bin:/bin" LANG=C.UTF-8 bash -c "cd; $1"
 }
 
-# Waits until a host lets a user in for a job.
-await_job() { # HOST USER JOB@CLUSTER
-    await_that "$world/bin/postern-host principals --state $world/hosts/$1/state $2 1 demo | grep -qx 'job:$3'"
+# Waits until a host lets somebody in as a user, for a job.
+await_job() { # HOST USER
+    await_that "$world/bin/postern-host principals --state $world/hosts/$1/state $2 1 demo | grep -q ."
 }
 # Waits until a file has a line that matches.
 await_text() { # FILE PATTERN

@@ -153,7 +153,8 @@ enum limits {
     LIMIT_JOB_ANSWER_BYTES = 64 * 1024,
     LIMIT_JOB_ASKERS_COUNT = 64,
     LIMIT_JOB_ASKERS_PER_USER_COUNT = 8,
-    LIMIT_JOB_ASKER_S = 5, /* for the whole question, or to take the answer */
+    LIMIT_JOB_ASKS_PER_MINUTE_COUNT = 120, /* of one user: the authority bounds the whole host */
+    LIMIT_JOB_ASKER_S = 5,                 /* for the whole question, or to take the answer */
 
     /* files */
     LIMIT_CONFIG_FILE_BYTES = 1024 * 1024,

@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "gate/gate.h"
 #include "gate/listen.h"
-#include "gate/relay/rate.h"
+#include "base/rate.h"
 
 /* The fewest bytes that a session can relay with: a window and a packet each way. */
 enum { SESSION_BYTES_MIN = 4 * LIMIT_PACKET_DATA_BYTES, SESSION_BYTES_MAX = 64 * 1024 * 1024 };

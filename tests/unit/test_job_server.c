@@ -160,6 +160,24 @@ static void cuts_off_who_is_late(void **state) {
     (void)close(slow);
 }
 
+/* What earlier tests took is little, and what is earned meanwhile as well. */
+static void bounds_how_often_one_asks(void **state) {
+    const struct served *served = *state;
+    enum { SLACK = 16 };
+    size_t answered = 0;
+    for (;;) {
+        struct buf answer CLEANUP(buf_done) = BUF(LIMIT_JOB_ANSWER_BYTES);
+        assert_ok(job_socket_ask(served->socket, SPAN_LITERAL("{}"), PATIENCE_MS, &answer));
+        assert_ok(buf_add_byte(&answer, '\0'));
+        if (strstr((const char *)answer.data, "\"too_many_requests\"") != NULL) {
+            break;
+        }
+        assert_non_null(strstr((const char *)answer.data, "\"no_account\""));
+        assert_true(++answered < LIMIT_JOB_ASKS_PER_MINUTE_COUNT + SLACK);
+    }
+    assert_true(answered > LIMIT_JOB_ASKS_PER_MINUTE_COUNT - SLACK);
+}
+
 static void tells_what_is_wrong_with_a_socket(void **state) {
     const struct served *served = *state;
     struct buf answer CLEANUP(buf_done) = BUF(LIMIT_JOB_ANSWER_BYTES);
@@ -234,6 +252,7 @@ int main(void) {
         cmocka_unit_test(tells_what_is_wrong_with_a_socket),
         cmocka_unit_test(gives_all_so_many_places),
         cmocka_unit_test(says_which_node_is_none),
+        cmocka_unit_test(bounds_how_often_one_asks),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

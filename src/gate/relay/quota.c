@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-#include "gate/relay/rate.h"
+#include "base/rate.h"
 #include "ssh/crypto.h"
 
 enum {

@@ -33,7 +33,7 @@
 #include "gate/gate.h"
 #include "gate/relay/held.h"
 #include "gate/relay/quota.h"
-#include "gate/relay/rate.h"
+#include "base/rate.h"
 #include "gate/relay/window.h"
 #include "net/poller.h"
 #include "net/proxy_protocol.h"

@@ -14,11 +14,13 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/rate.h"
 #include "host/host.h"
 
 enum {
     PASSWD_BYTES = 16 * 1024,
     ACCEPT_PAUSE_MS = 100,
+    BUCKETS_COUNT = 1024,
     PATIENCE_MS = LIMIT_JOB_ASKER_S * 1000,
 };
 
@@ -31,6 +33,7 @@ struct asker {
 };
 
 struct job_server {
+    struct rate rates[BUCKETS_COUNT]; /* by uid; users who share a bucket share what it holds */
     const struct config *config;
     const struct identity *identity;
     char *known_hosts;
@@ -90,6 +93,12 @@ static void answer(struct job_server *server, struct asker *asker, span_t questi
                              .known_hosts = server->known_hosts,
                              .client = is_away ? NULL : server->client};
     asker->done = true;
+    if (!rate_take(&server->rates[asker->uid % BUCKETS_COUNT], LIMIT_JOB_ASKS_PER_MINUTE_COUNT,
+                   clock_monotonic_ms())) {
+        refuse(asker->fd, "too_many_requests",
+               "you ask too often; try again in a minute, or stay logged in");
+        return;
+    }
     if (!find_name(server->config, asker->uid, text, &from.username)) {
         refuse(asker->fd, "no_account", "this local user is no account of the authority");
         return;

@@ -5,8 +5,8 @@
  *
  * All it needs to know is when it is full again. So one that is full need not be remembered.
  */
-#ifndef POSTERN_GATE_RATE_H
-#define POSTERN_GATE_RATE_H
+#ifndef POSTERN_BASE_RATE_H
+#define POSTERN_BASE_RATE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "gate/relay/rate.h"
+#include "base/rate.h"
 
 #define MINUTE_NS INT64_C(60000000000)
 

@@ -31,6 +31,18 @@ static void source_done(struct source *source) {
     secret_done(&source->passphrase);
 }
 
+/* What is to be written. */
+struct target {
+    enum form form;
+    bool public; /* asked for by --public, or by the form */
+    bool force;
+    uint32_t rounds;
+    const char *given; /* -o; NULL: not given */
+    char *path;        /* of a private key */
+};
+
+static void target_done(struct target *target) { free(target->path); }
+
 static err_t choose_form(struct cli *cli, const struct arguments *arguments, enum form *out) {
     const char *given = arguments_value(arguments, "to");
     for (int i = 0; given != NULL && i < FORM_COUNT; i++) {
@@ -42,6 +54,48 @@ static err_t choose_form(struct cli *cli, const struct arguments *arguments, enu
     return trouble_set(&cli->trouble, EXIT_USAGE, "--to %s: %s",
                        given == NULL ? "is missing" : given,
                        "there are openssh, ssh2, pkcs8, pem, ppk and ppk2");
+}
+
+/* FILE without its ending, and the ending of the form. */
+static err_t name_output(const char *path, enum form form, char **out) {
+    static const char *const endings[] = {".ppk", ".pem", ".key"};
+    size_t len = strlen(path);
+    for (size_t i = 0; i < COUNT_OF(endings); i++) {
+        size_t ending = strlen(endings[i]);
+        if (len > ending && strcmp(path + len - ending, endings[i]) == 0) {
+            len -= ending;
+            break;
+        }
+    }
+    const char *ending = form == FORM_OPENSSH                     ? ""
+                         : form == FORM_PPK || form == FORM_PPK_2 ? ".ppk"
+                                                                  : ".pem";
+    char *name = NULL;
+    if (asprintf(&name, "%.*s%s", (int)len, path, ending) < 0) {
+        return FAIL(ERR_MEMORY);
+    }
+    *out = name;
+    return OK;
+}
+
+static err_t choose_target(struct cli *cli, const struct arguments *arguments, const char *path,
+                           struct target *out) {
+    TRY(choose_form(cli, arguments, &out->form));
+    TRY(key_rounds(cli, arguments, &out->rounds));
+    if (arguments_has(arguments, "new-passphrase") && arguments_has(arguments, "no-passphrase")) {
+        return trouble_set(&cli->trouble, EXIT_USAGE,
+                           "--new-passphrase and --no-passphrase exclude each other");
+    }
+    out->public = out->form == FORM_SSH2 || arguments_has(arguments, "public");
+    out->force = arguments_has(arguments, "force");
+    out->given = arguments_value(arguments, "output");
+    return out->given == NULL ? name_output(path, out->form, &out->path)
+                              : span_to_str(span_str(out->given), &out->path);
+}
+
+static err_t taken(struct cli *cli, const char *path) {
+    return trouble_set(&cli->trouble, EXIT_CONFLICT,
+                       "%s exists already: give another name with -o, or --force", path);
 }
 
 /* FILE-cert.pub, when it is of this key; what is no such file is not looked for. */
@@ -58,9 +112,12 @@ static err_t find_cert(struct source *source) {
     return OK;
 }
 
-static err_t read_private(struct cli *cli, span_t file, struct private_key_info *info, bool public,
-                          struct source *out) {
-    if (public && info->encrypted && info->public_key != NULL) {
+static err_t read_private(struct cli *cli, span_t file, struct private_key_info *info,
+                          const struct target *target, struct source *out) {
+    if (!target->public && !target->force && access(target->path, F_OK) == 0) {
+        return taken(cli, target->path); /* before a passphrase is asked for */
+    }
+    if (target->public && info->encrypted && info->public_key != NULL) {
         out->public = TAKE(info->public_key);
         out->comment = TAKE(info->comment);
         return OK;
@@ -86,7 +143,7 @@ static err_t read_public(struct cli *cli, span_t file, struct source *out) {
     return key_file_trouble(cli, err.code == ERR_MALFORMED ? pem : err, out->path);
 }
 
-static err_t read_source(struct cli *cli, bool public, struct source *out) {
+static err_t read_source(struct cli *cli, const struct target *target, struct source *out) {
     struct buf file CLEANUP(buf_done) = BUF(LIMIT_KEY_FILE_BYTES);
     struct private_key_info info CLEANUP(private_key_info_done) = {0};
     err_t err = file_read(out->path, &file);
@@ -96,7 +153,7 @@ static err_t read_source(struct cli *cli, bool public, struct source *out) {
     span_t bytes = buf_span(&file);
     bool shown = !key_is_ssh2(bytes) && !failed(err = private_key_inspect(bytes, &info));
     if (shown) {
-        return read_private(cli, bytes, &info, public, out);
+        return read_private(cli, bytes, &info, target, out);
     }
     if (!key_is_ssh2(bytes) && err.code != ERR_MALFORMED) {
         return key_file_trouble(cli, err, out->path);
@@ -151,33 +208,10 @@ static err_t print_private(struct cli *cli, const struct source *source, enum fo
     return err;
 }
 
-/* FILE without its ending, and the ending of the form. */
-static err_t name_output(const char *path, enum form form, char **out) {
-    static const char *const endings[] = {".ppk", ".pem", ".key"};
-    size_t len = strlen(path);
-    for (size_t i = 0; i < COUNT_OF(endings); i++) {
-        size_t ending = strlen(endings[i]);
-        if (len > ending && strcmp(path + len - ending, endings[i]) == 0) {
-            len -= ending;
-            break;
-        }
-    }
-    const char *ending = form == FORM_OPENSSH                     ? ""
-                         : form == FORM_PPK || form == FORM_PPK_2 ? ".ppk"
-                                                                  : ".pem";
-    char *name = NULL;
-    if (asprintf(&name, "%.*s%s", (int)len, path, ending) < 0) {
-        return FAIL(ERR_MEMORY);
-    }
-    *out = name;
-    return OK;
-}
-
 static err_t put(struct cli *cli, const char *path, span_t bytes, mode_t mode, bool force) {
     err_t err = file_put(path, bytes, mode, force ? 0 : FILE_EXCLUSIVE);
     if (err.code == ERR_EXISTS) {
-        return trouble_set(&cli->trouble, EXIT_CONFLICT,
-                           "%s exists already: give another name with -o, or --force", path);
+        return taken(cli, path);
     }
     return failed(err) ? trouble_of(&cli->trouble, err, "cannot write %s", path) : OK;
 }
@@ -268,50 +302,37 @@ static err_t choose_passphrase(struct cli *cli, const struct arguments *argument
 }
 
 static err_t convert_private(struct cli *cli, const struct arguments *arguments,
-                             struct source *source, enum form form) {
+                             const struct target *target, struct source *source) {
     struct buf file CLEANUP(buf_done) = BUF(LIMIT_KEY_FILE_BYTES);
-    char *named CLEANUP(freep) = NULL;
-    bool force = arguments_has(arguments, "force");
-    uint32_t rounds = 0;
-    TRY(key_rounds(cli, arguments, &rounds));
-    TRY(name_output(source->path, form, &named));
-    const char *given = arguments_value(arguments, "output");
-    const char *path = given != NULL ? given : named;
-    if (!force && access(path, F_OK) == 0) { /* before anything is asked */
-        return put(cli, path, (span_t){0}, 0600, false);
-    }
     TRY(choose_passphrase(cli, arguments, source));
     if (arguments_has(arguments, "no-certificate")) {
         cert_free(TAKE(source->cert));
     } else if (source->cert == NULL) {
         TRY(find_cert(source));
     }
-    TRY(print_private(cli, source, form, rounds, &file));
-    TRY(form == FORM_OPENSSH ? put_lines(cli, source, path, force) : OK);
-    TRY(put(cli, path, buf_span(&file), 0600, force));
-    if (form == FORM_PKCS8 || form == FORM_PEM) {
+    TRY(print_private(cli, source, target->form, target->rounds, &file));
+    TRY(target->form == FORM_OPENSSH ? put_lines(cli, source, target->path, target->force) : OK);
+    TRY(put(cli, target->path, buf_span(&file), 0600, target->force));
+    if (target->form == FORM_PKCS8 || target->form == FORM_PEM) {
         cert_free(TAKE(source->cert)); /* which these cannot hold: not to be told */
     }
-    return report(cli, source, form, path, false);
+    return report(cli, source, target->form, target->path, false);
 }
 
 static err_t key_convert_run(struct cli *cli, const struct arguments *arguments) {
     struct source source CLEANUP(source_done) = {.path = arguments->words[0]};
-    enum form form = FORM_OPENSSH;
-    TRY(choose_form(cli, arguments, &form));
-    bool putty = form == FORM_PPK || form == FORM_PPK_2;
-    bool public = form == FORM_SSH2 || arguments_has(arguments, "public");
-    TRY(read_source(cli, public, &source));
-    if (source.private != NULL && !public) {
-        return convert_private(cli, arguments, &source, form);
+    struct target target CLEANUP(target_done) = {0};
+    TRY(choose_target(cli, arguments, source.path, &target));
+    TRY(read_source(cli, &target, &source));
+    if (source.private != NULL && !target.public) {
+        return convert_private(cli, arguments, &target, &source);
     }
-    if (putty) {
+    if (target.form == FORM_PPK || target.form == FORM_PPK_2) {
         return trouble_set(&cli->trouble, EXIT_USAGE, "a .ppk is made of a private key%s%s",
-                           public ? "" : ", and this is a public one: ",
-                           public ? "; leave --public out" : source.path);
+                           target.public ? "; leave out --public" : ", and this is a public one: ",
+                           target.public ? "" : source.path);
     }
-    return convert_public(cli, &source, form, arguments_value(arguments, "output"),
-                          arguments_has(arguments, "force"));
+    return convert_public(cli, &source, target.form, target.given, target.force);
 }
 
 static const struct option options[] = {

@@ -150,7 +150,9 @@ check_json "audit --json" '.audit | length == 2' "$postern" --json admin audit -
 # ---- sign ----
 key=$HOME/.ssh/id_ed25519
 refused "no key: exit 8 and the command that makes one" 8 'postern keygen -f' "$postern" sign
-ssh-keygen -q -t ed25519 -N '' -C alice@laptop -f "$key"
+check "keygen makes it" "$postern" keygen --no-passphrase -C alice@laptop
+says "and says what to type next" '^  postern sign$'
+check "where sign looks for it" test -s "$key"
 refused "status without a certificate: exit 8" 8 'no certificate' "$postern" status
 check "sign" "$postern" sign
 check "ssh-keygen reads the certificate" ssh-keygen -Lf "$key-cert.pub"

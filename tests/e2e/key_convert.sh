@@ -146,6 +146,8 @@ cp t/k t/k.pub t/k-cert.pub . && cp t/s sealed
 check "names its output" convert k --to ppk
 check "beside the file" test -s k.ppk
 refused "which is not replaced: exit 9" 9 'k.ppk exists already' convert k --to ppk
+refused "and no passphrase is asked for in vain" 9 'k.ppk exists already' setsid -w "$postern" key convert sealed --to ppk -o k.ppk
+refused "another passphrase and none" 2 'exclude each other' convert k --to ppk --new-passphrase --no-passphrase
 check "unless by force" convert k --to ppk --force
 refused "nor is the original: exit 9" 9 'k exists already' convert k.ppk --to openssh
 mkdir back && cp k.ppk k.pub back

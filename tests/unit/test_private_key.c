@@ -414,6 +414,18 @@ static void test_security_keys(void **state) {
     assert_ok(load("sk", NULL, &again));
     assert_true(key_equal(private_key_public(again), public_key));
 
+    /* PuTTY and PEM know no such keys; RFC 4716 holds any public one. */
+    struct buf other CLEANUP(buf_done) = BUF(65536);
+    assert_fails(private_key_write_ppk(again, 3, "token", NULL, NULL, &other), ERR_UNSUPPORTED);
+    assert_fails(private_key_write_pem(again, PRIVATE_KEY_PKCS8, NULL, &other), ERR_UNSUPPORTED);
+    assert_fails(key_print_pem(public_key, KEY_PEM_SPKI, &other), ERR_UNSUPPORTED);
+    assert_int_equal(other.len, 0);
+    assert_ok(key_print_ssh2(public_key, "token", &other));
+    fixture_write("sk.ssh2", buf_span(&other));
+    assert_int_equal(fixture_run("[ \"$(ssh-keygen -i -f sk.ssh2 | cut -d' ' -f1,2)\" = "
+                                 "\"$(cut -d' ' -f1,2 sk.pub)\" ]"),
+                     0);
+
     static const struct {
         uint8_t flags;
         bool good;

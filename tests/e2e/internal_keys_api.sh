@@ -45,7 +45,9 @@ registers "again, it is the same" 200 - "$frontend" alice "$(new_key one)"
 # What the feed of the frontend has of internal keys.
 told() { # DESCRIPTION JQ-CONDITION-ON-THE-LIST
     api GET /api/v1/feed "$frontend"
-    jq -e "[.changes[] | select(.kind == \"key\" and .state.use == \"internal\") | .state] | $2" "$work/last" >"$work/condition"
+    # A snapshot ends with what changed since its first page was made: of each key the last word counts.
+    jq -e "[.changes | map(select(.kind == \"key\")) | group_by(.key)[] | last.state | select(.use == \"internal\")] | $2" \
+        "$work/last" >"$work/condition"
     report $? "$1"
 }
 told "hosts hear of one, from inside alone" \

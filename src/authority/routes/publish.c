@@ -198,18 +198,11 @@ void publish_host_gone(struct call *call, const struct host *host) {
                  host->role == HOST_JUMP ? NULL : json_pack("{s:b}", "jump", 0));
 }
 
-/* Where a key is known; NULL: it could not be told. */
+/* Where a key is known, an internal one as well: it leads from the frontends of one cluster to
+ * those of the others. NULL: it could not be told. */
 static json_t *key_audience(struct store *store, const struct registered_key *key) {
     json_t *clusters = json_array();
-    struct cluster cluster;
-    err_t err;
-    if (key->use == KEY_USE_INTERNAL) {
-        err = store_cluster_get(store, key->cluster_id, &cluster);
-        err = failed(err) ? err : add_cluster_name(clusters, &cluster);
-    } else {
-        err = store_reach_list(store, key->account_id, add_cluster_name, clusters);
-    }
-    if (failed(err)) {
+    if (failed(store_reach_list(store, key->account_id, add_cluster_name, clusters))) {
         json_decref(clusters);
         return NULL;
     }
@@ -246,13 +239,13 @@ void publish_registered_key_gone(struct call *call, const struct registered_key 
 }
 
 struct moved_keys {
-    struct registered_key keys[LIMIT_REGISTERED_KEYS_COUNT];
+    struct registered_key keys[LIMIT_REGISTERED_KEYS_COUNT + LIMIT_INTERNAL_KEYS_COUNT];
     size_t count;
 };
 
 static err_t add_moved(void *context, const struct registered_key *key) {
     struct moved_keys *moved = context;
-    if (key->use == KEY_USE_PERSON && moved->count < LIMIT_REGISTERED_KEYS_COUNT) {
+    if (moved->count < COUNT_OF(moved->keys)) {
         moved->keys[moved->count++] = *key;
     }
     return OK;

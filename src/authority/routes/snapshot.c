@@ -112,16 +112,8 @@ static err_t add_host(void *context, const struct host *host) {
 /* Those of an account that the reader is told of. */
 static err_t add_registered_key(void *context, const struct registered_key *key) {
     struct snapshot *snapshot = context;
-    struct store *store = snapshot->authority->store;
     char id[24];
     (void)snprintf(id, sizeof id, "%llu", (unsigned long long)key->id);
-    if (key->use == KEY_USE_INTERNAL) {
-        struct cluster cluster;
-        TRY(store_cluster_get(store, key->cluster_id, &cluster));
-        if (strcmp(cluster.name, snapshot->reader->cluster) != 0) {
-            return OK;
-        }
-    }
     return add(snapshot, CHANGE_KEY, id, publish_registered_key_state(snapshot->account, key),
                NULL);
 }

@@ -108,6 +108,7 @@ step works "laptop" "postern key list"
 agent=$world/laptop/agent
 start agent setpriv --reuid="$you_uid" --regid="$you_gid" --clear-groups ssh-agent -D -a "$agent"
 # From here on the laptop's shells find the agent.
+# shellcheck disable=SC2034 # of world.sh
 world_environment=(SSH_AUTH_SOCK="$agent")
 step works "Identity added" "ssh-add ~/.ssh/id_rsa" "
     printf '#!/bin/sh\necho %s\n' '$demo_password' >askpass && chmod 700 askpass

@@ -74,6 +74,7 @@ step refused "[Pp]ermission denied" "ssh access   # with the password again: the
 chapter "Login without a password"
 agent=$world/laptop/agent
 start agent setpriv --reuid="$you_uid" --regid="$you_gid" --clear-groups ssh-agent -D -a "$agent"
+# shellcheck disable=SC2034 # of world.sh
 world_environment=(SSH_AUTH_SOCK="$agent")
 step works "Identity added" "ssh-add" "$(typed "$demo_password" "ssh-add ~/.ssh/id_ed25519")"
 step works "carol" "ssh access" "ssh -o BatchMode=yes access"

@@ -6,6 +6,7 @@
 # Everything lives in $world and ends with world_end. Hosts listen on loopback, on free ports.
 
 world_pids=()
+# shellcheck disable=SC2034 # a story uses them
 declare -A sshd_of sync_of # the processes of a host
 # Connections on loopback come from 127.0.0.1. The jump host has another address, so that who comes through it can be told apart.
 jump_address=127.0.0.2
@@ -233,6 +234,7 @@ world_enrol() { # NAME TOKEN [SITE]
         --fingerprint "$tls_fingerprint" >"$world/last" 2>&1 &&
         "$world/bin/postern-host" sync --config "$dir/host.yaml" --once >>"$world/last" 2>&1 || { cat "$world/last"; return 1; }
     start_on "sync-$name" "$name" "$site" "$world/bin/postern-host" sync --config "$dir/host.yaml"
+    # shellcheck disable=SC2034
     sync_of[$name]=${world_pids[-1]}
 }
 
@@ -263,6 +265,7 @@ world_sshd() { # NAME ROLE PORT [SITE]
     } >"$dir/ssh/sshd_config" || return 1
     /usr/sbin/sshd -t -f "$dir/ssh/sshd_config" || return 1
     start_on "sshd-$name" "$name" "${4:-}" /usr/sbin/sshd -D -e -f "$dir/ssh/sshd_config"
+    # shellcheck disable=SC2034
     sshd_of[$name]=${world_pids[-1]}
     await_port "$port" "$address" || { cat "$world/sshd-$name.log"; return 1; }
 }

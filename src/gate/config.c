@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/rate.h"
 #include "base/text.h"
 #include "gate/gate.h"
 #include "gate/listen.h"
-#include "base/rate.h"
 
 /* The fewest bytes that a session can relay with: a window and a packet each way. */
 enum { SESSION_BYTES_MIN = 4 * LIMIT_PACKET_DATA_BYTES, SESSION_BYTES_MAX = 64 * 1024 * 1024 };

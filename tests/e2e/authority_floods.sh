@@ -125,7 +125,7 @@ api PUT /api/v1/clusters/nancy/jobs/big "$admin" '{"username":"root1","nodes":["
 turns=()
 for ((i = 0; i < 100; i++)); do
     for method in PUT DELETE; do
-        turns+=(--next "${curl[@]:1}" -o /dev/null -w '%{http_code}\n' -X $method -H "Authorization: Bearer $node"
+        turns+=(--next "${curl[@]:1}" -o /dev/null -w '%{http_code}\n' -X "$method" -H "Authorization: Bearer $node"
             -H 'Content-Type: application/json' --data-binary "$([ $method = DELETE ] || echo '{"username":"root1"}')"
             "$url/api/v1/clusters/nancy/jobs/big")
     done

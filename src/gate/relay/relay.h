@@ -29,11 +29,11 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include "base/rate.h"
 #include "feed/uplink.h"
 #include "gate/gate.h"
 #include "gate/relay/held.h"
 #include "gate/relay/quota.h"
-#include "base/rate.h"
 #include "gate/relay/window.h"
 #include "net/poller.h"
 #include "net/proxy_protocol.h"

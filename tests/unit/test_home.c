@@ -230,6 +230,7 @@ static void removes_its_own_alone(void **state) {
 static void becomes_the_user(void **state) {
     struct world *world = *state;
     if (geteuid() != 0) {
+        print_message("# skipped: needs root: a child becomes the user\n");
         skip();
     }
     char found[HOME_PUBLIC_CHARS];

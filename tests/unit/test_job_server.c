@@ -108,7 +108,8 @@ static void gives_all_so_many_places(void **state) {
     const struct served *served = *state;
     int held[LIMIT_JOB_ASKERS_COUNT];
     if (geteuid() != 0) {
-        skip(); /* is one user alone */
+        print_message("# skipped: needs root: many users ask\n");
+        skip();
     }
     for (size_t i = 0; i < COUNT_OF(held); i++) {
         assert_int_equal(seteuid(UID_FIRST + (uid_t)(i / LIMIT_JOB_ASKERS_PER_USER_COUNT)), 0);

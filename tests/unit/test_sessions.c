@@ -255,6 +255,7 @@ static void test_terminal_of_another(void **state) {
     char said[64] = "";
     struct process_list all CLEANUP(process_list_done) = {0};
     if (geteuid() != 0) {
+        print_message("# skipped: needs root: a terminal is given to another\n");
         skip();
     }
     assert_int_equal(openpty(&master, &terminal, NULL, NULL, NULL), 0);

@@ -42,9 +42,9 @@ static bool become(const struct home *home) {
             return false;
         }
     }
-    /* Nor may the user look into what it has inherited. */
+    /* Nor may the user look into what it has inherited, or keep it by stopping it. */
     return geteuid() == home->uid && getuid() == home->uid && prctl(PR_SET_DUMPABLE, 0) == 0 &&
-           prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+           prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
 }
 
 static void keep_only(int fd) {

@@ -1,7 +1,30 @@
+#include <getopt.h>
 #include <stdio.h>
 
 #include "host/host.h"
 #include "host/sync_host.h"
+
+bool command_read_options(int argc, char **argv, const char *flag, const char *usage,
+                          struct command_options *out) {
+    const struct option known[] = {{"config", required_argument, NULL, 'c'},
+                                   {"state", required_argument, NULL, 's'},
+                                   {flag, no_argument, NULL, 'f'},
+                                   {0}};
+    struct command_options options = {0};
+    bool usable = true;
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        options.config = option == 'c' ? optarg : options.config;
+        options.state = option == 's' ? optarg : options.state;
+        options.flag = options.flag || option == 'f';
+        usable = usable && option != '?';
+    }
+    if (!usable || optind != argc) {
+        (void)fputs(usage, stderr);
+        return false;
+    }
+    *out = options;
+    return true;
+}
 
 void command_complain(void *context, const struct settings_complaint *complaint) {
     (void)context;

@@ -1,6 +1,5 @@
 /* `postern-host status`: for people, for monitoring (--json, exit status), never for the network.
  */
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 
@@ -162,28 +161,14 @@ static int print_json(const struct status *status) {
 const char status_usage[] = "usage: postern-host status [--json] [--config FILE] [--state DIR]\n";
 
 int command_status(int argc, char **argv) {
-    static const struct option known[] = {{"json", no_argument, NULL, 'j'},
-                                          {"config", required_argument, NULL, 'c'},
-                                          {"state", required_argument, NULL, 's'},
-                                          {0}};
-    const char *config_path = NULL;
-    const char *state = NULL;
-    bool json = false;
-    bool usable = true;
-    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
-        config_path = option == 'c' ? optarg : config_path;
-        state = option == 's' ? optarg : state;
-        json = json || option == 'j';
-        usable = usable && option != '?';
-    }
-    if (!usable || optind != argc) {
-        (void)fputs(status_usage, stderr);
+    struct command_options options;
+    if (!command_read_options(argc, argv, "json", status_usage, &options)) {
         return HOST_EXIT_USAGE;
     }
     struct config config CLEANUP(config_done) = {0};
     struct status status = {0};
     struct fault fault = {0};
-    err_t err = command_config(config_path, state, &config, &fault);
+    err_t err = command_config(options.config, options.state, &config, &fault);
     if (!failed(err)) {
         err = gather(&config, &status, &fault);
     }
@@ -191,7 +176,7 @@ int command_status(int argc, char **argv) {
         return command_failed("tell the status", err, &fault);
     }
     int result = HOST_EXIT_OK;
-    if (json) {
+    if (options.flag) {
         result = print_json(&status);
     } else {
         print_text(&status);

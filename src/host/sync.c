@@ -4,7 +4,6 @@
  * nothing: see sync_apply.c. Other threads tell the answers on, carry what gates and users ask, and
  * end sessions: see publisher.c, uplink_server.c, job_server.h and sessions.c.
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -385,34 +384,15 @@ static _Noreturn void follow(struct sync *sync) {
 const char sync_usage[] = "usage: postern-host sync [--once] [--config FILE] [--state DIR]\n";
 
 int command_sync(int argc, char **argv) {
-    static const struct option known[] = {{"once", no_argument, NULL, '1'},
-                                          {"config", required_argument, NULL, 'c'},
-                                          {"state", required_argument, NULL, 's'},
-                                          {0}};
-    const char *config = NULL;
-    const char *state = NULL;
-    bool once = false;
-    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
-        if (option == '1') {
-            once = true;
-        } else if (option == 'c') {
-            config = optarg;
-        } else if (option == 's') {
-            state = optarg;
-        } else {
-            (void)fputs(sync_usage, stderr);
-            return HOST_EXIT_USAGE;
-        }
-    }
-    if (optind != argc) {
-        (void)fputs(sync_usage, stderr);
+    struct command_options options;
+    if (!command_read_options(argc, argv, "once", sync_usage, &options)) {
         return HOST_EXIT_USAGE;
     }
     struct sync sync CLEANUP(sync_done) = {.lock = -1};
     struct fault fault = {0};
     http_response_init(&sync.response);
-    err_t err = sync_open(config, state, &sync, &fault);
-    if (!failed(err) && !once) {
+    err_t err = sync_open(options.config, options.state, &sync, &fault);
+    if (!failed(err) && !options.flag) {
         follow(&sync);
     }
     if (!failed(err)) {

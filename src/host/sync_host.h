@@ -214,6 +214,15 @@ int command_ssh_config(int argc, char **argv);
 extern const char enrol_usage[], sync_usage[], status_usage[], sessions_usage[],
     sshd_config_usage[], check_usage[], internal_keys_usage[], ssh_config_usage[];
 
+/* What most commands take: --config FILE, --state DIR, and a flag of their own ("json", "once"), or
+ * NULL for none. Anything else is answered by the usage, and false. */
+struct command_options {
+    const char *config, *state; /* NULL when not given */
+    bool flag;
+};
+bool command_read_options(int argc, char **argv, const char *flag, const char *usage,
+                          struct command_options *out);
+
 /* Prints a complaint about the configuration on standard error. */
 void command_complain(void *context, const struct settings_complaint *complaint);
 /* config_load(), telling every error on standard error; the fault says where they were told. */

@@ -1,5 +1,4 @@
 /* `postern-host internal-keys`: see internal_keys.h. */
-#include <getopt.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -9,27 +8,6 @@
 #include "net/notify.h"
 
 enum { LOOKS_PER_S = 100 };
-
-struct options {
-    const char *config, *state;
-    bool once;
-};
-
-static bool read_options(struct options *options, int argc, char **argv) {
-    static const struct option known[] = {{"once", no_argument, NULL, '1'},
-                                          {"config", required_argument, NULL, 'c'},
-                                          {"state", required_argument, NULL, 's'},
-                                          {0}};
-    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
-        if (option == '?') {
-            return false;
-        }
-        options->once |= option == '1';
-        options->config = option == 'c' ? optarg : options->config;
-        options->state = option == 's' ? optarg : options->state;
-    }
-    return optind == argc;
-}
 
 /* In parts, so that what the feed tells of the first is known before the last. */
 static err_t keep_once(struct keeper *keeper) {
@@ -52,14 +30,14 @@ static err_t keep_on(struct keeper *keeper) {
     }
 }
 
-static err_t keep(const struct options *options, struct fault *fault) {
+static err_t keep(const struct command_options *options, struct fault *fault) {
     struct config config CLEANUP(config_done) = {0};
     struct identity identity CLEANUP(identity_done) = {0};
     struct keeper *keeper CLEANUP(keeper_freep) = NULL;
     TRY(command_config(options->config, options->state, &config, fault));
     TRY(identity_load(config.state_dir, &identity, fault));
     TRY(keeper_open(&config, &identity, &keeper, fault));
-    err_t err = options->once ? keep_once(keeper) : keep_on(keeper);
+    err_t err = options->flag ? keep_once(keeper) : keep_on(keeper);
     return failed(err) ? fault_set(fault, err.code, config.state_dir,
                                    "the replica cannot be read: %s", err_text(err))
                        : OK;
@@ -69,10 +47,9 @@ const char internal_keys_usage[] =
     "usage: postern-host internal-keys [--once] [--config FILE] [--state DIR]\n";
 
 int command_internal_keys(int argc, char **argv) {
-    struct options options = {0};
+    struct command_options options;
     struct fault fault = {0};
-    if (!read_options(&options, argc, argv)) {
-        (void)fputs(internal_keys_usage, stderr);
+    if (!command_read_options(argc, argv, "once", internal_keys_usage, &options)) {
         return HOST_EXIT_USAGE;
     }
     err_t err = keep(&options, &fault);

@@ -1,6 +1,5 @@
 /* `postern-host sessions`: what is open here, and by what. For root: who has which sessions is
  * nobody else's. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -82,29 +81,15 @@ const char sessions_usage[] =
     "usage: postern-host sessions [--json] [--config FILE] [--state DIR]\n";
 
 int command_sessions(int argc, char **argv) {
-    static const struct option known[] = {{"json", no_argument, NULL, 'j'},
-                                          {"config", required_argument, NULL, 'c'},
-                                          {"state", required_argument, NULL, 's'},
-                                          {0}};
-    const char *config_path = NULL;
-    const char *state = NULL;
-    bool json = false;
-    bool usable = true;
-    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
-        config_path = option == 'c' ? optarg : config_path;
-        state = option == 's' ? optarg : state;
-        json = json || option == 'j';
-        usable = usable && option != '?';
-    }
-    if (!usable || optind != argc) {
-        (void)fputs(sessions_usage, stderr);
+    struct command_options options;
+    if (!command_read_options(argc, argv, "json", sessions_usage, &options)) {
         return HOST_EXIT_USAGE;
     }
     struct config config CLEANUP(config_done) = {0};
     struct fault fault = {0};
-    err_t err = command_config(config_path, state, &config, &fault);
+    err_t err = command_config(options.config, options.state, &config, &fault);
     if (!failed(err)) {
-        err = print_all(config.state_dir, json);
+        err = print_all(config.state_dir, options.flag);
     }
     if (err.code == ERR_NOT_FOUND) {
         err = fault_set(&fault, err.code, config.state_dir,

@@ -78,7 +78,7 @@ check "and was told by the prologue" has_job "$job" '.username == "alice" and .n
 check "with an end that is near" has_job "$job" \
     '(.endTime | fromdate) - (.startTime | fromdate) | . > 590 and . < 610'
 check "it is cancelled" slurm_cancel "$job"
-check "and told to be over by the epilogue" wait_for 20 has_no_job "$job"
+check "and told to be over by the epilogue" wait_for 10 has_no_job "$job"
 
 hook() { # NAME VARIABLE…: runs, ends with 0 and in time
     local name=$1 before=$SECONDS

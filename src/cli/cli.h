@@ -30,11 +30,30 @@ struct command {
     err_t (*run)(struct cli *cli, const struct arguments *arguments);
 };
 
-extern const struct command command_init, command_login, command_logout, command_whoami,
-    command_sign, command_gen, command_list, command_revoke, command_revoke_all, command_status,
-    command_key, command_keygen, command_access, command_jobs, command_job, command_known_hosts,
-    command_admin, command_admin_account, command_admin_project, command_admin_cluster,
-    command_admin_host, command_admin_job, command_admin_service_account, command_admin_audit;
+extern const struct command command_init;
+extern const struct command command_login;
+extern const struct command command_logout;
+extern const struct command command_whoami;
+extern const struct command command_sign;
+extern const struct command command_gen;
+extern const struct command command_list;
+extern const struct command command_revoke;
+extern const struct command command_revoke_all;
+extern const struct command command_status;
+extern const struct command command_key;
+extern const struct command command_keygen;
+extern const struct command command_access;
+extern const struct command command_jobs;
+extern const struct command command_job;
+extern const struct command command_known_hosts;
+extern const struct command command_admin;
+extern const struct command command_admin_account;
+extern const struct command command_admin_project;
+extern const struct command command_admin_cluster;
+extern const struct command command_admin_host;
+extern const struct command command_admin_job;
+extern const struct command command_admin_service_account;
+extern const struct command command_admin_audit;
 
 static inline void json_freep(json_t **json) {
     json_decref(*json);

@@ -2,7 +2,7 @@
 #include "base/limits.h"
 #include "base/strength.h"
 #include "check.h"
-#include "cli/passphrase.h"
+#include "cli/keys/passphrase.h"
 
 static void test_strength(void **state) {
     (void)state;

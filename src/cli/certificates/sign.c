@@ -6,10 +6,10 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "cli/api.h"
+#include "cli/certificates/received.h"
 #include "cli/cli.h"
 #include "cli/document.h"
-#include "cli/key_file.h"
-#include "cli/received.h"
+#include "cli/keys/key_file.h"
 #include "cli/site.h"
 #include "cli/subnets.h"
 

@@ -1,5 +1,5 @@
 /* postern admin cluster … */
-#include "cli/admin.h"
+#include "cli/admin/admin.h"
 
 enum { PORT_MAX = 65535 };
 

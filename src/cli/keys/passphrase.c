@@ -1,4 +1,4 @@
-#include "cli/passphrase.h"
+#include "cli/keys/passphrase.h"
 
 #include <ctype.h>
 #include <string.h>

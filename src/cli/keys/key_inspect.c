@@ -4,8 +4,8 @@
 
 #include "base/file.h"
 #include "base/limits.h"
-#include "cli/key.h"
-#include "cli/key_file.h"
+#include "cli/keys/key.h"
+#include "cli/keys/key_file.h"
 #include "cli/sanitise.h"
 #include "ssh/cert.h"
 #include "ssh/private_key.h"

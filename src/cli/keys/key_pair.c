@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "base/limits.h"
-#include "cli/key_file.h"
+#include "cli/keys/key_file.h"
 
 static err_t public_path_of(const char *path, char **out) {
     char *made = NULL;

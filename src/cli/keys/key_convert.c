@@ -5,9 +5,9 @@
 
 #include "base/file.h"
 #include "base/limits.h"
-#include "cli/key.h"
-#include "cli/key_file.h"
-#include "cli/passphrase.h"
+#include "cli/keys/key.h"
+#include "cli/keys/key_file.h"
+#include "cli/keys/passphrase.h"
 #include "ssh/cert.h"
 
 enum form { FORM_OPENSSH, FORM_SSH2, FORM_PKCS8, FORM_PEM, FORM_PPK, FORM_PPK_2, FORM_COUNT };

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "cli/admin.h"
+#include "cli/admin/admin.h"
 
 static err_t create_run(struct cli *cli, const struct arguments *arguments) {
     const char *project = arguments_value(arguments, "project");

@@ -1,7 +1,7 @@
 /* postern admin project … */
 #include <stdio.h>
 
-#include "cli/admin.h"
+#include "cli/admin/admin.h"
 
 static err_t create_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;

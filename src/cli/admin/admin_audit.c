@@ -1,6 +1,6 @@
 /* postern admin audit. */
 #include "base/clock.h"
-#include "cli/admin.h"
+#include "cli/admin/admin.h"
 
 enum { AUDIT_ROWS_MAX = 1000 };
 

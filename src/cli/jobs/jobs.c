@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "cli/admin.h"
-#include "cli/jobs.h"
+#include "cli/admin/admin.h"
+#include "cli/jobs/jobs.h"
 
 /* "uprod_00Grm@203.0.113.7 port 32100" where the job has an address of its own, else its nodes. */
 static err_t where_text(const json_t *job, char **out) {

@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "cli/admin.h"
+#include "cli/admin/admin.h"
 #include "cli/document.h"
-#include "cli/key.h"
-#include "cli/key_file.h"
+#include "cli/keys/key.h"
+#include "cli/keys/key_file.h"
 #include "cli/subnets.h"
 
 static err_t show_added(const json_t *answer) {

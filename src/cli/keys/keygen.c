@@ -8,8 +8,8 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/document.h"
-#include "cli/key_file.h"
-#include "cli/passphrase.h"
+#include "cli/keys/key_file.h"
+#include "cli/keys/passphrase.h"
 
 enum { ROUNDS = 100, RSA_BITS = 4096, ECDSA_BITS = 256, ED25519_BITS = 256, HOST_CHARS = 256 };
 

@@ -1,4 +1,4 @@
-#include "cli/key_file.h"
+#include "cli/keys/key_file.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "cli/admin.h"
+#include "cli/admin/admin.h"
 
 enum { PORT_MAX = 65535 };
 

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/random.h"
-#include "cli/job_ssh.h"
-#include "cli/jobs.h"
+#include "cli/jobs/job_ssh.h"
+#include "cli/jobs/jobs.h"
 #include "cli/sanitise.h"
 #include "model/entity.h"
 #include "net/job_socket.h"

@@ -1,4 +1,4 @@
-#include "cli/received.h"
+#include "cli/certificates/received.h"
 
 #include <stdio.h>
 #include <string.h>

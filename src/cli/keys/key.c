@@ -1,5 +1,5 @@
 /* postern key …: key files, and keys that are registered with the account. */
-#include "cli/key.h"
+#include "cli/keys/key.h"
 
 static const struct command *const children[] = {&command_key_add,     &command_key_list,
                                                  &command_key_remove,  &command_key_inspect,

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "cli/admin.h"
+#include "cli/admin/admin.h"
 
 enum { QUOTA_MAX = 100000 };
 

@@ -1,7 +1,7 @@
 /* postern access: from where one may come in at all. */
 #include <stdio.h>
 
-#include "cli/admin.h"
+#include "cli/admin/admin.h"
 #include "cli/subnets.h"
 
 static err_t show(struct cli *cli, const json_t *answer) {

@@ -1,4 +1,4 @@
-#include "cli/admin.h"
+#include "cli/admin/admin.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "cli/admin.h"
-#include "cli/jobs.h"
+#include "cli/admin/admin.h"
+#include "cli/jobs/jobs.h"
 
 enum { PORT_MAX = 65535 };
 

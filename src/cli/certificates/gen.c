@@ -7,11 +7,11 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "cli/api.h"
+#include "cli/certificates/received.h"
 #include "cli/cli.h"
 #include "cli/document.h"
-#include "cli/key_file.h"
-#include "cli/passphrase.h"
-#include "cli/received.h"
+#include "cli/keys/key_file.h"
+#include "cli/keys/passphrase.h"
 #include "cli/site.h"
 
 /* What came must be the private half of what was certified. It is kept as it came, so it must be a

@@ -1,4 +1,4 @@
-#include "cli/job_ssh.h"
+#include "cli/jobs/job_ssh.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,0 +1,30 @@
+/* A certificate of the authority for a key: asked for, held against what was asked, written beside
+ * the key. */
+#ifndef POSTERN_CLI_ISSUE_H
+#define POSTERN_CLI_ISSUE_H
+
+#include "cli/api.h"
+#include "cli/keys/key_file.h"
+#include "cli/site.h"
+#include "ssh/cert.h"
+
+/*
+ * Needs the public key alone. wish: further members of the request ("duration", "forceCommand",
+ * "ipSubnets"), whose reference is taken, also on failure; NULL for none. The certificate is
+ * checked (received_check()) and replaces the one that was there by rename; on failure that one is
+ * as it was. *ssh_key (may be NULL) is what the authority says of the certificate: "sshKey" of its
+ * answer.
+ */
+err_t certificate_issue(struct cli *cli, struct site *site, struct api *api,
+                        const struct user_key *key, json_t *wish, json_t **ssh_key,
+                        struct cert **out);
+
+/*
+ * Adds the private key with the certificate to the agent, for as long as the certificate is valid,
+ * and removes earlier certificates of this key by the same CA from it.
+ */
+err_t certificate_to_agent(struct cli *cli, struct agent_client *agent,
+                           const struct private_key *private, const struct cert *cert,
+                           const char *comment);
+
+#endif

@@ -198,7 +198,7 @@ report $? "all of it"
 refused "key inspect: something else" 2 'no SSH key' "$postern" key inspect /etc/passwd
 
 # ---- the agent ----
-refused "no agent: exit 8" 8 'ssh-agent' "$postern" sign --agent
+refused "no agent: exit 8" 8 'postern agent' "$postern" sign --agent
 start agent ssh-agent -D -a "$work/agent"
 export SSH_AUTH_SOCK=$work/agent
 wait_for 10 test -S "$work/agent"

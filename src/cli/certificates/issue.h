@@ -19,12 +19,4 @@ err_t certificate_issue(struct cli *cli, struct site *site, struct api *api,
                         const struct user_key *key, json_t *wish, json_t **ssh_key,
                         struct cert **out);
 
-/*
- * Adds the private key with the certificate to the agent, for as long as the certificate is valid,
- * and removes earlier certificates of this key by the same CA from it.
- */
-err_t certificate_to_agent(struct cli *cli, struct agent_client *agent,
-                           const struct private_key *private, const struct cert *cert,
-                           const char *comment);
-
 #endif

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/agent/agent_contents.h"
+#include "cli/agent/agent_find.h"
 #include "cli/api.h"
 #include "cli/certificates/issue.h"
 #include "cli/certificates/received.h"
@@ -34,9 +36,9 @@ static err_t make_wish(struct cli *cli, const struct arguments *arguments, json_
 }
 
 static err_t open_agent(struct cli *cli, struct agent_client **out) {
-    err_t err = agent_client_open(NULL, out);
+    err_t err = agent_find_open(out);
     if (failed(err)) {
-        trouble_next(&cli->trouble, "eval \"$(ssh-agent -s)\"");
+        trouble_next(&cli->trouble, "eval \"$(postern agent)\"");
         return trouble_set(&cli->trouble, EXIT_MISSING, "no SSH agent is running");
     }
     return OK;
@@ -46,8 +48,14 @@ static err_t add_to_agent(struct cli *cli, struct agent_client *agent, const str
                           const struct cert *cert) {
     struct private_key *private CLEANUP(private_key_freep) = NULL;
     TRY(user_key_load(cli, key, &private));
-    return certificate_to_agent(cli, agent, private, cert,
-                                key->comment[0] != '\0' ? key->comment : key->path);
+    const char *comment = key->comment[0] != '\0' ? key->comment : key->path;
+    err_t err = agent_contents_add(agent, private, cert, comment, clock_now_s());
+    if (failed(err)) {
+        return trouble_set(&cli->trouble, EXIT_INTERNAL,
+                           "the certificate is written, but the agent did not take it: %s",
+                           err_text(err));
+    }
+    return OK;
 }
 
 static err_t report(struct cli *cli, json_t *ssh_key, const struct user_key *key,

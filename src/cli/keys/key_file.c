@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "cli/agent/agent_find.h"
 #include "cli/document.h"
 #include "cli/terminal.h"
 
@@ -184,7 +185,7 @@ static err_t search_agent(struct agent_search *search) {
     struct agent_client *agent CLEANUP(agent_client_closep) = NULL;
     struct buf request CLEANUP(buf_done) = BUF(LIMIT_AGENT_MESSAGE_BYTES);
     span_t answer = {0};
-    TRY(agent_client_open(NULL, &agent));
+    TRY(agent_find_open(&agent));
     TRY(agent_put_request_identities(&request));
     TRY(agent_client_call(agent, &request, &answer));
     return agent_get_identities(answer, on_identity, search);

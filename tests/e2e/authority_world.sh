@@ -1,10 +1,12 @@
 # shellcheck shell=bash
 # An authority of one's own, spoken to with curl. The scenario starts it by start_authority, which leaves its
-# administrator's invitation in $invitation; alice_signs_in makes her $admin.
+# administrator's invitation in $invitation; alice_signs_in makes her $admin. A scenario that wants another name of the
+# authority's host, or another administrator, sets $authority_host and $administrator before.
 # Used by the scenarios.
 # shellcheck disable=SC2034
 port=$(free_port)
-url=https://127.0.0.1:$port
+authority_host=${authority_host:-127.0.0.1} administrator=${administrator:-alice} site=${site:-test}
+url=https://$authority_host:$port
 authority=$work/authority
 
 # ---- speaking to the authority ---------------------------------------------------------------
@@ -65,9 +67,14 @@ audited() { # DESCRIPTION JQ-CONDITION-ON-A-ROW [QUERY]
     report $? "$1"
 }
 
-start_authority() { # alice is its administrator
-    check "an authority is made" "$posternd" init "$authority" --site test --listen "127.0.0.1:$port" --url "$url" --admin alice
+make_authority() {
+    check "an authority is made" "$posternd" init "$authority" --site "$site" --listen "${authority_address:-127.0.0.1}:$port" \
+        --url "$url" --admin "$administrator"
     invitation=$(grep -oE 'pgi_[A-Za-z0-9_-]{43}' "$work/last")
+}
+
+start_authority() {
+    make_authority
     serve
 }
 

@@ -76,9 +76,15 @@ enum limits {
     LIMIT_PASSWORD_CHARS_MAX = 512,
 
     /* what administrators may set up */
-    LIMIT_QUOTA_PER_DAY = 100000, /* certificates of one account, and the site's default */
-    LIMIT_API_KEYS_COUNT = 64,    /* of one service account, that are valid */
-    LIMIT_HOST_KEYS_COUNT = 4,    /* of one host */
+    LIMIT_QUOTA_PER_DAY = 100000,     /* certificates of one account, and the site's default */
+    LIMIT_API_KEYS_COUNT = 64,        /* of one service account, that are valid */
+    LIMIT_HOST_KEYS_COUNT = 4,        /* of one host */
+    LIMIT_BOUND_CLUSTERS_COUNT = 16,  /* that one credential names, which is good for those alone */
+    LIMIT_GRANTS_COUNT = 32,          /* of one account, that are valid */
+    LIMIT_GRANT_COMMAND_CHARS = 1024, /* a grant's forced command */
+    LIMIT_GRANT_CLOCK_S = 120,        /* by which a proof's time may differ from ours */
+    LIMIT_SIGN_IN_S = 15 * 60,        /* since one that makes lasting credentials */
+    LIMIT_TICKET_S = 120,             /* a one-time token of another client's dialect */
 
     /* keys and jobs */
     LIMIT_REGISTERED_KEYS_COUNT = 32,              /* of one account, that people registered */

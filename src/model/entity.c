@@ -94,6 +94,78 @@ err_t subnet_list_intersect(const struct subnet_list *a, const struct subnet_lis
     return OK;
 }
 
+err_t cluster_list_add(struct cluster_list *list, span_t name) {
+    TRY(cluster_name_check(name, NULL));
+    for (size_t i = 0; i < list->count; i++) {
+        if (span_equal_str(name, list->names[i])) {
+            return FAIL(ERR_EXISTS);
+        }
+    }
+    if (list->count == LIMIT_BOUND_CLUSTERS_COUNT) {
+        return FAIL(ERR_TOO_LONG);
+    }
+    memcpy(list->names[list->count], name.data, name.len);
+    list->names[list->count++][name.len] = '\0';
+    return OK;
+}
+
+err_t cluster_list_parse(span_t text, struct cluster_list *out) {
+    struct cluster_list list = {.count = 0};
+    while (text.len > 0) {
+        const uint8_t *comma = memchr(text.data, ',', text.len);
+        size_t len = comma == NULL ? text.len : (size_t)(comma - text.data);
+        TRY(cluster_list_add(&list, span_of(text.data, len)));
+        if (comma != NULL && len + 1 == text.len) {
+            return FAIL(ERR_MALFORMED);
+        }
+        size_t used = comma == NULL ? len : len + 1;
+        text = span_of(text.data + used, text.len - used);
+    }
+    *out = list;
+    return OK;
+}
+
+err_t cluster_list_print(const struct cluster_list *list, struct buf *out) {
+    size_t before = out->len;
+    for (size_t i = 0; i < list->count; i++) {
+        err_t err = buf_add_format(out, "%s%s", i == 0 ? "" : ",", list->names[i]);
+        if (failed(err)) {
+            out->len = before;
+            return err;
+        }
+    }
+    return OK;
+}
+
+bool cluster_list_has(const struct cluster_list *list, const char *name) {
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+err_t cluster_list_intersect(const struct cluster_list *a, const struct cluster_list *b,
+                             struct cluster_list *out) {
+    struct cluster_list both = {.count = 0};
+    if (a->count == 0 || b->count == 0) {
+        both = a->count == 0 ? *b : *a;
+        *out = both;
+        return OK;
+    }
+    for (size_t i = 0; i < a->count; i++) {
+        if (cluster_list_has(b, a->names[i])) {
+            memcpy(both.names[both.count++], a->names[i], sizeof a->names[i]);
+        }
+    }
+    if (both.count == 0) {
+        return FAIL(ERR_NOT_FOUND); /* and never the empty list */
+    }
+    *out = both;
+    return OK;
+}
+
 /* Classes of characters in names; not <ctype.h>'s, which follow the locale. */
 enum { LOWER = 1, DIGIT = 2, UNDERSCORE = 4, HYPHEN = 8, DOT = 16, UPPER = 32, PLUS = 64 };
 

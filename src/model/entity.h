@@ -24,6 +24,13 @@ struct subnet_list {
     size_t count;
 };
 
+/* Clusters by name, each once: those that a credential is bound to. Empty: all that its account
+ * reaches. */
+struct cluster_list {
+    char names[LIMIT_BOUND_CLUSTERS_COUNT][LIMIT_CLUSTER_NAME_CHARS + 1];
+    size_t count;
+};
+
 enum account_kind { ACCOUNT_PERSON = 1, ACCOUNT_SERVICE = 2 };
 
 struct account {
@@ -38,6 +45,8 @@ struct account {
     uint32_t quota_per_day;     /* 0: the site's */
     struct subnet_list subnets; /* where it may come from, by its own choice; empty: everywhere */
     int64_t created_at;
+    /* Of a service account: it may ask for certificates of the people of its project. */
+    bool impersonates;
 };
 
 /* How an account proves who it is to the embedded issuer. */
@@ -136,6 +145,8 @@ struct issued {
     int64_t revoked_at; /* 0: not revoked */
     char revoked_reason[LIMIT_REASON_CHARS + 1];
     entity_id api_key_id; /* that it was asked for with; 0: none */
+    entity_id grant_id;   /* the same */
+    entity_id by_id; /* the service account that asked for it in the account's place; 0: itself */
 };
 
 struct api_key {
@@ -149,6 +160,35 @@ struct api_key {
     int64_t expires_at;
     int64_t last_used_at;
     int64_t revoked_at;
+    struct cluster_list clusters; /* its certificates are good for these alone */
+    int64_t duration_max_s;       /* of its certificates; 0: the site's */
+};
+
+/* What a person approved that a machine may do unattended: have certificates of this key. */
+struct grant {
+    entity_id id;
+    entity_id account_id;
+    char name[LIMIT_DISPLAY_NAME_CHARS + 1];
+    char key_line[LIMIT_KEY_BLOB_BYTES];
+    char fingerprint[64];
+    struct cluster_list clusters;                      /* empty: all that the account reaches */
+    struct subnet_list subnets;                        /* empty: from everywhere */
+    char force_command[LIMIT_GRANT_COMMAND_CHARS + 1]; /* "": none */
+    int64_t duration_s;                                /* of each certificate */
+    int64_t created_at;
+    int64_t expires_at;
+    int64_t last_used_at;
+    char last_source[INET_CHARS]; /* "" before the first use */
+    int64_t last_proof_ms;        /* a proof is never accepted twice: its time only grows */
+    int64_t revoked_at;
+};
+
+/* A one-time token for one certificate of an account, which a service account got. */
+struct ticket {
+    char hash[HASH_CHARS];
+    entity_id account_id; /* whose certificate */
+    entity_id api_key_id; /* of the service account */
+    int64_t expires_at;
 };
 
 /* A bearer token of the embedded issuer. */
@@ -245,6 +285,18 @@ err_t subnet_list_add(struct subnet_list *list, const struct inet_subnet *subnet
  */
 err_t subnet_list_intersect(const struct subnet_list *a, const struct subnet_list *b,
                             struct subnet_list *out);
+
+/* "daint,santis"; ERR_MALFORMED for what is no cluster's name, ERR_EXISTS for one that is there
+ * twice, ERR_TOO_LONG past LIMIT_BOUND_CLUSTERS_COUNT. No text is the empty list. */
+err_t cluster_list_parse(span_t text, struct cluster_list *out);
+err_t cluster_list_print(const struct cluster_list *list, struct buf *out);
+err_t cluster_list_add(struct cluster_list *list, span_t name);
+/* Of the names themselves: an empty list has none. */
+bool cluster_list_has(const struct cluster_list *list, const char *name);
+/* As subnet_list_intersect(): empty stands for every cluster, and ERR_NOT_FOUND is for lists that
+ * share none. */
+err_t cluster_list_intersect(const struct cluster_list *a, const struct cluster_list *b,
+                             struct cluster_list *out);
 
 /*
  * Names. Account: a POSIX user name, [a-z_][a-z0-9_-]*. Project, cluster: [a-z0-9][a-z0-9._-]*.

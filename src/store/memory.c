@@ -35,6 +35,8 @@ COMPARE_U64(issued, serial)
 COMPARE_U64(api_key, id)
 COMPARE_TEXT(session, hash)
 COMPARE_U64(registered_key, id)
+COMPARE_U64(grant, id)
+COMPARE_TEXT(ticket, hash)
 COMPARE_U64(job, id)
 COMPARE_PAIR(job_node, job_id, position)
 COMPARE_U64(event, revision)
@@ -97,10 +99,10 @@ err_t memory_remove(struct memory_store *self, struct table *table, size_t index
 static void op_close(struct store *store) {
     struct memory_store *self = memory_store_of(store);
     struct table *const tables[] = {
-        &self->accounts,  &self->logins,   &self->projects,        &self->members,
-        &self->links,     &self->clusters, &self->hosts,           &self->issued,
-        &self->api_keys,  &self->sessions, &self->registered_keys, &self->jobs,
-        &self->job_nodes, &self->events,   &self->audits,          &self->metas,
+        &self->accounts,        &self->logins, &self->projects, &self->members,  &self->links,
+        &self->clusters,        &self->hosts,  &self->issued,   &self->api_keys, &self->sessions,
+        &self->registered_keys, &self->grants, &self->tickets,  &self->jobs,     &self->job_nodes,
+        &self->events,          &self->audits, &self->metas,
     };
     change_log_clear(&self->log);
     free(self->log.changes);
@@ -178,6 +180,8 @@ err_t store_open_memory(struct store **out) {
         .api_keys = TABLE(api_key),
         .sessions = TABLE(session),
         .registered_keys = TABLE(registered_key),
+        .grants = TABLE(grant),
+        .tickets = TABLE(ticket),
         .jobs = TABLE(job),
         .job_nodes = TABLE(job_node),
         .events = TABLE_OWNING(event),

@@ -49,6 +49,8 @@ static bool passes(const struct issued_filter *filter, const struct issued *issu
     return (filter->account_id == 0 || issued->account_id == filter->account_id) &&
            (filter->host_id == 0 || issued->host_id == filter->host_id) &&
            (filter->api_key_id == 0 || issued->api_key_id == filter->api_key_id) &&
+           (filter->grant_id == 0 || issued->grant_id == filter->grant_id) &&
+           (filter->by_id == 0 || issued->by_id == filter->by_id) &&
            (filter->include_expired || issued->valid_before > filter->now) &&
            (filter->include_revoked || issued->revoked_at == 0) &&
            (filter->before_serial == 0 || issued->serial < filter->before_serial);

@@ -79,6 +79,13 @@
       (store, fingerprint, out))                                                                   \
     X(registered_key_list, (struct store * store, entity_id account_id, EACH(registered_key)),     \
       (store, account_id, each, context))                                                          \
+    X(grant_get, (struct store * store, entity_id id, struct grant * out), (store, id, out))       \
+    X(grant_list, (struct store * store, entity_id account_id, EACH(grant)),                       \
+      (store, account_id, each, context))                                                          \
+    X(grant_list_by_key, (struct store * store, const char *fingerprint, EACH(grant)),             \
+      (store, fingerprint, each, context))                                                         \
+    X(ticket_find, (struct store * store, const char *hash, struct ticket *out),                   \
+      (store, hash, out))                                                                          \
     X(job_get, (struct store * store, entity_id id, struct job * out), (store, id, out))           \
     X(job_find, (struct store * store, entity_id cluster_id, const char *name, struct job *out),   \
       (store, cluster_id, name, out))                                                              \
@@ -128,6 +135,11 @@
     X(session_sweep, (struct store * store, int64_t now), (store, now))                            \
     X(registered_key_add, (struct store * store, struct registered_key * key), (store, key))       \
     X(registered_key_remove, (struct store * store, entity_id id), (store, id))                    \
+    X(grant_add, (struct store * store, struct grant * grant), (store, grant))                     \
+    X(grant_update, (struct store * store, const struct grant *grant), (store, grant))             \
+    X(ticket_add, (struct store * store, const struct ticket *ticket), (store, ticket))            \
+    X(ticket_remove, (struct store * store, const char *hash), (store, hash))                      \
+    X(ticket_sweep, (struct store * store, int64_t now), (store, now))                             \
     X(job_prune, (struct store * store, int64_t before, size_t max), (store, before, max))         \
     X(event_prune, (struct store * store, uint64_t up_to), (store, up_to))                         \
     X(audit_append, (struct store * store, struct audit * audit), (store, audit))                  \

@@ -267,7 +267,8 @@ err_t sqlite_op_issued_oldest(struct store *store, entity_id account_id, int64_t
 static bool is_wanted(const struct issued *issued, const struct issued_filter *filter) {
     return (filter->include_expired || issued->valid_before > filter->now) &&
            (filter->include_revoked || issued->revoked_at == 0) &&
-           (filter->api_key_id == 0 || issued->api_key_id == filter->api_key_id);
+           (filter->api_key_id == 0 || issued->api_key_id == filter->api_key_id) &&
+           (filter->grant_id == 0 || issued->grant_id == filter->grant_id);
 }
 
 /* The tail is newer than all of the index. */
@@ -290,7 +291,8 @@ static err_t list_tail(struct store *store, const struct issued_filter *filter, 
 }
 
 err_t sqlite_op_issued_list(struct store *store, const struct issued_filter *filter, EACH(issued)) {
-    enum statement name = filter->host_id != 0      ? STATEMENT_issued_list_host
+    enum statement name = filter->by_id != 0        ? STATEMENT_issued_list_other
+                          : filter->host_id != 0    ? STATEMENT_issued_list_host
                           : filter->account_id != 0 ? STATEMENT_issued_list_account
                                                     : STATEMENT_issued_list;
     uint64_t before = filter->before_serial == 0 ? UINT64_MAX : filter->before_serial;
@@ -301,7 +303,7 @@ err_t sqlite_op_issued_list(struct store *store, const struct issued_filter *fil
     struct arguments arguments =
         ARGUMENTS(U64(filter->account_id), U64(before), I64(filter->include_expired),
                   I64(filter->include_revoked), I64(filter->now), U64(left), U64(filter->host_id),
-                  U64(filter->api_key_id));
+                  U64(filter->api_key_id), U64(filter->grant_id), U64(filter->by_id));
     return statement_list(store, name, arguments, &issued_shape, VISITOR(issued));
 }
 

@@ -23,12 +23,14 @@
 
 #define visit_login   NULL
 #define visit_session NULL
+#define visit_ticket  NULL
 
 SHAPE(account, COLUMN(U64, account, id), COLUMN(TEXT, account, name), COLUMN(U32, account, kind),
       COLUMN(TEXT, account, display_name), COLUMN(TEXT, account, email),
       COLUMN(BOOL, account, administrator), COLUMN(BOOL, account, disabled),
       COLUMN(REFERENCE, account, project_id), COLUMN(U32, account, quota_per_day),
-      COLUMN(I64, account, created_at), COLUMN(SUBNETS, account, subnets));
+      COLUMN(I64, account, created_at), COLUMN(SUBNETS, account, subnets),
+      COLUMN(BOOL, account, impersonates));
 
 SHAPE_BARE(login, COLUMN(U64, login, account_id), COLUMN(TEXT, login, password_hash),
            COLUMN(TOTP, login, totp_secret), COLUMN(I64, login, totp_last_step),
@@ -59,13 +61,15 @@ SHAPE(issued, COLUMN(U64, issued, serial), COLUMN(REFERENCE, issued, account_id)
       COLUMN(TEXT, issued, ca_fingerprint), COLUMN(I64, issued, issued_at),
       COLUMN(I64, issued, valid_after), COLUMN(I64, issued, valid_before),
       COLUMN(BOOL, issued, counts), COLUMN(TEXT, issued, source), COLUMN(I64, issued, revoked_at),
-      COLUMN(TEXT, issued, revoked_reason), COLUMN(U64, issued, api_key_id));
+      COLUMN(TEXT, issued, revoked_reason), COLUMN(U64, issued, api_key_id),
+      COLUMN(U64, issued, grant_id), COLUMN(U64, issued, by_id));
 
 SHAPE(api_key, COLUMN(U64, api_key, id), COLUMN(U64, api_key, account_id),
       COLUMN(TEXT, api_key, name), COLUMN(TEXT, api_key, hash), COLUMN(TEXT, api_key, hint),
       COLUMN(SUBNETS, api_key, subnets), COLUMN(I64, api_key, created_at),
       COLUMN(I64, api_key, expires_at), COLUMN(I64, api_key, last_used_at),
-      COLUMN(I64, api_key, revoked_at));
+      COLUMN(I64, api_key, revoked_at), COLUMN(CLUSTERS, api_key, clusters),
+      COLUMN(I64, api_key, duration_max_s));
 
 SHAPE_BARE(session, COLUMN(TEXT, session, hash), COLUMN(U64, session, account_id),
            COLUMN(REFERENCE, session, api_key_id), COLUMN(SUBNETS, session, subnets),
@@ -76,6 +80,17 @@ SHAPE(registered_key, COLUMN(U64, registered_key, id), COLUMN(U64, registered_ke
       COLUMN(TEXT, registered_key, fingerprint), COLUMN(SUBNETS, registered_key, subnets),
       COLUMN(I64, registered_key, created_at), COLUMN(I64, registered_key, expires_at),
       COLUMN(U32, registered_key, use), COLUMN(REFERENCE, registered_key, cluster_id));
+
+SHAPE(grant, COLUMN(U64, grant, id), COLUMN(U64, grant, account_id), COLUMN(TEXT, grant, name),
+      COLUMN(TEXT, grant, key_line), COLUMN(TEXT, grant, fingerprint),
+      COLUMN(CLUSTERS, grant, clusters), COLUMN(SUBNETS, grant, subnets),
+      COLUMN(TEXT, grant, force_command), COLUMN(I64, grant, duration_s),
+      COLUMN(I64, grant, created_at), COLUMN(I64, grant, expires_at),
+      COLUMN(I64, grant, last_used_at), COLUMN(TEXT, grant, last_source),
+      COLUMN(I64, grant, last_proof_ms), COLUMN(I64, grant, revoked_at));
+
+SHAPE_BARE(ticket, COLUMN(TEXT, ticket, hash), COLUMN(U64, ticket, account_id),
+           COLUMN(U64, ticket, api_key_id), COLUMN(I64, ticket, expires_at));
 
 SHAPE(job, COLUMN(U64, job, id), COLUMN(U64, job, cluster_id), COLUMN(TEXT, job, name),
       COLUMN(U64, job, account_id), COLUMN(TEXT, job, user), COLUMN(U32, job, type),
@@ -91,13 +106,21 @@ SHAPE(audit, COLUMN(U64, audit, sequence), COLUMN(I64, audit, at), COLUMN(TEXT, 
       COLUMN(TEXT, audit, code), COLUMN(TEXT, audit, detail), COLUMN(TEXT, audit, source),
       COLUMN(TEXT, audit, request_id));
 
+static int bind_buf(sqlite3_stmt *statement, int index, const struct buf *text) {
+    return sqlite3_bind_text(statement, index, text->len == 0 ? "" : (const char *)text->data,
+                             (int)text->len, SQLITE_TRANSIENT);
+}
+
 static int bind_subnets(sqlite3_stmt *statement, int index, const struct subnet_list *subnets) {
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_SUBNETS_COUNT * INET_CHARS);
-    if (failed(subnet_list_print(subnets, &text))) {
-        return SQLITE_NOMEM;
-    }
-    return sqlite3_bind_text(statement, index, text.len == 0 ? "" : (const char *)text.data,
-                             (int)text.len, SQLITE_TRANSIENT);
+    return failed(subnet_list_print(subnets, &text)) ? SQLITE_NOMEM
+                                                     : bind_buf(statement, index, &text);
+}
+
+static int bind_clusters(sqlite3_stmt *statement, int index, const struct cluster_list *clusters) {
+    struct buf text CLEANUP(buf_done) = BUF(sizeof clusters->names);
+    return failed(cluster_list_print(clusters, &text)) ? SQLITE_NOMEM
+                                                       : bind_buf(statement, index, &text);
 }
 
 static int bind_number(sqlite3_stmt *statement, int index, enum column_kind kind,
@@ -139,6 +162,8 @@ static int bind_column(sqlite3_stmt *statement, int index, const struct column *
     }
     case COLUMN_SUBNETS:
         return bind_subnets(statement, index, (const struct subnet_list *)(const void *)member);
+    case COLUMN_CLUSTERS:
+        return bind_clusters(statement, index, (const struct cluster_list *)(const void *)member);
     case COLUMN_TOTP: {
         const struct login *login = from;
         INVARIANT(login->totp_secret_bytes <= sizeof login->totp_secret);
@@ -232,6 +257,9 @@ static err_t read_column(sqlite3_stmt *statement, int index, const struct column
     case COLUMN_SUBNETS:
         TRY(read_text(statement, index, &text));
         return text.len == 0 ? OK : subnet_list_parse(text, (struct subnet_list *)(void *)member);
+    case COLUMN_CLUSTERS:
+        TRY(read_text(statement, index, &text));
+        return cluster_list_parse(text, (struct cluster_list *)(void *)member);
     case COLUMN_TOTP:
         return read_totp(statement, index, out);
     default:

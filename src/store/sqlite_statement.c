@@ -12,6 +12,7 @@ union row {
     struct issued issued;
     struct api_key api_key;
     struct registered_key registered_key;
+    struct grant grant;
     struct job job;
     struct event event;
     struct audit audit;

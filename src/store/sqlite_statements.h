@@ -12,7 +12,7 @@
 #define ACCOUNT_COLUMNS "id, " ACCOUNT_FIELDS
 #define ACCOUNT_FIELDS                                                                             \
     "name, kind, display_name, email, administrator, disabled, project_id, quota_per_day, "        \
-    "created_at, subnets"
+    "created_at, subnets, impersonates"
 #define LOGIN_COLUMNS                                                                              \
     "account_id, password_hash, totp_secret, totp_last_step, invitation_hash, "                    \
     "invitation_expires_at, pending_password_hash, pending_totp_hex, failures, locked_until, "     \
@@ -27,19 +27,26 @@
     "enrol_expires_at, token_hash, key_line, enrolled_at, seen_at"
 #define ISSUED_COLUMNS                                                                             \
     "serial, account_id, host_id, key_id, fingerprint, ca_fingerprint, issued_at, valid_after, "   \
-    "valid_before, counts, source, revoked_at, revoked_reason, api_key_id"
+    "valid_before, counts, source, revoked_at, revoked_reason, api_key_id, grant_id, "             \
+    "by_id"
 #define ISSUED_COLUMNS_OF_I                                                                        \
     "i.serial, i.account_id, i.host_id, i.key_id, i.fingerprint, i.ca_fingerprint, "               \
     "i.issued_at, i.valid_after, i.valid_before, i.counts, i.source, i.revoked_at, "               \
-    "i.revoked_reason, i.api_key_id"
+    "i.revoked_reason, i.api_key_id, i.grant_id, i.by_id"
 #define API_KEY_COLUMNS "id, " API_KEY_FIELDS
 #define API_KEY_FIELDS                                                                             \
-    "account_id, name, hash, hint, subnets, created_at, expires_at, last_used_at, revoked_at"
+    "account_id, name, hash, hint, subnets, created_at, expires_at, last_used_at, revoked_at, "    \
+    "clusters, duration_max_s"
 #define SESSION_COLUMNS "hash, account_id, api_key_id, subnets, created_at, expires_at"
 #define REGISTERED_KEY_COLUMNS                                                                     \
     "id, account_id, name, key_line, fingerprint, subnets, created_at, expires_at, use, "          \
     "cluster_id"
-#define JOB_COLUMNS "id, " JOB_FIELDS
+#define GRANT_COLUMNS "id, " GRANT_FIELDS
+#define GRANT_FIELDS                                                                               \
+    "account_id, name, key_line, fingerprint, clusters, subnets, force_command, duration_s, "      \
+    "created_at, expires_at, last_used_at, last_source, last_proof_ms, revoked_at"
+#define TICKET_COLUMNS "hash, account_id, api_key_id, expires_at"
+#define JOB_COLUMNS    "id, " JOB_FIELDS
 #define JOB_FIELDS                                                                                 \
     "cluster_id, name, account_id, user, type, node_count, address, port, host_key_line, "         \
     "started_at, ends_at, ended_at"
@@ -70,11 +77,11 @@
     X(savepoint_release, "RELEASE mark")                                                           \
                                                                                                    \
     X(account_add, "INSERT INTO account (" ACCOUNT_COLUMNS                                         \
-                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")                      \
+                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                 \
     X(account_get, "SELECT " ACCOUNT_COLUMNS " FROM account WHERE id = ?1")                        \
     X(account_find, "SELECT " ACCOUNT_COLUMNS " FROM account WHERE name = ?1")                     \
     X(account_update, "UPDATE account SET (" ACCOUNT_FIELDS                                        \
-                      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) WHERE id = ?1")              \
+                      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) WHERE id = ?1")         \
     X(account_list,                                                                                \
       "SELECT " ACCOUNT_COLUMNS " FROM account WHERE name > ?1 ORDER BY name LIMIT ?2")            \
                                                                                                    \
@@ -136,7 +143,8 @@
     X(host_list_by_role, "SELECT " HOST_COLUMNS " FROM host WHERE role = ?1 ORDER BY name")        \
                                                                                                    \
     X(issued_add, "INSERT INTO issued (" ISSUED_COLUMNS                                            \
-                  ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")        \
+                  ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "   \
+                  "?16)")                                                                          \
     X(issued_get, "SELECT " ISSUED_COLUMNS " FROM issued WHERE serial = ?1")                       \
     X(issued_facts, "SELECT " ISSUED_COLUMNS " FROM issued WHERE serial IN"                        \
                     " (SELECT serial FROM issued_by_account"                                       \
@@ -152,17 +160,25 @@
     X(data_version, "PRAGMA data_version")                                                         \
     X(issued_list,                                                                                 \
       "SELECT " ISSUED_COLUMNS " FROM issued WHERE serial < ?2 AND (?3 OR valid_before > ?5)"      \
-      " AND (?4 OR revoked_at = 0) AND (?8 = 0 OR api_key_id = ?8) ORDER BY serial DESC LIMIT ?6") \
+      " AND (?4 OR revoked_at = 0) AND (?8 = 0 OR api_key_id = ?8)"                                \
+      " AND (?9 = 0 OR grant_id = ?9) AND (?10 = 0 OR by_id = ?10) ORDER BY serial DESC LIMIT ?6") \
+    X(issued_list_other,                                                                           \
+      "SELECT " ISSUED_COLUMNS " FROM issued INDEXED BY issued_by_other WHERE by_id = ?10"         \
+      " AND by_id <> 0 AND (?1 = 0 OR account_id = ?1) AND serial < ?2"                            \
+      " AND (?3 OR valid_before > ?5) AND (?4 OR revoked_at = 0)"                                  \
+      " AND (?8 = 0 OR api_key_id = ?8) ORDER BY serial DESC LIMIT ?6")                            \
     X(issued_list_host,                                                                            \
       "SELECT " ISSUED_COLUMNS " FROM issued INDEXED BY issued_by_host WHERE host_id = ?7"         \
       " AND host_id <> 0 AND (?1 = 0 OR account_id = ?1) AND serial < ?2"                          \
       " AND (?3 OR valid_before > ?5) AND (?4 OR revoked_at = 0)"                                  \
-      " AND (?8 = 0 OR api_key_id = ?8) ORDER BY serial DESC LIMIT ?6")                            \
+      " AND (?8 = 0 OR api_key_id = ?8) AND (?10 = 0 OR by_id = ?10)"                              \
+      " ORDER BY serial DESC LIMIT ?6")                                                            \
     X(issued_list_account,                                                                         \
       "SELECT " ISSUED_COLUMNS_OF_I " FROM issued_by_account AS a CROSS JOIN issued AS i"          \
       " ON i.serial = a.serial WHERE a.account_id = ?1 AND a.serial < ?2"                          \
       " AND (?3 OR a.valid_before > ?5) AND (?4 OR i.revoked_at = 0)"                              \
-      " AND (?8 = 0 OR i.api_key_id = ?8)"                                                         \
+      " AND (?8 = 0 OR i.api_key_id = ?8) AND (?9 = 0 OR i.grant_id = ?9)"                         \
+      " AND (?10 = 0 OR i.by_id = ?10)"                                                            \
       " ORDER BY a.serial DESC LIMIT ?6")                                                          \
     X(issued_revoke,                                                                               \
       "UPDATE issued SET revoked_at = ?2, revoked_reason = ?3 WHERE serial = ?1 AND "              \
@@ -172,11 +188,11 @@
       " WHERE revoked_at <> 0 AND valid_before > ?1 AND serial > ?2 ORDER BY serial LIMIT ?3")     \
                                                                                                    \
     X(api_key_add, "INSERT INTO api_key (" API_KEY_COLUMNS                                         \
-                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                           \
+                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                 \
     X(api_key_get, "SELECT " API_KEY_COLUMNS " FROM api_key WHERE id = ?1")                        \
     X(api_key_find, "SELECT " API_KEY_COLUMNS " FROM api_key WHERE hash = ?1")                     \
     X(api_key_update, "UPDATE api_key SET (" API_KEY_FIELDS                                        \
-                      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) WHERE id = ?1")                   \
+                      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) WHERE id = ?1")         \
     X(api_key_list, "SELECT " API_KEY_COLUMNS " FROM api_key ORDER BY id")                         \
     X(api_key_list_account,                                                                        \
       "SELECT " API_KEY_COLUMNS " FROM api_key WHERE account_id = ?1 ORDER BY id")                 \
@@ -197,6 +213,22 @@
     X(registered_key_list, "SELECT " REGISTERED_KEY_COLUMNS " FROM registered_key ORDER BY id")    \
     X(registered_key_list_account,                                                                 \
       "SELECT " REGISTERED_KEY_COLUMNS " FROM registered_key WHERE account_id = ?1 ORDER BY id")   \
+                                                                                                   \
+    X(grant_add, "INSERT INTO automation_grant (" GRANT_COLUMNS                                    \
+                 ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")    \
+    X(grant_get, "SELECT " GRANT_COLUMNS " FROM automation_grant WHERE id = ?1")                   \
+    X(grant_update, "UPDATE automation_grant SET (" GRANT_FIELDS                                   \
+                    ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"           \
+                    " WHERE id = ?1")                                                              \
+    X(grant_list, "SELECT " GRANT_COLUMNS " FROM automation_grant ORDER BY id")                    \
+    X(grant_list_account,                                                                          \
+      "SELECT " GRANT_COLUMNS " FROM automation_grant WHERE account_id = ?1 ORDER BY id")          \
+    X(grant_list_by_key,                                                                           \
+      "SELECT " GRANT_COLUMNS " FROM automation_grant WHERE fingerprint = ?1 ORDER BY id")         \
+    X(ticket_add, "INSERT INTO ticket (" TICKET_COLUMNS ") VALUES (?1, ?2, ?3, ?4)")               \
+    X(ticket_find, "SELECT " TICKET_COLUMNS " FROM ticket WHERE hash = ?1")                        \
+    X(ticket_remove, "DELETE FROM ticket WHERE hash = ?1")                                         \
+    X(ticket_sweep, "DELETE FROM ticket WHERE expires_at <= ?1")                                   \
                                                                                                    \
     X(job_add, "INSERT INTO job (" JOB_COLUMNS                                                     \
                ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")                \

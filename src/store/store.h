@@ -117,6 +117,9 @@ struct issued_filter {
     entity_id host_id;    /* 0: of whichever */
     entity_id api_key_id; /* 0: of whichever; only its account's rows are looked at when that is set
                              as well */
+    entity_id grant_id;   /* the same */
+    entity_id by_id;      /* 0: whoever asked; else those that this service account asked for in the
+                             place of others */
     int64_t now;
     bool include_expired;
     bool include_revoked;
@@ -161,6 +164,23 @@ err_t store_registered_key_find(struct store *store, const char *fingerprint,
 err_t store_registered_key_list(struct store *store, entity_id account_id,
                                 err_t (*each)(void *context, const struct registered_key *key),
                                 void *context);
+
+/* account_id 0 lists those of all accounts; in the order of ids, revoked and expired ones too. */
+err_t store_grant_add(struct store *store, struct grant *grant);
+err_t store_grant_get(struct store *store, entity_id id, struct grant *out);
+err_t store_grant_update(struct store *store, const struct grant *grant);
+err_t store_grant_list(struct store *store, entity_id account_id,
+                       err_t (*each)(void *context, const struct grant *grant), void *context);
+/* Those of a key, of whichever accounts. */
+err_t store_grant_list_by_key(struct store *store, const char *fingerprint,
+                              err_t (*each)(void *context, const struct grant *grant),
+                              void *context);
+
+err_t store_ticket_add(struct store *store, const struct ticket *ticket);
+err_t store_ticket_find(struct store *store, const char *hash, struct ticket *out);
+err_t store_ticket_remove(struct store *store, const char *hash);
+/* Removes those expired at now. */
+err_t store_ticket_sweep(struct store *store, int64_t now);
 
 /*
  * Jobs. One that ended stays on record, with its nodes, until it is pruned.

@@ -266,13 +266,55 @@ static void test_intersect_full(void **state) {
     assert_int_equal(out.count, LIMIT_SUBNETS_COUNT);
 }
 
+static void test_cluster_lists(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        enum err_code code;
+    } refused[] = {
+        {",", ERR_MALFORMED},     {"daint,", ERR_MALFORMED},   {",daint", ERR_MALFORMED},
+        {"Daint", ERR_MALFORMED}, {"da int", ERR_MALFORMED},   {"daint@x", ERR_MALFORMED},
+        {"a,b,a", ERR_EXISTS},    {"daint,,b", ERR_MALFORMED}, {"../x", ERR_MALFORMED},
+    };
+    struct cluster_list list = {.count = 77}, a, b;
+    struct buf text CLEANUP(buf_done) = BUF(4096), many CLEANUP(buf_done) = BUF(4096);
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        assert_fails(cluster_list_parse(span_str(refused[i].text), &list), refused[i].code);
+        assert_int_equal(list.count, 77);
+    }
+    for (int i = 0; i < LIMIT_BOUND_CLUSTERS_COUNT; i++) {
+        assert_ok(buf_add_format(&many, "%sc%d", i == 0 ? "" : ",", i));
+    }
+    assert_ok(cluster_list_parse(buf_span(&many), &list));
+    assert_int_equal(list.count, LIMIT_BOUND_CLUSTERS_COUNT);
+    assert_ok(cluster_list_print(&list, &text));
+    assert_true(span_equal(buf_span(&text), buf_span(&many)));
+    assert_fails(cluster_list_add(&list, span_str("onemore")), ERR_TOO_LONG);
+
+    assert_ok(cluster_list_parse(span_str("daint,santis"), &a));
+    assert_true(cluster_list_has(&a, "santis"));
+    assert_false(cluster_list_has(&a, "sant"));
+    assert_ok(cluster_list_parse(span_str("eiger"), &b));
+    list.count = 77;
+    assert_fails(cluster_list_intersect(&a, &b, &list), ERR_NOT_FOUND);
+    assert_int_equal(list.count, 77); /* and not the list that is all of them */
+    assert_ok(cluster_list_parse(span_str("eiger,santis"), &b));
+    assert_ok(cluster_list_intersect(&a, &b, &b));
+    assert_int_equal(b.count, 1);
+    assert_string_equal(b.names[0], "santis");
+    assert_ok(cluster_list_parse(span_str(""), &list));
+    assert_false(cluster_list_has(&list, "daint"));
+    assert_ok(cluster_list_intersect(&list, &a, &list));
+    assert_int_equal(list.count, 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_account_names),  cmocka_unit_test(test_group_names),
         cmocka_unit_test(test_job_names),      cmocka_unit_test(test_user_names),
         cmocka_unit_test(test_host_names),     cmocka_unit_test(test_perilous_hosts),
         cmocka_unit_test(test_subnet_lists),   cmocka_unit_test(test_intersect),
-        cmocka_unit_test(test_intersect_full),
+        cmocka_unit_test(test_intersect_full), cmocka_unit_test(test_cluster_lists),
     };
     return cmocka_run_group_tests_name("entity", tests, NULL, NULL);
 }

@@ -24,15 +24,15 @@
 #include "identity/password.h"
 
 enum {
-    GRANTS_COUNT = 256,
+    ADMISSIONS_COUNT = 256,
     USERNAME_CHARS_MAX = 255,
     TOKEN_TEXT_CHARS = 2 * TOKEN_CHARS, /* of what may be no token */
     MESSAGE_CHARS = 640,
 };
 
-/* ---- grants ------------------------------------------------------------------------------ */
+/* ---- admissions -------------------------------------------------------------------------- */
 
-struct grant {
+struct admission {
     char hash[HASH_CHARS];
     entity_id account_id, host_id;
     int64_t expires_at;
@@ -40,7 +40,7 @@ struct grant {
 
 /* Store thread. Only right passwords make any; the oldest makes room. */
 struct enrolments {
-    struct grant grants[GRANTS_COUNT];
+    struct admission admissions[ADMISSIONS_COUNT];
     size_t next;
 };
 
@@ -51,30 +51,31 @@ err_t enrolments_new(struct enrolments **out) {
 
 void enrolments_free(struct enrolments *enrolments) { free(enrolments); }
 
-static bool make_grant(struct call *call, const struct account *account, char token[TOKEN_CHARS]) {
+static bool make_admission(struct call *call, const struct account *account,
+                           char token[TOKEN_CHARS]) {
     struct enrolments *enrolments = call->authority->enrolments;
-    struct grant grant = {.account_id = account->id,
-                          .host_id = call->caller.host_id,
-                          .expires_at = call->now + LIMIT_ENROLMENT_S};
+    struct admission admission = {.account_id = account->id,
+                                  .host_id = call->caller.host_id,
+                                  .expires_at = call->now + LIMIT_ENROLMENT_S};
     uint8_t random[TOKEN_RANDOM_BYTES];
     random_bytes(random, sizeof random);
-    err_t err = token_make(TOKEN_WINDOW, random, token, grant.hash);
+    err_t err = token_make(TOKEN_WINDOW, random, token, admission.hash);
     secret_wipe(random, sizeof random);
     if (!call_ok(call, err, "the token")) {
         return false;
     }
-    enrolments->grants[enrolments->next++ % GRANTS_COUNT] = grant;
+    enrolments->admissions[enrolments->next++ % ADMISSIONS_COUNT] = admission;
     return true;
 }
 
-static bool holds_grant(const struct call *call, const char *hash, entity_id account_id) {
+static bool holds_admission(const struct call *call, const char *hash, entity_id account_id) {
     const struct enrolments *enrolments = call->authority->enrolments;
     bool holds = false;
-    for (size_t i = 0; i < GRANTS_COUNT; i++) {
-        const struct grant *grant = &enrolments->grants[i];
-        holds |= hash[0] != '\0' && strcmp(grant->hash, hash) == 0 &&
-                 grant->account_id == account_id && grant->host_id == call->caller.host_id &&
-                 call->now < grant->expires_at;
+    for (size_t i = 0; i < ADMISSIONS_COUNT; i++) {
+        const struct admission *admission = &enrolments->admissions[i];
+        holds |= hash[0] != '\0' && strcmp(admission->hash, hash) == 0 &&
+                 admission->account_id == account_id &&
+                 admission->host_id == call->caller.host_id && call->now < admission->expires_at;
     }
     return holds;
 }
@@ -165,7 +166,7 @@ static void conclude(struct call *call) {
     candidate.login.failures = 0;
     candidate.login.locked_until = 0;
     if (call_ok(call, store_login_put(call_store(call), &candidate.login), "the login") &&
-        make_grant(call, &candidate.account, token)) {
+        make_admission(call, &candidate.account, token)) {
         call_answer(call, 200,
                     json_pack("{s:s,s:o}", "token", token, "expireTime",
                               call_json_time(call->now + LIMIT_ENROLMENT_S)));
@@ -238,7 +239,7 @@ static bool has_window(struct call *call, const struct delivery *own,
     if (err.code != ERR_NOT_FOUND && !call_ok(call, err, "the login")) {
         return false;
     }
-    bool open = login.window_until > call->now && holds_grant(call, own->hash, account->id);
+    bool open = login.window_until > call->now && holds_admission(call, own->hash, account->id);
     return open ||
            refuse_delivery(call, "window_closed",
                            "the enrolment window is closed, or this took too long; ask your "

@@ -36,6 +36,7 @@ struct http_response {
     struct buf body; /* reused between calls */
     char content_type[64];
     int retry_after_s; /* 0 when not told */
+    int64_t date;      /* by the server's clock; 0 when not told */
 };
 void http_response_init(struct http_response *response);
 void http_response_done(struct http_response *response);
@@ -64,5 +65,11 @@ void http_client_ask(struct http_client *client, const char *path, int timeout_m
  */
 err_t http_client_fetch_chain(const char *url, int timeout_ms, char **ca_pem, char sha256[65],
                               struct fault *fault);
+
+/*
+ * What time a server says it is (the Date of its answer), to the second, without trusting it: where
+ * a clock is wrong, no certificate can be trusted. ERR_NOT_FOUND when it does not say.
+ */
+err_t http_client_fetch_date(const char *url, int timeout_ms, int64_t *when, struct fault *fault);
 
 #endif

@@ -353,9 +353,14 @@ static void test_fetch_chain(void **state) {
     http_response_init(&response);
     assert_ok(http_client_new(&config, &client, NULL));
     assert_ok(get(client, "/a", &response, NULL));
+    /* The time is told to whoever does not trust the certificate, too. */
+    int64_t when = 0;
+    assert_ok(http_client_fetch_date(url, 0, &when, NULL));
+    assert_in_range(when, clock_now_s() - 5, clock_now_s() + 5);
     rig_stop(&rig);
     struct fault fault = {0};
     assert_fails(http_client_fetch_chain(url, 0, &pem, sha256, &fault), ERR_CONNECT);
+    assert_fails(http_client_fetch_date(url, 0, &when, &fault), ERR_CONNECT);
 }
 
 /* A peer that says what the test wants, once per connection, in a thread of its own. */

@@ -1,0 +1,208 @@
+#include "cli/doctor/config_text.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static bool is_blank(uint8_t c) { return c == ' ' || c == '\t' || c == '\r' || c == '\f'; }
+
+/* One word off the front, out of its quotes. ssh_config(5): keyword and arguments are separated by
+ * white space, or by white space and exactly one '='. */
+static span_t next_word(span_t *line) {
+    while (line->len > 0 && is_blank(line->data[0])) {
+        *line = span_of(line->data + 1, line->len - 1);
+    }
+    if (line->len > 0 && line->data[0] == '"') {
+        *line = span_of(line->data + 1, line->len - 1);
+        return span_until(line, '"');
+    }
+    size_t len = 0;
+    while (len < line->len && !is_blank(line->data[len])) {
+        len++;
+    }
+    span_t word = span_of(line->data, len);
+    *line = span_of(line->data + len, line->len - len);
+    return word;
+}
+
+static span_t next_keyword(span_t *line) {
+    span_t whole = *line;
+    while (whole.len > 0 && is_blank(whole.data[0])) {
+        whole = span_of(whole.data + 1, whole.len - 1);
+    }
+    size_t len = 0;
+    while (len < whole.len && !is_blank(whole.data[len]) && whole.data[len] != '=') {
+        len++;
+    }
+    size_t used = len;
+    while (used < whole.len && is_blank(whole.data[used])) {
+        used++;
+    }
+    used += used < whole.len && whole.data[used] == '=' ? 1 : 0;
+    *line = span_of(whole.data + used, whole.len - used);
+    return span_of(whole.data, len);
+}
+
+static bool is_keyword(span_t word, const char *keyword) {
+    return word.len == strlen(keyword) &&
+           strncasecmp((const char *)word.data, keyword, word.len) == 0;
+}
+
+static bool pattern_matches(span_t pattern, const char *host) {
+    char text[CONFIG_VALUE_CHARS];
+    if (pattern.len >= sizeof text) {
+        return false;
+    }
+    (void)snprintf(text, sizeof text, "%.*s", (int)pattern.len, (const char *)pattern.data);
+    return fnmatch(text, host, FNM_CASEFOLD | FNM_NOESCAPE) == 0;
+}
+
+/* A negated pattern that matches ends the matter (ssh_config(5), PATTERNS). */
+static bool host_matches(span_t patterns, const char *host) {
+    bool matches = false;
+    for (;;) {
+        span_t pattern = next_word(&patterns);
+        if (pattern.len == 0) {
+            return matches;
+        }
+        bool negated = pattern.data[0] == '!';
+        if (negated) {
+            pattern = span_of(pattern.data + 1, pattern.len - 1);
+        }
+        if (pattern_matches(pattern, host)) {
+            if (negated) {
+                return false;
+            }
+            matches = true;
+        }
+    }
+}
+
+static bool includes_site(span_t line, const char *site) {
+    char path[CONFIG_VALUE_CHARS], name[CONFIG_VALUE_CHARS];
+    (void)snprintf(name, sizeof name, "posterngate-%s", site);
+    for (span_t word = next_word(&line); word.len > 0; word = next_word(&line)) {
+        (void)snprintf(path, sizeof path, "%.*s", (int)word.len, (const char *)word.data);
+        const char *folder = strstr(path, "config.d/");
+        if (folder != NULL && pattern_matches(span_str(strrchr(path, '/') + 1), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void config_look(span_t text, const char *site, struct config_look *out) {
+    struct config_look look = {.has_cr = text.data != NULL &&
+                                         memmem(text.data, text.len, "\r\n", 2) != NULL};
+    for (unsigned number = 1; text.len > 0; number++) {
+        span_t line = span_until(&text, '\n');
+        span_t keyword = next_keyword(&line);
+        if (look.block_line == 0 && (is_keyword(keyword, "Host") || is_keyword(keyword, "Match"))) {
+            look.block_line = number;
+        }
+        if (look.include_line == 0 && is_keyword(keyword, "Include") && includes_site(line, site)) {
+            look.include_line = number;
+        }
+    }
+    *out = look;
+}
+
+unsigned config_find(span_t text, const char *host, const char *keyword, char *value) {
+    bool applies = true;
+    for (unsigned number = 1; text.len > 0; number++) {
+        span_t line = span_until(&text, '\n');
+        span_t word = next_keyword(&line);
+        if (is_keyword(word, "Host")) {
+            applies = host_matches(line, host);
+        } else if (is_keyword(word, "Match")) {
+            applies = false;
+        } else if (applies && is_keyword(word, keyword)) {
+            span_t found = next_word(&line);
+            (void)snprintf(value, CONFIG_VALUE_CHARS, "%.*s", (int)found.len,
+                           (const char *)found.data);
+            return number;
+        }
+    }
+    return 0;
+}
+
+err_t text_strip_cr(span_t text, struct buf *out) {
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] != '\r' || i + 1 == text.len || text.data[i + 1] != '\n') {
+            TRY(buf_add_byte(out, text.data[i]));
+        }
+    }
+    return OK;
+}
+
+/* The line of that number with its newline; what stands before and after it. */
+static bool split_at(span_t text, unsigned line, span_t *before, span_t *it, span_t *after) {
+    span_t rest = text;
+    for (unsigned number = 1; rest.len > 0; number++) {
+        const uint8_t *start = rest.data;
+        (void)span_until(&rest, '\n');
+        const uint8_t *end = text.data + text.len - rest.len;
+        if (number == line) {
+            *before = span_of(text.data, (size_t)(start - text.data));
+            *it = span_of(start, (size_t)(end - start));
+            *after = rest;
+            return true;
+        }
+    }
+    return false;
+}
+
+err_t text_replace_in_line(span_t text, unsigned line, const char *from, const char *to,
+                           struct buf *out) {
+    span_t before, it, after;
+    if (!split_at(text, line, &before, &it, &after)) {
+        return FAIL(ERR_NOT_FOUND);
+    }
+    const uint8_t *at = memmem(it.data, it.len, from, strlen(from));
+    if (at == NULL) {
+        return FAIL(ERR_NOT_FOUND);
+    }
+    const uint8_t *end = at + strlen(from);
+    TRY(buf_add(out, before));
+    TRY(buf_add(out, span_of(it.data, (size_t)(at - it.data))));
+    TRY(buf_add_str(out, to));
+    TRY(buf_add(out, span_of(end, (size_t)(it.data + it.len - end))));
+    return buf_add(out, after);
+}
+
+err_t text_drop_line(span_t text, unsigned line, struct buf *out) {
+    span_t before, it, after;
+    if (!split_at(text, line, &before, &it, &after)) {
+        return FAIL(ERR_NOT_FOUND);
+    }
+    TRY(buf_add(out, before));
+    return buf_add(out, after);
+}
+
+/* sshd(8), SSH_KNOWN_HOSTS FILE FORMAT: marker, hostnames, key. */
+static bool is_of(span_t rest, const struct key *const *keys, size_t key_count) {
+    (void)next_word(&rest);
+    struct key *key CLEANUP(key_freep) = NULL;
+    if (failed(key_parse_line(rest, &key, NULL))) {
+        return false;
+    }
+    for (size_t i = 0; i < key_count; i++) {
+        if (key_equal(keys[i], key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned known_hosts_marked(span_t text, const struct key *const *keys, size_t key_count,
+                            bool ours) {
+    for (unsigned number = 1; text.len > 0; number++) {
+        span_t line = span_until(&text, '\n');
+        span_t marker = next_word(&line);
+        if (span_equal_str(marker, "@cert-authority") && is_of(line, keys, key_count) == ours) {
+            return number;
+        }
+    }
+    return 0;
+}

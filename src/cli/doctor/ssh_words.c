@@ -1,0 +1,192 @@
+#include "cli/doctor/ssh_words.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The most telling first: "Permission denied" follows nearly everything that goes wrong before. */
+static const struct rule {
+    enum ssh_outcome outcome;
+    const char *text;
+} rules[] = {
+    {SSH_CONFIG, "Bad configuration option"},
+    {SSH_CONFIG, "bad configuration options"},
+    {SSH_CONFIG, "Unsupported option"},
+    {SSH_MODES, "Bad owner or permissions on "},
+    {SSH_KEY_CHANGED, "REMOTE HOST IDENTIFICATION HAS CHANGED"},
+    {SSH_KEY_CHANGED, "HOST IDENTIFICATION HAS CHANGED"},
+    {SSH_HOST_CERTIFICATE, "Certificate invalid: "},
+    {SSH_HOST_UNKNOWN, "host key is known for "},
+    {SSH_TOO_MANY, "oo many authentication failures"},
+    {SSH_GATE_SAID, "posterngate: your certificate "},
+    {SSH_GATE_SAID, "posterngate: your account "},
+    {SSH_GATE_SAID, "posterngate: "},
+    {SSH_HOST_UNKNOWN, "Host key verification failed"},
+    {SSH_NO_NAME, "Could not resolve hostname "},
+    {SSH_CHANNEL_PROHIBITED, "open failed: administratively prohibited"},
+    {SSH_CHANNEL_FAILED, "open failed: connect failed"},
+    {SSH_CONNECTION_REFUSED, "Connection refused"},
+    {SSH_NOT_SSH, "banner line contains invalid characters"},
+    {SSH_NOT_SSH, "banner exchange: Connection to"},
+    {SSH_NOT_SSH, "Bad remote protocol version"},
+    {SSH_NOT_SSH, "during banner exchange"},
+    {SSH_NO_ANSWER, "onnection timed out"},
+    {SSH_NO_ANSWER, "peration timed out"},
+    {SSH_NO_ANSWER, "No route to host"},
+    {SSH_NO_ANSWER, "Network is unreachable"},
+    {SSH_NOTHING_IN_COMMON, "Unable to negotiate with "},
+    {SSH_NOTHING_IN_COMMON, "no mutual signature"},
+    {SSH_SIGNING, "sign_and_send_pubkey: signing failed"},
+    {SSH_SIGNING, "agent refused operation"},
+    {SSH_DENIED, "Permission denied ("},
+    {SSH_CLOSED, "Not allowed at this time"},
+    {SSH_CLOSED, "exchange_identification: "},
+    {SSH_CLOSED, "Connection closed by "},
+    {SSH_CLOSED, "Connection reset by "},
+};
+
+static const char *find(span_t line, const char *text) {
+    return line.data == NULL ? NULL : memmem(line.data, line.len, text, strlen(text));
+}
+
+static void copy(char *out, size_t size, const char *from, const char *end) {
+    size_t len = (size_t)(end - from);
+    len = len < size ? len : size - 1;
+    memcpy(out, from, len);
+    out[len] = '\0';
+}
+
+/* What ssh tells of what it does is for whoever looks for a mistake in ssh. */
+static bool is_debug(span_t line) {
+    return line.len > 7 && memcmp(line.data, "debug", 5) == 0 && line.data[6] == ':';
+}
+
+static bool is_name(char c) { return isalnum((unsigned char)c) || strchr(".-_:%[]", c) != NULL; }
+
+/* "alice@ela.example: Permission denied", "connect to host ela.example port 22", "hostname ela:" */
+static void note_host(span_t line, struct ssh_verdict *out) {
+    static const char *const before[] = {"connect to host ", "resolve hostname ",
+                                         "key is known for ", "Connection to "};
+    const char *end = (const char *)line.data + line.len;
+    const char *at = memchr(line.data, '@', line.len);
+    const char *denied = find(line, ": Permission denied (");
+    if (at != NULL && denied != NULL && at < denied) {
+        copy(out->host, sizeof out->host, at + 1, denied);
+        return;
+    }
+    for (size_t i = 0; i < COUNT_OF(before); i++) {
+        const char *name = find(line, before[i]);
+        if (name != NULL) {
+            name += strlen(before[i]);
+            const char *stop = name;
+            while (stop < end && is_name(*stop)) {
+                stop++;
+            }
+            stop -= stop > name && stop[-1] == ':' ? 1 : 0;
+            copy(out->host, sizeof out->host, name, stop);
+            return;
+        }
+    }
+}
+
+/* The part of the gate's line that is the gate's; and no debug text around a banner. */
+static void note_said(span_t line, const struct rule *rule, struct ssh_verdict *out) {
+    const char *end = (const char *)line.data + line.len;
+    const char *from = (const char *)line.data;
+    if (rule->outcome == SSH_GATE_SAID) {
+        from = find(line, "posterngate: ") + strlen("posterngate: ");
+    }
+    copy(out->said, sizeof out->said, from, end);
+    out->host[0] = '\0';
+    note_host(line, out);
+}
+
+static void note_rank(span_t line, size_t *best, struct ssh_verdict *out) {
+    for (size_t i = 0; i < *best; i++) {
+        if (find(line, rules[i].text) != NULL) {
+            *best = i;
+            out->outcome = rules[i].outcome;
+            note_said(line, &rules[i], out);
+            return;
+        }
+    }
+}
+
+/* "Offending ED25519 key in /home/alice/.ssh/known_hosts:3" */
+static void note_offending(span_t line, struct ssh_verdict *out) {
+    const char *end = (const char *)line.data + line.len;
+    const char *in = find(line, " key in ");
+    const char *colon = memrchr(line.data, ':', line.len);
+    if (find(line, "Offending ") == NULL || in == NULL || colon == NULL || colon < in) {
+        return;
+    }
+    unsigned number = 0;
+    for (const char *at = colon + 1; at < end && isdigit((unsigned char)*at); at++) {
+        number = number * 10 + (unsigned)(*at - '0');
+    }
+    copy(out->file, sizeof out->file, in + strlen(" key in "), colon);
+    out->line = number;
+}
+
+static void note_shown(span_t line, struct ssh_verdict *out) {
+    const char *end = (const char *)line.data + line.len;
+    const char *hash = find(line, "SHA256:");
+    if (find(line, "debug1: Server host key: ") == NULL || hash == NULL) {
+        return;
+    }
+    const char *stop = hash;
+    while (stop < end && !isspace((unsigned char)*stop)) {
+        stop++;
+    }
+    copy(out->shown, sizeof out->shown, hash, stop);
+}
+
+static void read_line(span_t line, size_t *best, struct ssh_verdict *out) {
+    if (line.len > 0 && line.data[line.len - 1] == '\r') {
+        line.len--;
+    }
+    if (find(line, "debug1: Offering public key: ") != NULL) {
+        out->offered++;
+    }
+    if (line.len > 17 && memcmp(line.data, "Authenticated to ", 17) == 0) {
+        out->logins++;
+    }
+    /* Each hop shows one; it is the last that has not been taken. */
+    note_shown(line, out);
+    note_offending(line, out);
+    if (!is_debug(line) || find(line, "Certificate invalid: ") != NULL) {
+        note_rank(line, best, out);
+    }
+}
+
+void ssh_words_read(span_t text, struct ssh_verdict *out) {
+    struct ssh_verdict verdict = {0};
+    size_t best = COUNT_OF(rules);
+    while (text.len > 0) {
+        read_line(span_until(&text, '\n'), &best, &verdict);
+    }
+    *out = verdict;
+}
+
+unsigned ssh_words_version(span_t text) {
+    const char *at = find(text, "OpenSSH_");
+    const char *end = (const char *)text.data + text.len;
+    if (at == NULL) {
+        return 0;
+    }
+    at += strlen("OpenSSH_");
+    /* Windows: "OpenSSH_for_Windows_9.5p1" */
+    while (at < end && !isdigit((unsigned char)*at) && !isspace((unsigned char)*at)) {
+        at++;
+    }
+    unsigned parts[2] = {0, 0};
+    for (size_t i = 0; i < 2; i++) {
+        for (; at < end && isdigit((unsigned char)*at) && parts[i] < 100; at++) {
+            parts[i] = parts[i] * 10 + (unsigned)(*at - '0');
+        }
+        if (i == 0 && (at == end || *at++ != '.')) {
+            return 0;
+        }
+    }
+    return parts[0] * 100 + parts[1];
+}

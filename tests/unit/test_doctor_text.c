@@ -249,13 +249,13 @@ static void secrets_go(void **state) {
                    "~/b64/[37 characters removed]\n");
     check_redacted("x\x1b[31m\r\n", "x?[31m\n");
     check_redacted("the key AAAAC3NzaC1lZDI1NTE5AAAAIFdXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dXV1dX\n",
-                   "the key [SHA256:F3GVDs3xAkPRJnXuZkWYpKpfE8ovDiuVBvuz9ZGUhsQ]\n");
+                   "the key [SHA256:P6pbTpts0iTL84lSwGk5tgLqmjC+VAl4EAaVX2aAssQ]\n");
 }
 
 static void the_rest_stays(void **state) {
     (void)state;
     static const char *const kept[] = {
-        "debug1: Offering public key: x ED25519 SHA256:F3GVDs3xAkPRJnXuZkWYpKpfE8ovDiuVBvuz9ZGUhsQ "
+        "debug1: Offering public key: x ED25519 SHA256:P6pbTpts0iTL84lSwGk5tgLqmjC+VAl4EAaVX2aAssQ "
         "agent\n",
         "debug2: host key algorithms: ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256\n",
         "debug1: Authentications that can continue: publickey,password\n",

@@ -46,6 +46,7 @@ extern const struct command command_access;
 extern const struct command command_jobs;
 extern const struct command command_job;
 extern const struct command command_known_hosts;
+extern const struct command command_agent;
 extern const struct command command_admin;
 extern const struct command command_admin_account;
 extern const struct command command_admin_project;

@@ -11,12 +11,25 @@
 #include "cli/cli.h"
 
 static const struct command *const commands[] = {
-    &command_init,        &command_login,  &command_logout,
-    &command_whoami,      &command_sign,   &command_gen,
-    &command_list,        &command_revoke, &command_revoke_all,
-    &command_status,      &command_key,    &command_keygen,
-    &command_access,      &command_jobs,   &command_job,
-    &command_known_hosts, &command_admin,  NULL,
+    &command_init,
+    &command_login,
+    &command_logout,
+    &command_whoami,
+    &command_sign,
+    &command_gen,
+    &command_list,
+    &command_revoke,
+    &command_revoke_all,
+    &command_status,
+    &command_key,
+    &command_keygen,
+    &command_access,
+    &command_jobs,
+    &command_job,
+    &command_known_hosts,
+    &command_agent,
+    &command_admin,
+    NULL,
 };
 
 static const struct command root = {

@@ -9,74 +9,7 @@
 
 #include "base/secret.h"
 #include "cli/cli.h"
-
-static const struct command *const commands[] = {
-    &command_init,
-    &command_login,
-    &command_logout,
-    &command_whoami,
-    &command_sign,
-    &command_gen,
-    &command_list,
-    &command_revoke,
-    &command_revoke_all,
-    &command_status,
-    &command_key,
-    &command_keygen,
-    &command_access,
-    &command_jobs,
-    &command_job,
-    &command_known_hosts,
-    &command_agent,
-    &command_admin,
-    NULL,
-};
-
-static const struct command root = {
-    .name = "postern",
-    .arguments = "COMMAND",
-    .summary =
-        "Secure SSH access to computing clusters: signs in, gets certificates, revokes them.",
-    .details = "Start with: postern init https://AUTHORITY, postern login, postern sign.\n"
-               "The manual is postern(1).",
-    .children = commands,
-};
-
-static const struct option shared_options[] = {
-    {'h', "help", NULL, "say what this command does", .many = true},
-    {0, "json", NULL, "print JSON, with the member names of the API", .many = true},
-    {0, "site", "NAME", "which site, when several are set up"},
-    {'V', "version", NULL, "print the version", .many = true},
-    {.name = NULL},
-};
-
-static void print_options(const struct option *option) {
-    for (; option != NULL && option->name != NULL; option++) {
-        char left[64];
-        (void)snprintf(left, sizeof left, "%c%c%s --%s%s%s", option->letter != 0 ? '-' : ' ',
-                       option->letter != 0 ? option->letter : ' ', option->letter != 0 ? "," : " ",
-                       option->name, option->value != NULL ? " " : "",
-                       option->value != NULL ? option->value : "");
-        (void)printf("  %-30s %s\n", left, option->help);
-    }
-}
-
-static void print_help(const struct command *command, const char *path) {
-    (void)printf("%s\n\nUsage: %s%s %s\n", command->summary, path,
-                 command->options != NULL ? " [OPTION]…" : "", command->arguments);
-    if (command->children != NULL) {
-        (void)printf("\nCommands:\n");
-        for (const struct command *const *child = command->children; *child != NULL; child++) {
-            (void)printf("  %-18s %s\n", (*child)->name, (*child)->summary);
-        }
-    }
-    (void)printf("\nOptions:\n");
-    print_options(command->options);
-    print_options(shared_options);
-    if (command->details != NULL) {
-        (void)printf("\n%s\n", command->details);
-    }
-}
+#include "cli/commands.h"
 
 static err_t usage(struct cli *cli, const char *path, const char *why) {
     if (cli->trouble.next[0] == '\0') {
@@ -87,7 +20,7 @@ static err_t usage(struct cli *cli, const char *path, const char *why) {
 
 static err_t unknown_command(struct cli *cli, const struct command *group, const char *path,
                              const char *word) {
-    const char *names[32];
+    const char *names[64];
     size_t count = 0;
     for (const struct command *const *child = group->children; *child != NULL; child++) {
         INVARIANT(count < COUNT_OF(names));
@@ -120,8 +53,8 @@ static err_t run(struct cli *cli, const struct command *command, const char *pat
 
 /* Walks down to the command that the words name, then runs it. */
 static err_t dispatch(struct cli *cli, int argc, char *const *argv) {
-    const struct command *command = &root;
-    struct arguments arguments = {.shared = shared_options};
+    const struct command *command = &command_root;
+    struct arguments arguments = {.shared = command_shared_options};
     char path[128] = "postern";
     for (;;) {
         struct fault fault = {0};
@@ -157,7 +90,7 @@ static err_t dispatch(struct cli *cli, int argc, char *const *argv) {
         argv++;
     }
     if (arguments_has(&arguments, "help")) {
-        print_help(command, path);
+        command_print_help(command, path);
         return OK;
     }
     if (command->children != NULL) {

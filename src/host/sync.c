@@ -20,6 +20,8 @@
 #include "host/sync_host.h"
 #include "net/notify.h"
 
+#define FEED_PATH "/api/v1/feed"
+
 enum {
     POLL_TIMEOUT_MS = (LIMIT_HTTP_LONG_POLL_S + 20) * 1000,
     CHORES_INTERVAL_MS = 10 * 60 * 1000,
@@ -117,6 +119,16 @@ static err_t tell_and_apply(struct sync *sync, const struct change_answer *answe
     return err;
 }
 
+/* The authority makes the next page while this one is read and applied. What its head says of the
+ * next is a hint: should the page itself say otherwise, the call for that asks anew. */
+static void ask_next(struct sync *sync) {
+    char path[sizeof FEED_PATH + sizeof sync->response.next_query];
+    if (sync->response.next_query[0] != '\0') {
+        (void)snprintf(path, sizeof path, FEED_PATH "%s", sync->response.next_query);
+        http_client_ask(sync->client, path, POLL_TIMEOUT_MS);
+    }
+}
+
 /* One answer of the feed. */
 static err_t fetch(struct sync *sync, const char *path, struct change_answer **out,
                    struct fault *fault) {
@@ -125,6 +137,7 @@ static err_t fetch(struct sync *sync, const char *path, struct change_answer **o
     if (sync->response.status != 200) {
         return answer_problem(&sync->response, fault);
     }
+    ask_next(sync);
     return change_answer_decode(buf_span(&sync->response.body), out, fault);
 }
 
@@ -134,18 +147,18 @@ static err_t next_path(const struct change_answer *page, uint64_t snapshot, char
     if (page->next[0] == '\0') {
         return fault_set(fault, ERR_MALFORMED, "next", "is missing");
     }
-    (void)snprintf(path, size, "/api/v1/feed?snapshot=%llu&after=%s", (unsigned long long)snapshot,
+    (void)snprintf(path, size, FEED_PATH "?snapshot=%llu&after=%s", (unsigned long long)snapshot,
                    page->next);
     return OK;
 }
 
-/* Applies a page of the snapshot that began at that revision, and puts the next one in its place,
- * which the authority makes meanwhile. */
+/* Applies a page of the snapshot that began at that revision, and puts the next one in its place.
+ */
 static err_t take_page(struct sync *sync, uint64_t snapshot, struct change_answer **page,
                        struct fault *fault) {
     char path[64 + LIMIT_FEED_CURSOR_CHARS];
     TRY(next_path(*page, snapshot, path, sizeof path, fault));
-    http_client_ask(sync->client, path, POLL_TIMEOUT_MS);
+    http_client_ask(sync->client, path, POLL_TIMEOUT_MS); /* unless its head said so already */
     err_t err = sync_apply(sync->config.state_dir, sync->replica, *page, clock_now_s());
     if (failed(err)) {
         return fault_set(fault, err.code, "", "cannot apply a page: %s", err_text(err));
@@ -192,9 +205,9 @@ static err_t poll_once(struct sync *sync, bool whole, struct fault *fault) {
     TRY(replica_revision(sync->replica, &since));
     TRY(replica_needs_snapshot(sync->replica, clock_now_s(), &needs));
     if (whole || needs) {
-        (void)snprintf(path, sizeof path, "/api/v1/feed");
+        (void)snprintf(path, sizeof path, FEED_PATH);
     } else {
-        (void)snprintf(path, sizeof path, "/api/v1/feed?since=%llu", (unsigned long long)since);
+        (void)snprintf(path, sizeof path, FEED_PATH "?since=%llu", (unsigned long long)since);
     }
     TRY(fetch(sync, path, &answer, fault));
     err_t err = take_pages(sync, &answer, &count, fault);

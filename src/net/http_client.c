@@ -320,6 +320,14 @@ static int64_t date_parse(const char *text) {
     return when < 0 ? 0 : when;
 }
 
+/* `<?after=7>; rel="next"`, and no other form of it. */
+static void note_next(const char *link, char *out, size_t size) {
+    static const char tail[] = ">; rel=\"next\"";
+    const char *end = link == NULL || link[0] != '<' || link[1] != '?' ? NULL : strchr(link, '>');
+    bool fits = end != NULL && strcmp(end, tail) == 0 && (size_t)(end - link) <= size;
+    (void)snprintf(out, size, "%.*s", fits ? (int)(end - link - 1) : 0, fits ? link + 1 : "");
+}
+
 static void note_fields(const struct http_head *head, struct http_response *response) {
     const char *type = http_head_field(head, "Content-Type");
     const char *retry = http_head_field(head, "Retry-After");
@@ -333,6 +341,7 @@ static void note_fields(const struct http_head *head, struct http_response *resp
     }
     response->retry_after_s = (int)retry_s;
     response->date = date == NULL ? 0 : date_parse(date);
+    note_next(http_head_field(head, "Link"), response->next_query, sizeof response->next_query);
     response->status = head->status;
 }
 

@@ -37,6 +37,9 @@ struct http_response {
     char content_type[64];
     int retry_after_s; /* 0 when not told */
     int64_t date;      /* by the server's clock; 0 when not told */
+    /* What the server says will be asked for next on the same path, "?after=7" (RFC 8288: a Link of
+     * relation "next" that is a query alone); "" when it says nothing of that form. */
+    char next_query[192];
 };
 void http_response_init(struct http_response *response);
 void http_response_done(struct http_response *response);

@@ -12,9 +12,9 @@ authority=$work/authority
 # ---- speaking to the authority ---------------------------------------------------------------
 
 from=() # curl's options for another source address
-# Sets $status; the body is in $work/last.
+# Sets $status; the body is in $work/last, the head in $work/last_head.
 api() { # METHOD PATH TOKEN [JSON]
-    local arguments=(-sS --cacert "$authority/tls/ca.pem" --max-time 60 -o "$work/last" -w '%{http_code}' -X "$1")
+    local arguments=(-sS --cacert "$authority/tls/ca.pem" --max-time 60 -o "$work/last" -D "$work/last_head" -w '%{http_code}' -X "$1")
     arguments+=("${from[@]}")
     [ -z "$3" ] || arguments+=(-H "Authorization: Bearer $3")
     [ -z "${4:-}" ] || arguments+=(-H 'Content-Type: application/json' --data-binary "$4")

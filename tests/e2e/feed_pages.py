@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Stands in for an authority that answers a host's polls from files: plain HTTP on loopback, one answer after the other.
 
-usage: feed_pages.py PORT FILE…
+usage: feed_pages.py PORT FILE[>QUERY]…
 
 The first request gets the first file and so on, each as the body of a 200; "hang" never answers, "410" refuses as an authority
-does that knows nothing of a cursor any more, and "cut" closes in the middle of an answer. Each request's path is printed.
+does that knows nothing of a cursor any more, and "cut" closes in the middle of an answer. The head of a FILE with a QUERY says
+that this brings the next page. Each request's path is printed.
 """
 import json
 import socketserver
@@ -22,13 +23,15 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         with turn:
             print(self.path, flush=True)
-            what = files.pop(0) if files else "hang"
+            what, _, query = (files.pop(0) if files else "hang").partition(">")
         if what == "hang":
             threading.Event().wait()
         body = json.dumps({"code": "snapshot_gone", "message": "begin anew"}).encode() if what in ("410", "cut") else open(what, "rb").read()
         self.send_response(410 if what == "410" else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body) + (1000 if what == "cut" else 0)))
+        if query:
+            self.send_header("Link", f'<{query}>; rel="next"')
         self.end_headers()
         self.wfile.write(body)
         self.close_connection = what == "cut"

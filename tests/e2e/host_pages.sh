@@ -34,6 +34,7 @@ host=$(jq -r .hostToken front/host.json)
 page() { # NAME QUERY: takes it as the next page, which is then in NAME.json
     api GET "/api/v1/feed$2" "$host"
     cp "$work/last" "$1.json"
+    cp "$work/last_head" "$1.head"
     [ "$status" = 200 ]
 }
 rest() { # FIRST: takes the pages that follow FIRST.json; page1.json, …, and $pages is how many
@@ -49,12 +50,14 @@ last() { jq -e "$1" "page$pages.json"; }
 page first ''
 report $? "the first page says that it begins"
 check "and what brings the next" jq -e '.snapshot == "begins" and (.next | test("^[0-9.]+$"))' first.json
+check "in its head as well" grep -qix "link: <?snapshot=$(jq -r .revision first.json)&after=$(jq -r .next first.json)>; rel=\"next\""$'\r' first.head
 check "it has no more than a page may have" jq -e '.changes | length <= 2000' first.json
 rest first
 report $? "the others follow"
 check "there are several" test "$pages" -ge 4
 check "those between say that they continue" jq -e '.snapshot == "continues" and (.changes | length <= 2000)' page1.json
 check "the last says that it ends" last '.snapshot == "ends" and has("next") == false'
+refused "its head tells of none to come" any '' grep -qi ^link: "page$pages.head"
 check "all accounts, keys and jobs are told, once" jq -es \
     '[.[].changes[]] | (map(select(.kind == "account")) | length == 3001) and (map(select(.kind == "key")) | length == 6000) and
      (map(select(.kind == "job")) | length == 50) and (map(.kind + .key) | length == (unique | length))' page?.json
@@ -162,6 +165,16 @@ done
 stand_in begins continues ends
 check "the next attempt takes all" sync_once
 check "and shows it" lets_in "bob carol dave"
-check "it asked as it was told" diff <(printf '/api/v1/feed\n/api/v1/feed?snapshot=5&after=3.7\n/api/v1/feed?snapshot=5&after=3.8\n') pages.log
+asked() { diff <(printf '/api/v1/feed%s\n' '' "$@") pages.log; }
+check "it asked as it was told" asked '?snapshot=5&after=3.7' '?snapshot=5&after=3.8'
+leave "$pages_pid"
+stand_in 'begins>?snapshot=5&after=3.7' 'continues>?snapshot=5&after=3.8' ends
+check "told of the next in the head as well, it takes all" sync_once
+check "and asked for each once" asked '?snapshot=5&after=3.7' '?snapshot=5&after=3.8'
+leave "$pages_pid"
+stand_in 'begins>?snapshot=5&after=3.9' hang continues 'ends>?snapshot=5&after=9.9'
+check "told something else in the head, it takes all" sync_once
+check "by what the page says" asked '?snapshot=5&after=3.9' '?snapshot=5&after=3.7' '?snapshot=5&after=3.8' '?snapshot=5&after=9.9'
+check "and shows no other" lets_in "bob carol dave"
 leave "$pages_pid"
 done_testing

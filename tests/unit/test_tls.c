@@ -490,6 +490,50 @@ static void test_answers_are_judged(void **state) {
     }
 }
 
+static void test_what_is_asked_for_next_is_told(void **state) {
+    (void)state;
+    char fits[192], exceeds[193]; /* with their NUL, as next_query has room */
+    memset(fits, 'a', sizeof fits - 1);
+    memset(exceeds, 'a', sizeof exceeds - 1);
+    fits[0] = exceeds[0] = '?';
+    fits[sizeof fits - 1] = exceeds[sizeof exceeds - 1] = '\0';
+    const struct {
+        const char *before, *query, *after;
+        bool told;
+    } cases[] = {
+        {"<", "?after=7", ">", false},
+        {"<", "?after=7", ">; rel=\"prev\"", false},
+        {"<", "?after=7", ">; rel=\"next\", <?b>; rel=\"next\"", false},
+        {"<", "?after=7", "", false},
+        {"", "?after=7", ">; rel=\"next\"", false},
+        {"<", "/elsewhere?after=7", ">; rel=\"next\"", false},
+        {"<", "https://other.example/?after=7", ">; rel=\"next\"", false},
+        {"<", exceeds, ">; rel=\"next\"", false},
+        {"<", fits, ">; rel=\"next\"", true},
+        {"<", "?after=7", ">; rel=\"next\"", true},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char answer[512];
+        const char *answers[] = {answer, NULL};
+        struct script script = {.answers = answers};
+        char url[64];
+        (void)snprintf(answer, sizeof answer,
+                       "HTTP/1.1 200 OK\r\nLink: %s%s%s\r\nContent-Length: 0\r\n\r\n",
+                       cases[i].before, cases[i].query, cases[i].after);
+        script_start(&script);
+        (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", script.port);
+        struct http_client_config config = {.url = url};
+        struct http_client *client CLEANUP(http_client_freep) = NULL;
+        struct http_response response CLEANUP(http_response_done);
+        http_response_init(&response);
+        assert_int_equal(sizeof fits, sizeof response.next_query);
+        assert_ok(http_client_new(&config, &client, NULL));
+        assert_ok(get(client, "/", &response, NULL));
+        assert_string_equal(response.next_query, cases[i].told ? cases[i].query : "");
+        script_stop(&script);
+    }
+}
+
 static void test_timeouts(void **state) {
     (void)state;
     static const char *const nothing[] = {"", "", "", NULL};
@@ -683,6 +727,7 @@ int main(void) {
         cmocka_unit_test(test_pin),
         cmocka_unit_test(test_fetch_chain),
         cmocka_unit_test(test_answers_are_judged),
+        cmocka_unit_test(test_what_is_asked_for_next_is_told),
         cmocka_unit_test(test_timeouts),
         cmocka_unit_test(test_not_tls),
         cmocka_unit_test(test_proxy),

@@ -11,6 +11,7 @@
  */
 #include <stdio.h>
 
+#include "authority/problem.h"
 #include "authority/rate.h"
 #include "authority/routes/feed_answer.h"
 #include "authority/routes/feed_state.h"
@@ -30,7 +31,8 @@ struct poll {
     bool has_since;
     bool has_cursor; /* of a snapshot that it has begun */
     struct snapshot_cursor cursor;
-    uint64_t since; /* moves on while it waits, past what is not its business */
+    char next[FEED_NEXT_CHARS]; /* what brings the page after the answer's; "": none */
+    uint64_t since;             /* moves on while it waits, past what is not its business */
     uint64_t wakes;
     int64_t deadline_ms;
     bool waiting;
@@ -103,10 +105,10 @@ static bool find_reader(struct call *call, struct feed_reader *out) {
 }
 
 /* The first page, or the one that was asked for. */
-static err_t answer_page(struct call *call, const struct poll *poll, uint64_t newest) {
+static err_t answer_page(struct call *call, struct poll *poll, uint64_t newest) {
     buf_clear(&call->text);
     return feed_answer_page(call->authority, call->authority->feed->answers, &poll->reader,
-                            poll->has_cursor ? &poll->cursor : NULL, newest, call->now,
+                            poll->has_cursor ? &poll->cursor : NULL, newest, call->now, poll->next,
                             &call->text);
 }
 
@@ -116,8 +118,7 @@ static void refuse_cursor(struct call *call) {
                  "kept any more; begin a new one, without snapshot and after");
 }
 
-static void look_at_page(struct call *call, const struct poll *poll, uint64_t newest,
-                         uint64_t oldest) {
+static void look_at_page(struct call *call, struct poll *poll, uint64_t newest, uint64_t oldest) {
     if (poll->cursor.revision == 0 || poll->cursor.revision > newest ||
         poll->cursor.revision + 1 < oldest) {
         refuse_cursor(call);
@@ -277,10 +278,21 @@ static err_t read(struct call *call) {
     return OK;
 }
 
+/* Where the next page is stands before this one, so that a host may ask for it before it reads this
+ * one, and we make it meanwhile. */
+static void say_next(const struct poll *poll) {
+    char link[FEED_NEXT_CHARS + 16];
+    if (poll->next[0] != '\0') {
+        (void)snprintf(link, sizeof link, "<%s>; rel=\"next\"", poll->next);
+        (void)problem_add_header(poll->call, "Link", link);
+    }
+}
+
 static void finish(struct call *call) {
     struct poll *own = call_own(call, sizeof *own, NULL);
     struct feed *feed = call->authority->feed;
     if (call->status != 0) {
+        say_next(own);
         call_send(call);
     } else if (own->gone || feed->stopping || clock_monotonic_ms() >= own->deadline_ms) {
         answer_nothing(own);

@@ -1,5 +1,6 @@
 #include "authority/routes/feed_answer.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "authority/authority.h"
@@ -312,9 +313,16 @@ static err_t end_page(const struct snapshot_page *page, bool continues, uint64_t
     return change_page_end(out, &end);
 }
 
+static void print_next(const struct snapshot_page *page, char out[FEED_NEXT_CHARS]) {
+    char after[SNAPSHOT_CURSOR_CHARS];
+    snapshot_cursor_print(&page->cursor, after);
+    (void)snprintf(out, page->full ? FEED_NEXT_CHARS : 1, "?snapshot=%" PRIu64 "&after=%s",
+                   page->cursor.revision, after);
+}
+
 err_t feed_answer_page(struct authority *authority, struct feed_answers *answers,
                        const struct feed_reader *reader, const struct snapshot_cursor *cursor,
-                       uint64_t newest, int64_t now, struct buf *out) {
+                       uint64_t newest, int64_t now, char next[FEED_NEXT_CHARS], struct buf *out) {
     struct snapshot_page page = {.full = false};
     struct paging paging = {reader, &page, out};
     if (cursor != NULL) {
@@ -325,5 +333,7 @@ err_t feed_answer_page(struct authority *authority, struct feed_answers *answers
             : change_page_begin(out));
     TRY(page.full ? OK : snapshot_add(authority, reader, now, SNAPSHOT_EVENTS, &page, out));
     TRY(page.full ? OK : add_events(authority, answers, &paging, newest));
-    return end_page(&page, cursor != NULL, newest, out);
+    TRY(end_page(&page, cursor != NULL, newest, out));
+    print_next(&page, next);
+    return OK;
 }

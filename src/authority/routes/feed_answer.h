@@ -24,13 +24,15 @@ enum feed_outcome {
 err_t feed_answer_events(struct authority *authority, struct feed_answers *answers,
                          const struct feed_reader *reader, uint64_t since, uint64_t newest,
                          enum feed_outcome *outcome, struct buf *out);
+enum { FEED_NEXT_CHARS = 32 + SNAPSHOT_CURSOR_CHARS };
 /*
  * A page of a snapshot: what comes at the cursor (NULL: the first page) and, as the last of it,
  * what changed up to `newest`. The first may have the revision of one that another host began with
- * lately. ERR_NOT_FOUND as snapshot_add().
+ * lately. *next is the query that brings the page after it, "" after the last. ERR_NOT_FOUND as
+ * snapshot_add().
  */
 err_t feed_answer_page(struct authority *authority, struct feed_answers *answers,
                        const struct feed_reader *reader, const struct snapshot_cursor *cursor,
-                       uint64_t newest, int64_t now, struct buf *out);
+                       uint64_t newest, int64_t now, char next[FEED_NEXT_CHARS], struct buf *out);
 
 #endif

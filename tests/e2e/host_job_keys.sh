@@ -68,7 +68,7 @@ mkdir "$work/runtime" && chown 42001 "$work/runtime" && chmod 700 "$work/runtime
 with_runtime() { as alice env XDG_RUNTIME_DIR="$work/runtime" postern job run --socket "$socket" "$@"; }
 check "the key lies in the user's runtime folder" with_runtime 1234 -- true
 check "and is gone afterwards" test -z "$(ls "$work/runtime")"
-check "also after a failure" sh -c "! ls -d /tmp/postern-job.* 2>/dev/null | xargs -r stat -c %u | grep -x 42001"
+check "also after a failure" sh -c "! ls -d /tmp/postern.* 2>/dev/null | xargs -r stat -c %u | grep -x 42001"
 start running as alice env XDG_RUNTIME_DIR="$work/runtime" postern job run --socket "$socket" 1234 -- sleep 1000
 running=$last_pid
 is_private() { [ "$(stat -c %u:%a "$work"/runtime/* "$work"/runtime/*/key | sort | tr '\n' ' ')" = '42001:600 42001:700 ' ]; }

@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "cli/connect/command_line.h"
 #include "cli/jobs/job_ssh.h"
 #include "cli/jobs/jobs.h"
 #include "cli/sanitise.h"
 #include "model/entity.h"
 #include "net/job_socket.h"
 
-enum { ASK_MS = 15 * 1000, BUSY_PAUSE_MS = 200, BUSY_TRIES = 50, SSH_OPTIONS_MAX = 2 * 48 };
+enum { ASK_MS = 15 * 1000, BUSY_PAUSE_MS = 200, BUSY_TRIES = 50 };
 
 /* --- asking --- */
 
@@ -103,40 +104,10 @@ static err_t choose(struct cli *cli, const struct arguments *arguments, char **j
 
 static const struct option options[] = {
     {0, "root", NULL, "as root, on the nodes of a deploy job", .many = true},
-    {'t', "tty", NULL, "with a terminal, for a command too", .many = true},
-    {'X', "x11", NULL, "with X11 forwarding", .many = true},
-    {'A', "agent", NULL, "with agent forwarding", .many = true},
-    {'v', "verbose", NULL, "ssh says what it does", .many = true},
-    {'N', "no-command", NULL, "nothing but the forwardings", .many = true},
-    {'L', "local", "SPEC", "a local forwarding, as of ssh -L", .many = true},
-    {'R', "remote", "SPEC", "a remote forwarding, as of ssh -R", .many = true},
-    {'D', "dynamic", "SPEC", "a SOCKS proxy, as of ssh -D", .many = true},
-    {'o', "option", "OPTION", "any other option of ssh, as of ssh -o", .many = true},
+    SSH_OPTION_ROWS,
     {0, "socket", "PATH", "where postern-host serves users (" JOB_SOCKET ")"},
     {.name = NULL},
 };
-
-/* Those that are ssh's as well, under the same letter. */
-static size_t take_ssh_options(const struct arguments *arguments, bool terminal,
-                               const char *out[SSH_OPTIONS_MAX]) {
-    static const char letters[] = "tXAvNLRDo";
-    static const char *const flags[] = {"-t", "-X", "-A", "-v", "-N", "-L", "-R", "-D", "-o"};
-    size_t count = 0;
-    if (terminal) {
-        out[count++] = "-t";
-    }
-    for (size_t i = 0; i < arguments->given_count; i++) {
-        const char *at = strchr(letters, arguments->given[i].option->letter);
-        if (at == NULL || *at == '\0' || count + 2 > SSH_OPTIONS_MAX) {
-            continue;
-        }
-        out[count++] = flags[at - letters];
-        if (arguments->given[i].value != NULL) {
-            out[count++] = arguments->given[i].value;
-        }
-    }
-    return count;
-}
 
 /* What ssh will be called with is a name and nothing that could be an option. */
 static err_t read_place(struct cli *cli, const json_t *answer, struct job_ssh *out) {
@@ -159,13 +130,9 @@ static err_t read_place(struct cli *cli, const json_t *answer, struct job_ssh *o
 
 static err_t connect_to(struct cli *cli, const struct arguments *arguments, const json_t *answer,
                         const struct private_key *key, int *by_signal) {
-    const char *ssh_options[SSH_OPTIONS_MAX];
     const char *certificate = NULL;
-    struct job_ssh ssh = {.options = ssh_options,
-                          .command = arguments->command,
-                          .command_count = arguments->command_count};
-    struct job_folder folder CLEANUP(job_folder_remove) = {""};
-    ssh.option_count = take_ssh_options(arguments, false, ssh_options);
+    struct job_ssh ssh = {.arguments = arguments};
+    struct run_folder folder CLEANUP(run_folder_remove) = {""};
     TRY(read_place(cli, answer, &ssh));
     TRY(answer_text(cli, answer, "certificate", &certificate));
     if (arguments_has(arguments, "root")) {
@@ -176,7 +143,8 @@ static err_t connect_to(struct cli *cli, const struct arguments *arguments, cons
         }
         ssh.user = "root";
     }
-    TRY(job_folder_make(cli, key, certificate, &folder));
+    TRY(run_folder_make(cli, &folder));
+    TRY(job_key_put(cli, key, certificate, &folder));
     return job_ssh_run(cli, &ssh, &folder, by_signal);
 }
 

@@ -96,8 +96,10 @@ static void add_account(struct store *store, const struct project *project, unsi
     struct membership membership = {
         .project_id = project->id, .account_id = account.id, .role = MEMBER, .since = now};
     check(store_member_put(store, &membership), "membership");
-    struct session session = {
-        .account_id = account.id, .created_at = now, .expires_at = now + 24 * 3600};
+    struct session session = {.use = SESSION_BEARER,
+                              .account_id = account.id,
+                              .created_at = now,
+                              .expires_at = now + 24 * 3600};
     random_bytes(random, sizeof random);
     check(token_make(TOKEN_SESSION, random, token, session.hash), "token");
     check(store_session_add(store, &session), "session");

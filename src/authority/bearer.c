@@ -58,7 +58,7 @@ static err_t count_one(void *context, const struct membership *membership) {
 static err_t look_up(struct store *store, const char *hash, int64_t now, struct caller *out) {
     struct session session;
     TRY(store_session_find(store, hash, &session));
-    if (session.expires_at <= now) {
+    if (session.use != SESSION_BEARER || session.expires_at <= now) {
         return FAIL(ERR_NOT_FOUND);
     }
     struct caller caller = {.is_account = true};

@@ -162,6 +162,17 @@ enum limits {
     LIMIT_JOB_ASKS_PER_MINUTE_COUNT = 120, /* of one user: the authority bounds the whole host */
     LIMIT_JOB_ASKER_S = 5,                 /* for the whole question, or to take the answer */
 
+    /* identity: signed tokens and the keys that verify them */
+    LIMIT_JWS_CHARS = 16 * 1024,
+    LIMIT_JWK_ID_CHARS = 127,
+    LIMIT_JWK_SET_BYTES = 128 * 1024,
+    LIMIT_JWK_SET_KEYS_COUNT = 64,
+    LIMIT_SIGNING_KEYS_COUNT = 16,               /* of the embedded issuer, retired ones included */
+    LIMIT_AUTHORIZATIONS_COUNT = 4096,           /* codes and device grants that wait */
+    LIMIT_AUTHORIZATIONS_PER_ACCOUNT_COUNT = 16, /* codes */
+    LIMIT_OAUTH_TEXT_CHARS = 255,                /* state, nonce, scope, challenge, redirect URI */
+    LIMIT_ISSUERS_COUNT = 8,                     /* external ones */
+
     /* files */
     LIMIT_CONFIG_FILE_BYTES = 1024 * 1024,
     LIMIT_CONFIG_DEPTH = 8,              /* lists and mappings in one another */

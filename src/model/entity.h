@@ -191,7 +191,16 @@ struct ticket {
     int64_t expires_at;
 };
 
-/* A bearer token of the embedded issuer. */
+/* Of a token of a session: what it is good for, and for nothing else. */
+enum session_use {
+    SESSION_BEARER = 1,  /* calls of the API */
+    SESSION_REFRESH = 2, /* new tokens, once */
+    SESSION_BROWSER = 3, /* the pages of the authority itself */
+};
+
+enum { SESSION_FAMILY_CHARS = 2 * 16 + 1, SESSION_METHODS_CHARS = 48, CLIENT_CHARS = 64 };
+
+/* A token of the embedded issuer. */
 struct session {
     char hash[HASH_CHARS];
     entity_id account_id;
@@ -199,6 +208,12 @@ struct session {
     struct subnet_list subnets; /* the API key's */
     int64_t created_at;
     int64_t expires_at;
+    enum session_use use;
+    char family[SESSION_FAMILY_CHARS];   /* that came of one sign-in, and ends together; "" alone */
+    char client[CLIENT_CHARS];           /* that asked for it; "" for /api/v1/auth/login */
+    int64_t authenticated_at;            /* when the person proved who they are; 0: an API key */
+    char methods[SESSION_METHODS_CHARS]; /* how (RFC 8176), with blanks between: "pwd otp mfa" */
+    int64_t used_at;                     /* of a refresh token: 0 until then */
 };
 
 enum key_use {

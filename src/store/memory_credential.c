@@ -144,6 +144,24 @@ err_t memory_op_session_remove(struct store *store, const char *hash) {
                          FIND(&self->sessions, session, strcmp(row->hash, hash) == 0));
 }
 
+err_t memory_op_session_update(struct store *store, const struct session *session) {
+    struct memory_store *self = memory_store_of(store);
+    size_t index = FIND(&self->sessions, session, strcmp(row->hash, session->hash) == 0);
+    TRY(require(index != NONE));
+    return memory_replace(self, &self->sessions, index, session);
+}
+
+err_t memory_op_session_remove_family(struct store *store, const char *family) {
+    struct memory_store *self = memory_store_of(store);
+    for (size_t i = self->sessions.count; i > 0; i--) {
+        const struct session *row = ROW(&self->sessions, session, i - 1);
+        if (family[0] != '\0' && strcmp(row->family, family) == 0) {
+            TRY(table_remove(&self->sessions, &self->log, i - 1));
+        }
+    }
+    return OK;
+}
+
 static bool is_expired(const struct session *session, int64_t now) {
     return session->expires_at != 0 && session->expires_at <= now;
 }

@@ -128,6 +128,8 @@
     X(api_key_add, (struct store * store, struct api_key * key), (store, key))                     \
     X(api_key_update, (struct store * store, const struct api_key *key), (store, key))             \
     X(session_add, (struct store * store, const struct session *session), (store, session))        \
+    X(session_update, (struct store * store, const struct session *session), (store, session))     \
+    X(session_remove_family, (struct store * store, const char *family), (store, family))          \
     X(session_remove, (struct store * store, const char *hash), (store, hash))                     \
     X(session_remove_all,                                                                          \
       (struct store * store, entity_id account_id, entity_id api_key_id, int64_t now),             \

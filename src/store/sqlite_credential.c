@@ -34,6 +34,14 @@ err_t sqlite_op_session_remove(struct store *store, const char *hash) {
     return statement_run_one(store, STATEMENT_session_remove, ARGUMENTS(TEXT(hash)));
 }
 
+err_t sqlite_op_session_update(struct store *store, const struct session *session) {
+    return statement_update(store, STATEMENT_session_update, &session_shape, session);
+}
+
+err_t sqlite_op_session_remove_family(struct store *store, const char *family) {
+    return statement_run(store, STATEMENT_session_remove_family, ARGUMENTS(TEXT(family)), NULL);
+}
+
 err_t sqlite_op_session_remove_all(struct store *store, entity_id account_id, entity_id api_key_id,
                                    int64_t now) {
     return statement_run(store, STATEMENT_session_remove_all,

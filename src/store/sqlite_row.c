@@ -73,7 +73,10 @@ SHAPE(api_key, COLUMN(U64, api_key, id), COLUMN(U64, api_key, account_id),
 
 SHAPE_BARE(session, COLUMN(TEXT, session, hash), COLUMN(U64, session, account_id),
            COLUMN(REFERENCE, session, api_key_id), COLUMN(SUBNETS, session, subnets),
-           COLUMN(I64, session, created_at), COLUMN(I64, session, expires_at));
+           COLUMN(I64, session, created_at), COLUMN(I64, session, expires_at),
+           COLUMN(U32, session, use), COLUMN(TEXT, session, family), COLUMN(TEXT, session, client),
+           COLUMN(I64, session, authenticated_at), COLUMN(TEXT, session, methods),
+           COLUMN(I64, session, used_at));
 
 SHAPE(registered_key, COLUMN(U64, registered_key, id), COLUMN(U64, registered_key, account_id),
       COLUMN(TEXT, registered_key, name), COLUMN(TEXT, registered_key, key_line),

@@ -37,7 +37,10 @@
 #define API_KEY_FIELDS                                                                             \
     "account_id, name, hash, hint, subnets, created_at, expires_at, last_used_at, revoked_at, "    \
     "clusters, duration_max_s"
-#define SESSION_COLUMNS "hash, account_id, api_key_id, subnets, created_at, expires_at"
+#define SESSION_COLUMNS "hash, " SESSION_FIELDS
+#define SESSION_FIELDS                                                                             \
+    "account_id, api_key_id, subnets, created_at, expires_at, use, family, client,"                \
+    " authenticated_at, methods, used_at"
 #define REGISTERED_KEY_COLUMNS                                                                     \
     "id, account_id, name, key_line, fingerprint, subnets, created_at, expires_at, use, "          \
     "cluster_id"
@@ -197,9 +200,13 @@
     X(api_key_list_account,                                                                        \
       "SELECT " API_KEY_COLUMNS " FROM api_key WHERE account_id = ?1 ORDER BY id")                 \
                                                                                                    \
-    X(session_add, "INSERT INTO session (" SESSION_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)")    \
+    X(session_add, "INSERT INTO session (" SESSION_COLUMNS                                         \
+                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                 \
+    X(session_update, "UPDATE session SET (" SESSION_FIELDS                                        \
+                      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) WHERE hash = ?1")       \
     X(session_find, "SELECT " SESSION_COLUMNS " FROM session WHERE hash = ?1")                     \
     X(session_remove, "DELETE FROM session WHERE hash = ?1")                                       \
+    X(session_remove_family, "DELETE FROM session WHERE family <> '' AND family = ?1")             \
     X(session_remove_all, "DELETE FROM session WHERE (expires_at <> 0 AND expires_at <= ?3)"       \
                           " OR ((?1 = 0 OR account_id = ?1) AND (?2 = 0 OR api_key_id = ?2))")     \
     X(session_sweep, "DELETE FROM session WHERE expires_at <> 0 AND expires_at <= ?1")             \

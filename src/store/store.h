@@ -146,7 +146,10 @@ err_t store_api_key_list(struct store *store, entity_id account_id,
 
 err_t store_session_add(struct store *store, const struct session *session);
 err_t store_session_find(struct store *store, const char *hash, struct session *out);
+err_t store_session_update(struct store *store, const struct session *session);
 err_t store_session_remove(struct store *store, const char *hash);
+/* All that came of one sign-in; the empty family has none. */
+err_t store_session_remove_family(struct store *store, const char *family);
 /* account_id and api_key_id 0: any (so with both 0 everybody is logged out); removes those that
  * match and those expired at now. */
 err_t store_session_remove_all(struct store *store, entity_id account_id, entity_id api_key_id,

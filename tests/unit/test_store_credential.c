@@ -293,6 +293,35 @@ static void expect_sessions(struct store *store, const char *present) {
     assert_string_equal(found.text, present);
 }
 
+/* What came of one sign-in ends together, and nothing else with it. */
+static void test_session_family(void **state) {
+    struct store *store = begun(state);
+    entity_id alice = add_account(store, "alice");
+    struct session out,
+        rows[] = {new_session("a1", alice, 0, NOW + 9), new_session("a2", alice, 0, NOW + 9),
+                  new_session("ak", alice, 0, NOW + 9), new_session("b1", alice, 0, NOW + 9)};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        rows[i].use = i == 0 ? SESSION_REFRESH : SESSION_BEARER;
+        (void)snprintf(rows[i].family, sizeof rows[i].family, "%s", i < 2 ? "f" : i < 3 ? "g" : "");
+        assert_ok(store_session_add(store, &rows[i]));
+    }
+    rows[0].used_at = NOW;
+    rows[0].authenticated_at = NOW - 1;
+    (void)snprintf(rows[0].client, sizeof rows[0].client, "posterngate-cli");
+    (void)snprintf(rows[0].methods, sizeof rows[0].methods, "pwd otp mfa");
+    assert_ok(store_session_update(store, &rows[0]));
+    assert_ok(store_session_find(store, "a1", &out));
+    assert_memory_equal(&out, &rows[0], sizeof out);
+    struct session none = new_session("bx", alice, 0, NOW + 9);
+    assert_fails(store_session_update(store, &none), ERR_NOT_FOUND);
+    assert_ok(store_session_remove_family(store, "nobody's"));
+    assert_ok(store_session_remove_family(store, ""));
+    expect_sessions(store, "a1 a2 ak b1");
+    assert_ok(store_session_remove_family(store, "f"));
+    expect_sessions(store, "ak b1");
+    assert_ok(store_commit(store));
+}
+
 static void test_session(void **state) {
     struct store *store = begun(state);
     entity_id alice = add_account(store, "alice"), bob = add_account(store, "bob");
@@ -400,10 +429,9 @@ static void test_registered_key(void **state) {
 }
 
 static const struct store_test tests[] = {
-    TEST(test_issued),          TEST(test_facts),
-    TEST(test_facts_of_undone), TEST(test_facts_of_keys),
-    TEST(test_issued_list),     TEST(test_api_key),
-    TEST(test_session),         TEST(test_registered_key_refused),
+    TEST(test_issued),         TEST(test_facts),          TEST(test_facts_of_undone),
+    TEST(test_facts_of_keys),  TEST(test_issued_list),    TEST(test_api_key),
+    TEST(test_session),        TEST(test_session_family), TEST(test_registered_key_refused),
     TEST(test_registered_key),
 };
 

@@ -15,8 +15,10 @@ static int64_t end_of(const struct call *call, const struct api_key *key) {
 void session_open(struct call *call, const struct account *account, const struct api_key *key) {
     uint8_t random[TOKEN_RANDOM_BYTES];
     char token[TOKEN_CHARS];
-    struct session session = {
-        .account_id = account->id, .created_at = call->now, .expires_at = end_of(call, key)};
+    struct session session = {.account_id = account->id,
+                              .created_at = call->now,
+                              .expires_at = end_of(call, key),
+                              .use = SESSION_BEARER};
     if (key != NULL) {
         session.api_key_id = key->id;
         session.subnets = key->subnets;

@@ -69,6 +69,7 @@ static const struct setting table[] = {
                "digits, '.', '_', '-'"},
     {"site.title", SETTING_TEXT, AT(site_title)},
     {"site.default_key_file", SETTING_TEXT, AT(default_key_file)},
+    {"site.gssapi", SETTING_BOOL, AT(gssapi)},
     {"listen.address", SETTING_TEXT, AT(listen_address), .check = check_address,
      .reason = "is not an IP address; write 0.0.0.0 or \"::\" for all of this machine's"},
     {"listen.port", SETTING_NUMBER, AT(listen_port), .max = UINT16_MAX},

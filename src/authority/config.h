@@ -16,6 +16,7 @@ struct config {
     char *site_name;          /* "cscs": in key ids ("alice@cscs") and the TOTP issuer */
     char *site_title;         /* "Swiss National Supercomputing Centre" */
     char *default_key_file;   /* "~/.ssh/cscs-key" */
+    bool gssapi;              /* its hosts take Kerberos tickets too */
     char *listen_address;
     uint16_t listen_port;
     char *tls_certificate; /* NULL with tls_key: plain HTTP, allowed on loopback alone */

@@ -179,6 +179,12 @@ enum limits {
     LIMIT_RELOAD_S = 10,                 /* for sshd's reload; the feed waits meanwhile */
     LIMIT_CONFIG_COMPLAINTS_COUNT = 100, /* told about one file */
     LIMIT_STATE_FILE_BYTES = 1024 * 1024,
+
+    /* what an account reaches, as the command line keeps it and configures ssh from it */
+    LIMIT_REACH_HOSTS_COUNT = 100000, /* jump hosts and clusters included */
+    LIMIT_REACH_BYTES = 64 * 1024 * 1024,
+    LIMIT_SSH_CONFIG_BYTES = 64 * 1024 * 1024,
+    LIMIT_SSH_CONFIG_LINE_CHARS = 1000, /* OpenSSH before 7.8 reads no longer ones */
 };
 
 /* A key is good for so many bytes and packets of one direction and so long (RFC 4253 section 9, RFC

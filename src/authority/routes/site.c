@@ -68,12 +68,13 @@ static void build(struct call *call) {
         json_decref(clusters);
         return;
     }
-    json_t *json = json_pack(
-        "{s:i,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:s}", "version", 1, "site", config->site_name,
-        "title", config->site_title, "issuer", config->public_url, "clientId", "posterngate-cli",
-        "userCaKeys", publish_ca_lines(authority, CERT_USER), "hostCaKeys",
-        publish_ca_lines(authority, CERT_HOST), "jumpHosts", jumps, "clusters", clusters, "policy",
-        policy_json(&authority->policy), "defaultKeyFile", config->default_key_file);
+    json_t *json = json_pack("{s:i,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:s,s:b}", "version", 1,
+                             "site", config->site_name, "title", config->site_title, "issuer",
+                             config->public_url, "clientId", "posterngate-cli", "userCaKeys",
+                             publish_ca_lines(authority, CERT_USER), "hostCaKeys",
+                             publish_ca_lines(authority, CERT_HOST), "jumpHosts", jumps, "clusters",
+                             clusters, "policy", policy_json(&authority->policy), "defaultKeyFile",
+                             config->default_key_file, "gssapi", config->gssapi);
     char *text CLEANUP(freep) = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
     json_decref(json);
     buf_clear(&call->text);

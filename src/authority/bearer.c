@@ -71,7 +71,13 @@ static err_t look_up(struct store *store, const char *hash, int64_t now, struct 
     memcpy(caller.session_hash, hash, HASH_CHARS);
     caller.session_expires_at = session.expires_at;
     caller.api_key_id = session.api_key_id;
-    caller.subnets = session.subnets;
+    caller.bounds = (struct bounds){.what = "API key", .subnets = session.subnets};
+    if (session.api_key_id != 0) {
+        struct api_key key;
+        TRY(store_api_key_get(store, session.api_key_id, &key));
+        caller.bounds.clusters = key.clusters;
+        caller.bounds.duration_max_s = key.duration_max_s;
+    }
     *out = caller;
     return OK;
 }

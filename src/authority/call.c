@@ -260,7 +260,7 @@ static void judge_access(struct call *call) {
             call_problem(call, 403, "account_disabled", NULL,
                          "the account %s is disabled; ask your site's administrators",
                          caller->account.name);
-        } else if (!subnet_list_allows(&caller->subnets, call->source)) {
+        } else if (!subnet_list_allows(&caller->bounds.subnets, call->source)) {
             call_problem(call, 403, "source_refused", NULL, "this API key may not be used from %s",
                          call->source_text);
         } else if (call->route->access == ACCESS_ADMINISTRATOR && !caller->account.administrator) {

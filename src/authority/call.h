@@ -65,8 +65,8 @@ struct caller {
     size_t project_count; /* it belongs to; for a service account its project counts */
     char session_hash[HASH_CHARS];
     int64_t session_expires_at;
-    entity_id api_key_id;       /* 0: a person's session */
-    struct subnet_list subnets; /* the credential's; empty: from everywhere */
+    entity_id api_key_id; /* 0: a person's session */
+    struct bounds bounds; /* of the credential */
     entity_id host_id;
     char host_name[LIMIT_HOST_NAME_CHARS + 1];
 };

@@ -159,6 +159,7 @@ struct replica_entry {
     int64_t job_started_at;
     int64_t job_ends_at; /* 0: not known */
     const char *subnets; /* where the account may come from, "10.0.0.0/8,…"; "" : from everywhere */
+    const char *cluster; /* of this host; "" of a jump host */
 };
 
 /*
@@ -214,13 +215,14 @@ err_t replica_ca_list(struct replica *replica, enum ca_use use,
 /*
  * Where a jump host may lead to: login, compute and job hosts, clusters, and addresses that jobs
  * have of their own, by name and by address, each pair of name and port once. For an account: those
- * of the clusters that it reaches and that take such credentials, and of what only its running jobs
+ * of the clusters that it reaches and that take such credentials (`within`: of these alone, as
+ * feed/reach.h writes them; NULL: of all), and of what only its running jobs
  * open (compute hosts of clusters whose nodes are not open, job hosts, jobs' addresses) what they
  * open at `now`. For NULL all. Compute hosts come last, first their names and then their addresses:
  * who cannot take all, stops.
  */
 err_t replica_destination_list(struct replica *replica, const char *account, enum credentials by,
-                               int64_t now,
+                               const char *within, int64_t now,
                                err_t (*each)(void *context, const char *name, uint16_t port),
                                void *context);
 

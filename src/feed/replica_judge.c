@@ -141,8 +141,10 @@ static err_t judge_own(const struct question *question, struct replica_verdict *
         return OK;
     }
     TRY(judge_account(question, statement, 0, &verdict->why));
-    const struct replica_entry entry = {
-        .account = question->login->user, .job = "", .subnets = replica_db_text(statement, 2)};
+    const struct replica_entry entry = {.account = question->login->user,
+                                        .job = "",
+                                        .subnets = replica_db_text(statement, 2),
+                                        .cluster = question->place.cluster};
     return verdict->why == REPLICA_ALLOWED ? question->each(question->context, &entry) : OK;
 }
 
@@ -164,7 +166,8 @@ static err_t judge_job(const struct question *question, sqlite3_stmt *row, enum 
                                         .job = replica_db_text(row, 0),
                                         .job_started_at = job.started_at,
                                         .job_ends_at = job.ends_at,
-                                        .subnets = replica_db_text(row, 8)};
+                                        .subnets = replica_db_text(row, 8),
+                                        .cluster = question->place.cluster};
     return *why == REPLICA_ALLOWED ? question->each(question->context, &entry) : OK;
 }
 

@@ -58,8 +58,9 @@ err_t replica_ca_list(struct replica *replica, enum ca_use use,
 }
 
 /*
- * ?1: the account or NULL; ?2: now; ?3: the credentials that ask. What the account's jobs open is
- * what job_right.h says; roles and types are those of entity.h.
+ * ?1: the account or NULL; ?2: now; ?3: the credentials that ask; ?4: those clusters alone, or
+ * NULL. What the account's jobs open is what job_right.h says; roles and types are those of
+ * entity.h.
  */
 static const char destination_sql[] =
     "WITH mine(name, cluster, role, address, port) AS ("
@@ -81,6 +82,7 @@ static const char destination_sql[] =
     "  SELECT p.name, p.address, CASE p.port WHEN 0 THEN 22 ELSE p.port END, p.rank"
     "  FROM place p JOIN cluster c ON c.name = p.cluster"
     "  WHERE ?1 IS NULL OR ((c.credentials & ?3) <> 0 AND"
+    "   (?4 IS NULL OR instr(?4, ',' || p.cluster || ',') > 0) AND"
     "   instr((SELECT clusters FROM account WHERE name = ?1), ',' || p.cluster || ',') > 0)),"
     " each(name, port, rank) AS ("
     "  SELECT name, port, rank FROM open"
@@ -91,7 +93,7 @@ _Static_assert(HOST_JUMP == 1 && HOST_LOGIN == 2 && HOST_COMPUTE == 3 && HOST_JO
                "as in the statement");
 
 err_t replica_destination_list(struct replica *replica, const char *account, enum credentials by,
-                               int64_t now,
+                               const char *within, int64_t now,
                                err_t (*each)(void *context, const char *name, uint16_t port),
                                void *context) {
     sqlite3_stmt *statement CLEANUP(replica_db_finalizep) = NULL;
@@ -101,6 +103,9 @@ err_t replica_destination_list(struct replica *replica, const char *account, enu
     }
     TRY(replica_db_err(sqlite3_bind_int64(statement, 2, now)));
     TRY(replica_db_err(sqlite3_bind_int(statement, 3, (int)by)));
+    if (within != NULL) {
+        TRY(replica_db_bind_text(statement, 4, within));
+    }
     bool row = false;
     for (;;) {
         TRY(replica_db_step(statement, &row));

@@ -69,10 +69,11 @@ struct view_login {
 };
 
 /*
- * A certificate: the view's age, then cert_verify() against the user CAs that the feed told, then
- * serial, and the account's verdict. Zero denies. verify_ca false skips the CA's signature alone
- * and never says `allowed`: `plausible` is then what it would have been. To tell a stranger so much
- * tells him who has an account here, as anybody can write a plausible certificate.
+ * A certificate, which may be bound to clusters (model/scope.h): the view's age, then cert_verify()
+ * against the user CAs that the feed told, then serial, and the account's verdict. Zero denies.
+ * verify_ca false skips the CA's signature alone and never says `allowed`: `plausible` is then what
+ * it would have been. To tell a stranger so much tells him who has an account here, as anybody can
+ * write a plausible certificate.
  */
 struct view_cert_verdict {
     bool allowed;
@@ -107,10 +108,12 @@ struct view_session {
     const char *user;
     const struct inet_address *source; /* as of the login */
     uint64_t serial;
-    const char *ca_fingerprint; /* of the certificate; NULL for a registered key */
-    span_t key_blob;            /* of a registered key */
-    int64_t expires_at;         /* of the credential; 0: never */
-    bool cut_expired;           /* the site's choice */
+    const char *ca_fingerprint;        /* of the certificate; NULL for a registered key */
+    span_t key_blob;                   /* of a registered key */
+    int64_t expires_at;                /* of the credential; 0: never */
+    bool cut_expired;                  /* the site's choice */
+    const struct cluster_list *within; /* those that a certificate is bound to; NULL or none: it is
+                                          not */
 };
 struct replica_verdict view_session(const struct view *view, const struct view_rules *rules,
                                     const struct view_session *session, int64_t now);
@@ -135,6 +138,7 @@ struct view_asked {
     span_t host;
     uint16_t port;
     int64_t now;
+    const struct cluster_list *within; /* as of struct view_session */
 };
 struct view_destination {
     bool allowed;
@@ -156,6 +160,10 @@ struct view_destination view_destination(const struct view *view, const struct v
  */
 bool view_address_allowed(const struct view_destination *destination,
                           const struct inet_address *resolved);
+
+/* Whether a credential that is bound to these clusters (NULL or none: to no particular ones) is
+ * good for this one. */
+bool view_is_within(const struct cluster_list *within, const char *cluster);
 
 /* The clusters that the account reaches, in the feed's order. */
 err_t view_cluster_list(const struct view *view, const char *user,

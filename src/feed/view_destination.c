@@ -20,11 +20,15 @@ static const struct view_place *place_of(const struct view_link *link, bool by_a
     return (const void *)((const uint8_t *)link - offset);
 }
 
-/* The cluster, if the account reaches it and it takes what asks. */
+bool view_is_within(const struct cluster_list *within, const char *cluster) {
+    return within == NULL || within->count == 0 || cluster_list_has(within, cluster);
+}
+
+/* The cluster, if the account reaches it by what asks and it takes that. */
 static const struct view_place *open_cluster(const struct search *search, const char *name) {
-    const struct view_place *cluster = reach_has(view_account_reach(search->account), name)
-                                           ? view_find_cluster(search->view, name)
-                                           : NULL;
+    bool reached = reach_has(view_account_reach(search->account), name) &&
+                   view_is_within(search->asked->within, name);
+    const struct view_place *cluster = reached ? view_find_cluster(search->view, name) : NULL;
     return cluster != NULL && (cluster->credentials & search->asked->by) != 0 ? cluster : NULL;
 }
 

@@ -3,6 +3,7 @@
 
 #include "feed/reach.h"
 #include "feed/view_things.h"
+#include "model/scope.h"
 
 /* A view from the future is as little to be trusted as an old one, and one that dropped revocations
  * by a clock that was ahead may lack some that are good again. */
@@ -21,23 +22,33 @@ static enum replica_why judge_age(const struct view *view, const struct view_rul
 struct taking {
     const struct view *view;
     enum credentials by;
+    const struct cluster_list *within;
+    bool reaches; /* one of those */
 };
 
 /* ERR_EXISTS: it does, and no other need be asked. */
 static err_t takes_it(void *context, const char *cluster) {
-    const struct taking *taking = context;
+    struct taking *taking = context;
+    if (!view_is_within(taking->within, cluster)) {
+        return OK;
+    }
+    taking->reaches = true;
     const struct view_place *place = view_find_cluster(taking->view, cluster);
     return place != NULL && (place->credentials & taking->by) != 0 ? FAIL(ERR_EXISTS) : OK;
 }
 
-/* Whether one of the clusters takes what asks. */
-static bool takes_credential(const struct view *view, const char *reach, enum credentials by) {
-    struct taking taking = {view, by};
-    return reach_each(reach, takes_it, &taking).code == ERR_EXISTS;
+/* Whether the account reaches a cluster that takes what asks. */
+static enum replica_why judge_reach(const struct view *view, const char *reach, enum credentials by,
+                                    const struct cluster_list *within) {
+    struct taking taking = {view, by, within, false};
+    if (reach_each(reach, takes_it, &taking).code == ERR_EXISTS) {
+        return REPLICA_ALLOWED;
+    }
+    return taking.reaches ? REPLICA_NO_CREDENTIAL : REPLICA_NO_REACH;
 }
 
 static enum replica_why judge_account(const struct view *view, const char *user,
-                                      enum credentials by) {
+                                      enum credentials by, const struct cluster_list *within) {
     const struct view_account *account = view_find_account(view, user);
     if (account == NULL) {
         return REPLICA_NO_ACCOUNT;
@@ -45,11 +56,7 @@ static enum replica_why judge_account(const struct view *view, const char *user,
     if (!account->enabled) {
         return REPLICA_DISABLED;
     }
-    const char *reach = view_account_reach(account);
-    if (reach_is_empty(reach)) {
-        return REPLICA_NO_REACH;
-    }
-    return takes_credential(view, reach, by) ? REPLICA_ALLOWED : REPLICA_NO_CREDENTIAL;
+    return judge_reach(view, view_account_reach(account), by, within);
 }
 
 /* Where the account may come from, by its own choice; not knowing where it does is no excuse. */
@@ -69,8 +76,9 @@ static enum replica_why judge_source(const struct view *view, const char *user,
 
 /* The account itself, and where it comes from. */
 static enum replica_why judge_comer(const struct view *view, const char *user, enum credentials by,
+                                    const struct cluster_list *within,
                                     const struct inet_address *source) {
-    enum replica_why why = judge_account(view, user, by);
+    enum replica_why why = judge_account(view, user, by, within);
     return why == REPLICA_ALLOWED ? judge_source(view, user, source) : why;
 }
 
@@ -90,7 +98,7 @@ struct replica_verdict view_account(const struct view *view, const struct view_r
                                     const char *user, enum credentials by, int64_t now) {
     bool stale = true;
     enum replica_why why = judge_age(view, rules, now, &stale);
-    return verdict_of(why == REPLICA_ALLOWED ? judge_account(view, user, by) : why, stale);
+    return verdict_of(why == REPLICA_ALLOWED ? judge_account(view, user, by, NULL) : why, stale);
 }
 
 bool view_window(const struct view *view, const char *user, const struct inet_address *source,
@@ -108,13 +116,15 @@ static void judge_certificate(const struct view *view, const struct cert *cert,
     if (cert->ca_key != NULL) {
         key_fingerprint(cert->ca_key, fingerprint);
     }
+    char principal[SCOPE_PRINCIPAL_CHARS];
+    scope_principal_of(cert, login->user, principal);
     const struct view_ca *ca = view_find_ca(view, fingerprint, CA_USE_USER);
     const struct key *ca_key = ca != NULL ? ca->key : NULL;
     const struct cert_check check = {.type = CERT_USER,
                                      .ca_keys = &ca_key,
                                      .ca_key_count = ca_key != NULL ? 1 : 0,
                                      .now = (uint64_t)login->now,
-                                     .principal = login->user,
+                                     .principal = principal,
                                      .source = login->source,
                                      .memo = login->memo};
     if (!login->verify_ca) {
@@ -148,8 +158,9 @@ struct view_cert_verdict view_cert(const struct view *view, const struct view_ru
     }
     verdict.replica_why = judge_serial(view, cert->serial);
     if (verdict.replica_why == REPLICA_ALLOWED) {
-        verdict.replica_why =
-            judge_comer(view, login->user, CREDENTIALS_CERTIFICATES, login->source);
+        const struct scope scope = scope_of(cert, login->user);
+        verdict.replica_why = judge_comer(view, login->user, CREDENTIALS_CERTIFICATES,
+                                          &scope.clusters, login->source);
     }
     return verdict.replica_why == REPLICA_ALLOWED ? verdict : refusal(&verdict);
 }
@@ -216,7 +227,7 @@ struct replica_verdict view_key(const struct view *view, const struct view_rules
         why = find_key(view, user, key_blob(key), source, now, &ends_at);
     }
     if (why == REPLICA_ALLOWED) {
-        why = judge_comer(view, user, CREDENTIALS_KEYS, source);
+        why = judge_comer(view, user, CREDENTIALS_KEYS, NULL, source);
     }
     if (why == REPLICA_ALLOWED) {
         *expires_at = ends_at;
@@ -257,7 +268,9 @@ static enum replica_why judge_session(const struct view *view, const struct view
         now >= session->expires_at) {
         why = REPLICA_EXPIRED;
     }
-    return why == REPLICA_ALLOWED ? judge_comer(view, session->user, by, session->source) : why;
+    return why == REPLICA_ALLOWED
+               ? judge_comer(view, session->user, by, session->within, session->source)
+               : why;
 }
 
 struct replica_verdict view_session(const struct view *view, const struct view_rules *rules,

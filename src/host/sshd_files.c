@@ -50,7 +50,7 @@ err_t sshd_files_write_permit_open(const char *state_dir, struct replica *replic
     TRY(buf_add_str(&now, "# Written by postern-host sync.\nPermitOpen"));
     size_t empty = now.len;
     if (jumps) {
-        TRY(replica_destination_list(replica, NULL, 0, 0, put_destination, &now));
+        TRY(replica_destination_list(replica, NULL, 0, NULL, 0, put_destination, &now));
     }
     TRY(buf_add_str(&now, now.len > empty ? "\n" : " none\n"));
     if (exists && span_equal(buf_span(&now), buf_span(&before))) {

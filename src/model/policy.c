@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "model/scope.h"
 
 enum { DAY_S = 24 * 3600 };
 
@@ -149,9 +150,13 @@ static struct decision refuse_duration(const struct policy *policy, int64_t aske
                   "%s is not offered here; choose one of: %.320s", text, choices);
 }
 
-static struct decision decide_duration(const struct policy *policy, int64_t asked,
-                                       int64_t *duration) {
-    int64_t wanted = asked == 0 ? policy->duration_default_s : asked;
+static struct decision decide_duration(const struct policy *policy, const struct bounds *bounds,
+                                       int64_t asked, int64_t *duration) {
+    int64_t max =
+        bounds == NULL || bounds->duration_max_s == 0 ? INT64_MAX : bounds->duration_max_s;
+    int64_t wanted = asked != 0                         ? asked
+                     : policy->duration_default_s > max ? max
+                                                        : policy->duration_default_s;
     bool offered = policy->duration_count == 0;
     for (size_t i = 0; i < policy->duration_count; i++) {
         offered = offered || policy->durations[i] == wanted;
@@ -159,29 +164,31 @@ static struct decision decide_duration(const struct policy *policy, int64_t aske
     if (!offered || wanted <= 0 || wanted > policy->duration_max_s || wanted > LIMIT_DURATION_S) {
         return refuse_duration(policy, wanted);
     }
+    if (wanted > max) {
+        char text[DURATION_CHARS];
+        duration_print(max, text);
+        return refuse(DECISION_duration_refused, "duration",
+                      "certificates of this %s last at most %s; ask for that", bounds->what, text);
+    }
     *duration = wanted;
     return allowed;
 }
 
 /* ---- subnets ---- */
 
-enum imposed_by { IMPOSED_BY_SITE, IMPOSED_BY_API_KEY, IMPOSED_BY_ACCOUNT };
-
-static struct decision refuse_subnets(const struct subnet_list *imposed, enum imposed_by by) {
-    static const char *const whose[] = {"here", "for the API key that was used",
-                                        "by your own restriction (postern access)"};
+static struct decision refuse_subnets(const struct subnet_list *imposed, const char *whose) {
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_SUBNETS_COUNT * INET_CHARS);
     if (failed(subnet_list_print(imposed, &text))) {
         buf_clear(&text);
     }
     return refuse(DECISION_subnets_refused, "ipSubnets",
-                  "none of these addresses is allowed %s; choose within: %.*s", whose[by],
+                  "none of these addresses is allowed %s; choose within: %.*s", whose,
                   (int)(text.len > 280 ? 280 : text.len), (const char *)text.data);
 }
 
 /* Narrows *list by `imposed`, where an empty list stands for every address on both sides. */
 static struct decision narrow_subnets(struct subnet_list *list, const struct subnet_list *imposed,
-                                      enum imposed_by by) {
+                                      const char *whose) {
     err_t err = imposed == NULL ? OK : subnet_list_intersect(list, imposed, list);
     if (err.code == ERR_TOO_LONG) {
         return refuse(DECISION_subnets_refused, "ipSubnets",
@@ -189,12 +196,13 @@ static struct decision narrow_subnets(struct subnet_list *list, const struct sub
                       "subnets; ask for fewer",
                       LIMIT_SUBNETS_COUNT);
     }
-    return failed(err) ? refuse_subnets(imposed, by) : allowed;
+    return failed(err) ? refuse_subnets(imposed, whose) : allowed;
 }
 
-/* Where the account chose that it may come in from, with the jump hosts that it comes through. */
-static bool own_subnets(const struct sign_facts *facts, struct subnet_list *out) {
-    struct subnet_list list = facts->account->subnets;
+/* With the jump hosts that one comes through, where the list is not everywhere. */
+static bool with_jump_hosts(const struct sign_facts *facts, const struct subnet_list *from,
+                            struct subnet_list *out) {
+    struct subnet_list list = *from;
     size_t jumps = list.count == 0 || facts->jump_hosts == NULL ? 0 : facts->jump_hosts->count;
     for (size_t i = 0; i < jumps; i++) {
         if (failed(subnet_list_add(&list, &facts->jump_hosts->subnets[i]))) {
@@ -208,15 +216,23 @@ static bool own_subnets(const struct sign_facts *facts, struct subnet_list *out)
 static struct decision decide_subnets(const struct policy *policy, const struct subnet_list *asked,
                                       const struct sign_facts *facts, struct subnet_list *out) {
     struct subnet_list list = {.count = 0};
-    struct subnet_list own;
+    static const struct subnet_list everywhere;
+    struct subnet_list own, bound;
     if (asked != NULL) {
         list = *asked;
     }
-    if (!own_subnets(facts, &own)) {
+    if (!with_jump_hosts(facts, &facts->account->subnets, &own)) {
         return refuse(DECISION_subnets_refused, "ipSubnets",
                       "with the jump hosts' addresses your own restriction has more than %d "
                       "subnets; make it shorter: postern access --from SUBNET",
                       LIMIT_SUBNETS_COUNT);
+    }
+    if (!with_jump_hosts(facts, facts->bounds == NULL ? &everywhere : &facts->bounds->subnets,
+                         &bound)) {
+        return refuse(DECISION_subnets_refused, "ipSubnets",
+                      "with the jump hosts' addresses the %s has more than %d subnets; make "
+                      "another with fewer",
+                      facts->bounds->what, LIMIT_SUBNETS_COUNT);
     }
     for (size_t i = 0; i < list.count; i++) {
         if (list.subnets[i].address.family_bits == 0) {
@@ -225,17 +241,35 @@ static struct decision decide_subnets(const struct policy *policy, const struct 
                           i + 1);
         }
     }
-    struct decision decision = narrow_subnets(&list, &policy->subnets, IMPOSED_BY_SITE);
+    char by_credential[64];
+    (void)snprintf(by_credential, sizeof by_credential, "for the %s that was used",
+                   facts->bounds == NULL ? "credential" : facts->bounds->what);
+    struct decision decision = narrow_subnets(&list, &policy->subnets, "here");
     if (decision.allowed) {
-        decision = narrow_subnets(&list, facts->credential_subnets, IMPOSED_BY_API_KEY);
+        decision = narrow_subnets(&list, &bound, by_credential);
     }
     if (decision.allowed) {
-        decision = narrow_subnets(&list, &own, IMPOSED_BY_ACCOUNT);
+        decision = narrow_subnets(&list, &own, "by your own restriction (postern access)");
     }
     if (decision.allowed) {
         *out = list;
     }
     return decision;
+}
+
+/* ---- clusters ---- */
+
+static struct decision decide_clusters(const struct cluster_list *asked,
+                                       const struct bounds *bounds, struct cluster_list *out) {
+    static const struct cluster_list all;
+    struct cluster_list list;
+    if (failed(cluster_list_intersect(asked == NULL ? &all : asked,
+                                      bounds == NULL ? &all : &bounds->clusters, &list))) {
+        return refuse(DECISION_clusters_refused, "clusters",
+                      "the %s is good for none of these clusters", bounds->what);
+    }
+    *out = list;
+    return allowed;
 }
 
 /* ---- the rest ---- */
@@ -281,14 +315,13 @@ static struct decision decide_account(const struct sign_facts *facts) {
                       account->name);
     }
     const struct inet_address *source = facts->source == NULL ? &nowhere : facts->source;
-    if (facts->credential_subnets != NULL &&
-        !subnet_list_allows(facts->credential_subnets, source)) {
+    if (facts->bounds != NULL && !subnet_list_allows(&facts->bounds->subnets, source)) {
         char text[INET_CHARS];
         inet_address_print(source, text);
         return refuse(DECISION_source_refused, "",
-                      "the API key may not be used from %s; use it from the addresses it was made "
+                      "the %s may not be used from %s; use it from the addresses it was made "
                       "for, or make another",
-                      text);
+                      facts->bounds->what, text);
     }
     return allowed;
 }
@@ -325,10 +358,13 @@ struct decision policy_sign(const struct policy *policy, const struct sign_reque
                        : policy_key(policy, request->key);
     }
     if (decision.allowed) {
-        decision = decide_duration(policy, request->duration_s, &duration);
+        decision = decide_duration(policy, facts->bounds, request->duration_s, &duration);
     }
     if (decision.allowed) {
         decision = decide_subnets(policy, request->subnets, facts, &granted.subnets);
+    }
+    if (decision.allowed) {
+        decision = decide_clusters(request->clusters, facts->bounds, &granted.clusters);
     }
     if (decision.allowed) {
         decision = decide_force_command(policy, request->force_command);
@@ -409,6 +445,16 @@ static err_t add_source_address(const struct subnet_list *subnets, struct cert *
     return cert_add_critical_option(cert, "source-address", value);
 }
 
+static err_t add_principals(const struct cluster_list *clusters, const char *principal,
+                            struct cert *cert) {
+    for (size_t i = 0; i < clusters->count; i++) {
+        char bound[SCOPE_PRINCIPAL_CHARS];
+        scope_principal(principal, clusters->names[i], bound);
+        TRY(cert_add_principal(cert, bound));
+    }
+    return clusters->count == 0 ? cert_add_principal(cert, principal) : OK;
+}
+
 err_t policy_fill_cert(const struct policy *policy, const struct sign_grant *grant,
                        const char *principal, const char *key_id, const struct key *key,
                        struct cert *cert) {
@@ -416,7 +462,7 @@ err_t policy_fill_cert(const struct policy *policy, const struct sign_grant *gra
     struct key *copy CLEANUP(key_freep) = NULL;
     TRY(key_copy(key, &copy));
     TRY(cert_set_key_id(cert, key_id));
-    TRY(cert_add_principal(cert, principal));
+    TRY(add_principals(&grant->clusters, principal, cert));
     if (grant->force_command != NULL) {
         TRY(cert_add_critical_option(cert, "force-command", grant->force_command));
     }

@@ -21,6 +21,7 @@
     X(duration_refused, 422)                                                                       \
     X(quota_exceeded, 429)                                                                         \
     X(subnets_refused, 422)                                                                        \
+    X(clusters_refused, 422)                                                                       \
     X(source_refused, 403)                                                                         \
     X(force_command_refused, 422)                                                                  \
     X(keys_refused, 403)                                                                           \
@@ -78,22 +79,30 @@ struct policy {
  * bits, the usual extensions. */
 void policy_default(struct policy *policy);
 
+/* What the credential that asks was bound to when it was made. Zero: to nothing. */
+struct bounds {
+    const char *what; /* "API key", "grant"; for people to read */
+    struct cluster_list clusters;
+    struct subnet_list subnets;
+    int64_t duration_max_s;
+};
+
 struct sign_request {
     const struct key *key;
-    int64_t duration_s;                /* 0: the default */
-    const struct subnet_list *subnets; /* asked for; may be NULL */
-    const char *force_command;         /* may be NULL */
+    int64_t duration_s;                  /* 0: the default */
+    const struct subnet_list *subnets;   /* asked for; may be NULL */
+    const char *force_command;           /* may be NULL */
+    const struct cluster_list *clusters; /* asked for; may be NULL */
 };
 
 /* What the store knows about the account at this moment. */
 struct sign_facts {
     const struct account *account;
-    size_t project_count;     /* it is a member of; for a service account its project counts */
-    uint32_t issued_last_day; /* certificates that count, in the 24 hours before now */
-    int64_t quota_frees_at;   /* when the oldest of those is 24 hours old; 0: not looked up */
-    bool key_has_valid;       /* a certificate of this very key is valid and not revoked */
-    const struct subnet_list
-        *credential_subnets;           /* of the API key it signed in with; may be NULL */
+    size_t project_count;        /* it is a member of; for a service account its project counts */
+    uint32_t issued_last_day;    /* certificates that count, in the 24 hours before now */
+    int64_t quota_frees_at;      /* when the oldest of those is 24 hours old; 0: not looked up */
+    bool key_has_valid;          /* a certificate of this very key is valid and not revoked */
+    const struct bounds *bounds; /* of the credential it signed in with; may be NULL */
     const struct inet_address *source; /* where the request comes from */
     /* Behind a jump host sshd sees that one's address: where the account chose from where it may
      * come in, these are good as well. May be NULL. */
@@ -107,8 +116,9 @@ struct sign_grant {
     int64_t valid_after;
     int64_t valid_before;
     bool counts;
-    struct subnet_list subnets; /* empty: no source-address */
-    const char *force_command;  /* borrowed from the request */
+    struct subnet_list subnets;   /* empty: no source-address */
+    struct cluster_list clusters; /* that it is bound to (model/scope.h); empty: to none */
+    const char *force_command;    /* borrowed from the request */
 };
 
 struct decision policy_sign(const struct policy *policy, const struct sign_request *request,
@@ -142,8 +152,9 @@ struct decision policy_sign_job(const struct policy *policy, const struct key *k
                                 struct sign_grant *grant);
 
 /*
- * Fills a certificate with its one principal, the account's name or a job's, and key id, validity
- * and options. The caller sets the serial and nonce. The extensions are those of the policy.
+ * Fills a certificate with its principal, the account's name or a job's, or, where it is bound to
+ * clusters, with one for each of them; and with key id, validity and options. The caller sets the
+ * serial and nonce. The extensions are those of the policy.
  */
 err_t policy_fill_cert(const struct policy *policy, const struct sign_grant *grant,
                        const char *principal, const char *key_id, const struct key *key,

@@ -92,9 +92,10 @@ err_t cert_parse_tbs(span_t tbs, struct cert **out);
  * for a plain key. */
 err_t cert_parse_line(span_t line, struct cert **out, span_t *comment);
 err_t cert_print_line(const struct cert *cert, const char *comment, struct buf *out);
-/* When a certificate ends that somebody else has judged: the one field, out of a blob that is not
- * looked at any further. In a file of its own, which needs no libcrypto (host/host.h). */
-err_t cert_end(span_t blob, uint64_t *valid_before);
+/* When a certificate ends that somebody else has judged, and its principals (may be NULL; a string
+ * for each, not looked at): the two fields, out of a blob that is not looked at any further. In a
+ * file of its own, which needs no libcrypto (host/host.h). */
+err_t cert_end(span_t blob, span_t *principals, uint64_t *valid_before);
 /* True when the blob or line starts as a certificate of any type. */
 bool cert_is_blob(span_t blob);
 

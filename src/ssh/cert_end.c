@@ -28,8 +28,8 @@ static err_t skip_key(span_t *from, span_t name) {
     return FAIL(ERR_KEY_TYPE);
 }
 
-err_t cert_end(span_t blob, uint64_t *valid_before) {
-    span_t name;
+err_t cert_end(span_t blob, span_t *principals, uint64_t *valid_before) {
+    span_t name, found;
     span_t ignored;
     uint64_t number;
     uint32_t type;
@@ -39,7 +39,11 @@ err_t cert_end(span_t blob, uint64_t *valid_before) {
     TRY(wire_get_u64(&blob, &number)); /* serial */
     TRY(wire_get_u32(&blob, &type));
     TRY(wire_get_string(&blob, &ignored)); /* key id */
-    TRY(wire_get_string(&blob, &ignored)); /* principals */
-    TRY(wire_get_u64(&blob, &number));     /* valid after */
-    return wire_get_u64(&blob, valid_before);
+    TRY(wire_get_string(&blob, &found));
+    TRY(wire_get_u64(&blob, &number)); /* valid after */
+    TRY(wire_get_u64(&blob, valid_before));
+    if (principals != NULL) {
+        *principals = found;
+    }
+    return OK;
 }

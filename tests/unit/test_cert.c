@@ -610,16 +610,22 @@ static void check_golden(span_t blob, const struct key *ca, enum cert_type type,
 static void check_end(span_t blob) {
     struct cert *cert CLEANUP(cert_freep) = NULL;
     uint64_t end = 7;
+    span_t principals = {NULL, 0}, principal;
     bool whole = false;
     assert_ok(cert_parse(blob, &cert));
     for (size_t len = 0; len <= blob.len; len++) {
-        bool got = !failed(cert_end(span_of(blob.data, len), &end));
+        bool got = !failed(cert_end(span_of(blob.data, len), &principals, &end));
         assert_true(got || !whole);
         assert_true(end == (got ? cert->valid_before : 7));
         whole = got;
     }
     assert_true(whole);
-    assert_fails(cert_end(key_blob(cert->key), &end), ERR_KEY_TYPE);
+    for (size_t i = 0; i < cert->principal_count; i++) {
+        assert_ok(wire_get_string(&principals, &principal));
+        assert_true(span_equal_str(principal, cert->principals[i]));
+    }
+    assert_int_equal(principals.len, 0);
+    assert_fails(cert_end(key_blob(cert->key), NULL, &end), ERR_KEY_TYPE);
 }
 
 static void test_golden_certificates(void **state) {

@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "model/policy.h"
+#include "model/scope.h"
 
 static const char line_ed25519[] =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP2EU//FmLhxkNDQ5eWmdUzITomXZPoClQY3ggRi5N"
@@ -112,7 +113,9 @@ struct setting {
     struct policy policy;
     struct account account;
     struct inet_address source;
-    struct subnet_list asked, credential;
+    struct subnet_list asked;
+    struct cluster_list clusters;
+    struct bounds bounds;
     char command[LIMIT_FORCE_COMMAND_CHARS + 2];
     struct sign_request request;
     struct sign_facts facts;
@@ -123,10 +126,12 @@ static void settle(struct setting *setting, const struct key *key) {
     policy_default(&setting->policy);
     setting->account = (struct account){.id = 1, .name = "alice", .kind = ACCOUNT_PERSON};
     setting->source = address_of("192.0.2.7");
-    setting->request = (struct sign_request){.key = key, .subnets = &setting->asked};
+    setting->bounds.what = "API key";
+    setting->request = (struct sign_request){
+        .key = key, .subnets = &setting->asked, .clusters = &setting->clusters};
     setting->facts = (struct sign_facts){.account = &setting->account,
                                          .project_count = 1,
-                                         .credential_subnets = &setting->credential,
+                                         .bounds = &setting->bounds,
                                          .source = &setting->source,
                                          .now = NOW};
 }
@@ -139,9 +144,9 @@ static void spoil_administrator(struct setting *s) {
     s->account.administrator = true;
     s->facts.project_count = 0;
 }
-static void spoil_source(struct setting *s) { s->credential = subnets_of("198.51.100.0/24"); }
+static void spoil_source(struct setting *s) { s->bounds.subnets = subnets_of("198.51.100.0/24"); }
 static void spoil_no_source(struct setting *s) {
-    s->credential = subnets_of("192.0.2.0/24");
+    s->bounds.subnets = subnets_of("192.0.2.0/24");
     s->facts.source = NULL;
 }
 static void spoil_key(struct setting *s) { s->request.key = NULL; }
@@ -167,8 +172,22 @@ static void spoil_disjoint(struct setting *s) {
     s->asked = subnets_of("192.0.2.0/24,2001:db8::/32");
 }
 static void spoil_disjoint_credential(struct setting *s) {
-    s->credential = subnets_of("192.0.2.0/24");
+    s->bounds.subnets = subnets_of("192.0.2.0/24");
     s->asked = subnets_of("10.0.0.0/8");
+}
+static struct cluster_list clusters_of(const char *text) {
+    struct cluster_list list;
+    assert_ok(cluster_list_parse(span_str(text), &list));
+    return list;
+}
+static void spoil_bound_duration(struct setting *s) {
+    s->bounds.duration_max_s = 60;
+    s->request.duration_s = DAY;
+}
+static void spoil_odd_bound_duration(struct setting *s) { s->bounds.duration_max_s = 61; }
+static void spoil_clusters(struct setting *s) {
+    s->bounds.clusters = clusters_of("daint");
+    s->clusters = clusters_of("santis,eiger");
 }
 static void spoil_blank_subnet(struct setting *s) { s->asked.count = 2; }
 static void spoil_command_off(struct setting *s) {
@@ -221,6 +240,9 @@ static void test_sign_refused(void **state) {
         {spoil_zero_policy, DECISION_duration_refused, "duration", ""},
         {spoil_disjoint, DECISION_subnets_refused, "ipSubnets", "choose within: 10.0.0.0/8"},
         {spoil_disjoint_credential, DECISION_subnets_refused, "ipSubnets", "API key"},
+        {spoil_bound_duration, DECISION_duration_refused, "duration", "API key last at most 1min"},
+        {spoil_odd_bound_duration, DECISION_duration_refused, "duration", "choose one of"},
+        {spoil_clusters, DECISION_clusters_refused, "clusters", "API key"},
         {spoil_blank_subnet, DECISION_subnets_refused, "ipSubnets", "entry 1 is not a subnet"},
         {spoil_command_off, DECISION_force_command_refused, "forceCommand", "not offered here"},
         {spoil_command_empty, DECISION_force_command_refused, "forceCommand", "empty"},
@@ -275,7 +297,7 @@ static void test_sign_allowed(void **state) {
     set_command(&setting, LIMIT_FORCE_COMMAND_CHARS);
     setting.request.force_command = setting.command;
     setting.request.subnets = NULL;
-    setting.facts.credential_subnets = NULL;
+    setting.facts.bounds = NULL;
     setting.facts.source = NULL;
     setting.facts.issued_last_day = 4;
     grant = granted(&setting);
@@ -310,7 +332,7 @@ static void test_intersections(void **state) {
         settle(&setting, key);
         setting.asked = subnets_of(cases[i].asked);
         setting.policy.subnets = subnets_of(cases[i].policy);
-        setting.credential = subnets_of(cases[i].credential);
+        setting.bounds.subnets = subnets_of(cases[i].credential);
         struct sign_grant grant = granted(&setting);
         assert_ok(subnet_list_print(&grant.subnets, &text));
         assert_true(span_equal_str(buf_span(&text), cases[i].expected));
@@ -356,7 +378,7 @@ static void expect_exact(const struct setting *setting, const struct subnet_list
                                        .family_bits = bits % 8 == 0 ? 32 : 128};
         bool all = subnet_list_allows(&setting->asked, &address) &&
                    subnet_list_allows(&setting->policy.subnets, &address) &&
-                   subnet_list_allows(&setting->credential, &address);
+                   subnet_list_allows(&setting->bounds.subnets, &address);
         assert_int_equal(subnet_list_allows(subnets, &address), all);
     }
 }
@@ -371,7 +393,7 @@ static void test_never_widens(void **state) {
         settle(&setting, key);
         setting.asked = random_subnets();
         setting.policy.subnets = random_subnets();
-        setting.credential = random_subnets();
+        setting.bounds.subnets = random_subnets();
         setting.source.bytes[0] = (uint8_t)random_below(256);
         setting.policy.duration_count = random_below(3);
         setting.policy.duration_max_s = random_below(2 * DAY);
@@ -387,7 +409,7 @@ static void test_never_widens(void **state) {
         allowed++;
         expect_shrunk(&grant.subnets, &setting.asked);
         expect_shrunk(&grant.subnets, &setting.policy.subnets);
-        expect_shrunk(&grant.subnets, &setting.credential);
+        expect_shrunk(&grant.subnets, &setting.bounds.subnets);
         expect_exact(&setting, &grant.subnets);
         assert_true(grant.valid_before <= NOW + setting.policy.duration_max_s);
         assert_true(grant.valid_before > NOW && grant.valid_after < NOW);
@@ -564,7 +586,7 @@ static void test_own_subnets(void **state) {
         setting.account.subnets = subnets_of(cases[i].own);
         setting.policy.subnets = subnets_of(cases[i].site);
         setting.facts.jump_hosts = &jumps;
-        setting.facts.credential_subnets = NULL;
+        setting.facts.bounds = NULL;
         setting.request.subnets = &asked;
         struct decision decision =
             policy_sign(&setting.policy, &setting.request, &setting.facts, &grant);
@@ -585,7 +607,7 @@ static void test_own_subnets_full(void **state) {
     settle(&setting, key);
     struct subnet_list none = {.count = 0}, jumps = subnets_of("192.0.2.1");
     setting.request.subnets = &none;
-    setting.facts.credential_subnets = NULL;
+    setting.facts.bounds = NULL;
     setting.facts.jump_hosts = &jumps;
     for (unsigned i = 0; i < LIMIT_SUBNETS_COUNT; i++) {
         struct inet_subnet *subnet = &setting.account.subnets.subnets[i];
@@ -668,6 +690,93 @@ static void test_serials_of_replicas(void **state) {
     }
 }
 
+/* What a credential is bound to holds for its certificates. */
+static void test_bounds(void **state) {
+    (void)state;
+    struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
+    static struct setting setting;
+    settle(&setting, key);
+    setting.bounds.duration_max_s = 60;
+    struct sign_grant grant = granted(&setting);
+    assert_int_equal(grant.valid_before, NOW + 60); /* in place of the site's default of a day */
+    assert_int_equal(grant.clusters.count, 0);
+    setting.bounds.clusters = clusters_of("daint,santis");
+    grant = granted(&setting);
+    assert_int_equal(grant.clusters.count, 2);
+    setting.clusters = clusters_of("eiger,santis");
+    grant = granted(&setting);
+    assert_int_equal(grant.clusters.count, 1);
+    assert_string_equal(grant.clusters.names[0], "santis");
+    setting.bounds.clusters = (struct cluster_list){0};
+    grant = granted(&setting);
+    assert_int_equal(grant.clusters.count, 2);
+    setting.facts.bounds = NULL;
+    grant = granted(&setting);
+    assert_int_equal(grant.valid_before, NOW + DAY);
+
+    /* one is not shut out from what lies behind the jump hosts */
+    const struct subnet_list jumps = subnets_of("198.51.100.1/32");
+    settle(&setting, key);
+    setting.bounds.subnets = subnets_of("192.0.2.0/24");
+    setting.facts.jump_hosts = &jumps;
+    grant = granted(&setting);
+    struct buf text CLEANUP(buf_done) = BUF(256);
+    assert_ok(subnet_list_print(&grant.subnets, &text));
+    assert_true(span_equal_str(buf_span(&text), "192.0.2.0/24,198.51.100.1/32"));
+}
+
+static void expect_scope(const struct cert *cert, const char *account, bool everywhere,
+                         const char *clusters) {
+    struct scope scope = scope_of(cert, account);
+    struct buf text CLEANUP(buf_done) = BUF(4096);
+    assert_ok(cluster_list_print(&scope.clusters, &text));
+    assert_true(span_equal_str(buf_span(&text), clusters));
+    assert_int_equal(scope.everywhere, everywhere);
+    assert_int_equal(scope_is_given(&scope), everywhere || clusters[0] != '\0');
+}
+
+static void test_scope(void **state) {
+    (void)state;
+    struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
+    struct cert *bound CLEANUP(cert_freep) = NULL, *free_one CLEANUP(cert_freep) = NULL,
+                       *odd CLEANUP(cert_freep) = NULL;
+    struct policy policy;
+    policy_default(&policy);
+    struct sign_grant grant = {.valid_before = 1};
+    char principal[SCOPE_PRINCIPAL_CHARS];
+    assert_ok(cert_new(&free_one));
+    assert_ok(policy_fill_cert(&policy, &grant, "alice", "alice@test", key, free_one));
+    assert_int_equal(free_one->principal_count, 1);
+    expect_scope(free_one, "alice", true, "");
+    expect_scope(free_one, "alic", false, "");
+    expect_scope(free_one, "alicea", false, "");
+    expect_scope(free_one, "", false, "");
+    scope_principal_of(free_one, "alice", principal);
+    assert_string_equal(principal, "alice");
+
+    grant.clusters = clusters_of("daint,santis");
+    assert_ok(cert_new(&bound));
+    assert_ok(policy_fill_cert(&policy, &grant, "alice", "alice@test", key, bound));
+    assert_int_equal(bound->principal_count, 2); /* and not the plain one */
+    expect_scope(bound, "alice", false, "daint,santis");
+    expect_scope(bound, "bob", false, "");
+    scope_principal_of(bound, "alice", principal);
+    assert_string_equal(principal, "alice@daint");
+    scope_principal_of(bound, "bob", principal);
+    assert_string_equal(principal, "bob");
+
+    assert_ok(cert_new(&odd));
+    assert_ok(cert_add_principal(odd, "alice@"));
+    assert_ok(cert_add_principal(odd, "alice@Daint"));
+    assert_ok(cert_add_principal(odd, "alice daint"));
+    assert_ok(cert_add_principal(odd, "job:1@daint"));
+    expect_scope(odd, "alice", false, "");
+    assert_ok(cert_add_principal(odd, "alice@daint"));
+    assert_ok(cert_add_principal(odd, "alice"));
+    assert_ok(cert_add_principal(odd, "alice@santis"));
+    expect_scope(odd, "alice", true, "");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes),
@@ -685,6 +794,8 @@ int main(void) {
         cmocka_unit_test(test_serials),
         cmocka_unit_test(test_serials_exhausted),
         cmocka_unit_test(test_serials_of_replicas),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_scope),
     };
     return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
 }

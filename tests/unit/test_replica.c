@@ -166,19 +166,26 @@ static void test_listings(void **state) {
     buf_clear(&text);
     assert_ok(replica_ca_list(replica, CA_USE_HOST, append_text, &text));
     assert_int_equal(text.len, 0);
-    assert_ok(replica_destination_list(replica, NULL, 0, NOW, append_destination, &text));
+    assert_ok(replica_destination_list(replica, NULL, 0, NULL, NOW, append_destination, &text));
     assert_true(
         span_equal_str(buf_span(&text), "192.0.2.1:22 192.0.2.1:2222 daint:22 daint-ln1:2222 "));
     buf_clear(&text);
-    assert_ok(replica_destination_list(replica, "carol", CREDENTIALS_KEYS, NOW, append_destination,
-                                       &text));
-    assert_ok(replica_destination_list(replica, "nobody", CREDENTIALS_KEYS, NOW, append_destination,
-                                       &text));
+    assert_ok(replica_destination_list(replica, "carol", CREDENTIALS_KEYS, NULL, NOW,
+                                       append_destination, &text));
+    assert_ok(replica_destination_list(replica, "nobody", CREDENTIALS_KEYS, NULL, NOW,
+                                       append_destination, &text));
     assert_int_equal(text.len, 0); /* daint2 and adaint are not daint */
-    assert_ok(replica_destination_list(replica, "alice", CREDENTIALS_KEYS, NOW, append_destination,
-                                       &text));
+    assert_ok(replica_destination_list(replica, "alice", CREDENTIALS_KEYS, NULL, NOW,
+                                       append_destination, &text));
     assert_true(
         span_equal_str(buf_span(&text), "192.0.2.1:22 192.0.2.1:2222 daint:22 daint-ln1:2222 "));
+    buf_clear(&text);
+    assert_ok(replica_destination_list(replica, "alice", CREDENTIALS_KEYS, ",aint,daint2,", NOW,
+                                       append_destination, &text));
+    assert_int_equal(text.len, 0); /* by what is bound to others */
+    assert_ok(replica_destination_list(replica, "alice", CREDENTIALS_KEYS, ",santis,daint,", NOW,
+                                       append_destination, &text));
+    assert_int_not_equal(text.len, 0);
     enum host_role role = HOST_LOGIN;
     assert_ok(replica_role(replica, &role));
     assert_int_equal(role, HOST_JUMP);

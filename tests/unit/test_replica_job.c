@@ -197,7 +197,7 @@ static void test_destinations_of_jobs(void **state) {
     stand_at(replica, "jump");
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct buf text CLEANUP(buf_done) = BUF(4096);
-        assert_ok(replica_destination_list(replica, cases[i].account, cases[i].by, NOW,
+        assert_ok(replica_destination_list(replica, cases[i].account, cases[i].by, NULL, NOW,
                                            append_destination, &text));
         if (!span_equal_str(buf_span(&text), cases[i].list)) {
             print_error("row %zu: %.*s\n", i, (int)text.len, (const char *)text.data);

@@ -158,7 +158,8 @@ static void compare_lists(struct replica *replica, const struct view *view, cons
     assert_ok(replica_cluster_list(replica, user, append_text, &asked));
     assert_ok(view_cluster_list(view, user, append_text, &seen));
     assert_true(span_equal(buf_span(&asked), buf_span(&seen)));
-    assert_ok(replica_destination_list(replica, user, CREDENTIALS_KEYS, NOW, is_reachable, &check));
+    assert_ok(
+        replica_destination_list(replica, user, CREDENTIALS_KEYS, NULL, NOW, is_reachable, &check));
 }
 
 static void test_same_as_the_replica(void **state) {
@@ -598,6 +599,61 @@ static void test_many(void **state) {
     assert_int_equal(view_count(view).accounts, COUNT);
 }
 
+/* One that is bound to clusters leads to these alone, and lets in while one of them is reached. */
+static void test_bound_certificates(void **state) {
+    (void)state;
+    struct view *view CLEANUP(view_freep) = fresh();
+    static const struct {
+        const char *how;
+        enum cert_refusal cert_why;
+        enum replica_why replica_why;
+    } cases[] = {
+        {"-n bob@daint -z 1", CERT_REFUSED_PRINCIPAL, REPLICA_ALLOWED},
+        {"-n alice@ -z 1", CERT_REFUSED_PRINCIPAL, REPLICA_ALLOWED},
+        {"-n alice@DAINT -z 1", CERT_REFUSED_PRINCIPAL, REPLICA_ALLOWED},
+        {"-n alice@daint2 -z 1", CERT_ALLOWED, REPLICA_NO_REACH},
+        {"-n alice@nowhere -z 1", CERT_ALLOWED, REPLICA_NO_REACH},
+        {"-n alice@daint -z 66", CERT_ALLOWED, REPLICA_REVOKED},
+        {"-n alice@daint -z 1", CERT_ALLOWED, REPLICA_ALLOWED},
+        {"-n alice@nowhere,alice@daint -z 1", CERT_ALLOWED, REPLICA_ALLOWED},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct cert *cert CLEANUP(cert_freep) = certificate("ca", cases[i].how);
+        struct view_cert_verdict verdict = judge(view, &strict, cert, "alice", NOW, true);
+        assert_int_equal(verdict.cert_why, cases[i].cert_why);
+        assert_int_equal(verdict.replica_why, cases[i].replica_why);
+        assert_int_equal(verdict.allowed, i >= COUNT_OF(cases) - 2);
+    }
+    struct cluster_list santis, elsewhere, both, none = {0};
+    assert_ok(cluster_list_parse(span_str("santis"), &santis));
+    assert_ok(cluster_list_parse(span_str("daint2,nowhere"), &elsewhere));
+    assert_ok(cluster_list_parse(span_str("daint,santis"), &both));
+    const struct {
+        const struct cluster_list *within;
+        bool daint, santis;
+    } ways[] = {{NULL, true, true},
+                {&none, true, true},
+                {&both, true, true},
+                {&santis, false, true},
+                {&elsewhere, false, false}};
+    for (size_t i = 0; i < COUNT_OF(ways); i++) {
+        struct view_asked asked = {.user = "alice",
+                                   .by = CREDENTIALS_CERTIFICATES,
+                                   .host = SPAN_LITERAL("daint-ln1"),
+                                   .port = 2222,
+                                   .now = NOW,
+                                   .within = ways[i].within};
+        assert_int_equal(view_destination(view, &asked).allowed, ways[i].daint);
+        asked.host = SPAN_LITERAL("six");
+        asked.port = 22;
+        assert_int_equal(view_destination(view, &asked).allowed, ways[i].santis);
+        const struct view_session session = {
+            .user = "alice", .serial = 1, .within = ways[i].within};
+        assert_int_equal(view_session(view, &strict, &session, NOW).allowed,
+                         ways[i].daint || ways[i].santis);
+    }
+}
+
 static int setup(void **state) { return failed(cert_memo_new(&memo)) ? -1 : feed_setup(state); }
 
 static int teardown(void **state) {
@@ -612,6 +668,7 @@ int main(void) {
         cmocka_unit_test(test_what_takes_away),
         cmocka_unit_test(test_prune),
         cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_bound_certificates),
         cmocka_unit_test(test_verdict_tells_options),
         cmocka_unit_test(test_forged_signature),
         cmocka_unit_test(test_registered_keys),

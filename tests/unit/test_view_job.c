@@ -114,8 +114,8 @@ static void compare(struct replica *replica, const struct view *view, int64_t no
                 led +=
                     lead(view, accounts[a], kinds[k], others[o].name, others[o].port, now).allowed;
             }
-            assert_ok(
-                replica_destination_list(replica, accounts[a], kinds[k], now, is_led_to, &listing));
+            assert_ok(replica_destination_list(replica, accounts[a], kinds[k], NULL, now, is_led_to,
+                                               &listing));
             assert_int_equal(listing.count, led);
         }
     }

@@ -120,7 +120,7 @@ static bool decide(struct call *call, struct signing *signing, const char *finge
     struct sign_facts facts = {
         .account = &call->caller.account,
         .project_count = call->caller.project_count,
-        .credential_subnets = &call->caller.subnets,
+        .bounds = &call->caller.bounds,
         .source = call->source,
         .now = call->now,
     };
@@ -132,7 +132,7 @@ static bool decide(struct call *call, struct signing *signing, const char *finge
         return false;
     }
     struct subnet_list jump_hosts = {.count = 0};
-    if (facts.account->subnets.count != 0 &&
+    if (facts.account->subnets.count + facts.bounds->subnets.count != 0 &&
         !call_ok(call,
                  store_host_list_by_role(authority->store, HOST_JUMP, add_jump_host, &jump_hosts),
                  "the jump hosts")) {

@@ -7,7 +7,7 @@
 #include "base/limits.h"
 #include "cli/api.h"
 #include "cli/document.h"
-#include "model/entity.h"
+#include "model/scope.h"
 
 /* An address that the certificate's source-address lets in, so that the rest of it is judged: from
  * where it will be used is not known here. */
@@ -42,8 +42,9 @@ static err_t judge(const struct site *site, const struct cert *cert, const char 
 }
 
 err_t received_check(struct cli *cli, struct site *site, const char *line, const struct key *key,
-                     const char *principal, struct cert **out) {
+                     const char *username, struct cert **out) {
     struct cert *cert CLEANUP(cert_freep) = NULL;
+    char principal[SCOPE_PRINCIPAL_CHARS];
     err_t err = cert_parse_line(span_str(line), &cert, NULL);
     if (failed(err)) {
         return trouble_set(&cli->trouble, EXIT_AUTHORITY,
@@ -53,6 +54,7 @@ err_t received_check(struct cli *cli, struct site *site, const char *line, const
         return trouble_set(&cli->trouble, EXIT_AUTHORITY,
                            "the authority's certificate is for another key; nothing was written");
     }
+    scope_principal_of(cert, username, principal);
     struct cert_verdict verdict = {0};
     TRY(judge(site, cert, principal, &verdict));
     if (verdict.why == CERT_REFUSED_CA) {

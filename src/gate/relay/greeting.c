@@ -7,8 +7,17 @@
 /* A list that is too long ends in an ellipsis. */
 enum { MORE_BYTES = 16 };
 
+struct cluster_names {
+    struct buf *text;
+    const struct cluster_list *within;
+};
+
 static err_t add_cluster(void *context, const char *cluster) {
-    struct buf *text = context;
+    const struct cluster_names *names = context;
+    struct buf *text = names->text;
+    if (!view_is_within(names->within, cluster)) {
+        return OK;
+    }
     if (text->len + strlen(cluster) + MORE_BYTES > text->len_max) {
         TRY(buf_add_str(text, ", ..."));
         return FAIL(ERR_TOO_LONG);
@@ -16,9 +25,10 @@ static err_t add_cluster(void *context, const char *cluster) {
     return buf_add_format(text, "%s%s", text->len == 0 ? "" : ", ", cluster);
 }
 
-err_t greeting_clusters(struct relay *relay, const char *user, struct buf *text) {
+err_t greeting_clusters(struct relay *relay, const struct identity *who, struct buf *text) {
+    struct cluster_names names = {text, who->within};
     (void)pthread_rwlock_rdlock(&relay->policy);
-    err_t err = view_cluster_list(relay->view, user, add_cluster, text);
+    err_t err = view_cluster_list(relay->view, who->user, add_cluster, &names);
     (void)pthread_rwlock_unlock(&relay->policy);
     if (!failed(err) && text->len == 0) {
         return buf_add_str(text, "none");
@@ -91,7 +101,7 @@ err_t greeting_write(struct relay_session *session, bool terminal, struct buf *t
                               who->user, from, end, who->user, end);
     }
     struct buf clusters CLEANUP(buf_done) = BUF(LIMIT_SESSION_TEXT_BYTES / 2);
-    TRY(greeting_clusters(session->worker->relay, who->user, &clusters));
+    TRY(greeting_clusters(session->worker->relay, who, &clusters));
     TRY(buf_add_format(text, "You are %s, from %s.%s", who->user, from, end));
     TRY(add_credential(who, session->worker->now_s, end, text));
     TRY(buf_add_format(text, "You reach: %.*s%s", (int)clusters.len, (const char *)clusters.data,

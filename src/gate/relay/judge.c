@@ -17,6 +17,7 @@ static struct view_session question_of(const struct relay_session *session) {
         .key_blob = span_of(who->key_blob, who->key_blob_len),
         .expires_at = who->expires_at,
         .cut_expired = session->setup->config.cut_expired,
+        .within = who->within,
     };
 }
 
@@ -85,6 +86,7 @@ struct view_asked judge_asked(const struct relay_session *session, span_t host, 
         .host = host,
         .port = port,
         .now = session->worker->now_s,
+        .within = session->who->within,
     };
 }
 

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "model/scope.h"
+
 /* Bit 2 of a security key's flags (OpenSSH PROTOCOL.u2f): it has verified its user. */
 enum { SK_USER_VERIFIED = 4, ADVICE_CHARS = 256 };
 
@@ -165,6 +167,7 @@ void login_given_up(struct relay_session *session) {
 void identity_free(struct identity *who) {
     if (who != NULL) {
         free(who->key_id);
+        free(who->within);
         free(who->key_blob);
         secret_done(&who->token);
         free(who);
@@ -181,6 +184,13 @@ static err_t fill_from_cert(struct identity *who, const struct cert *cert) {
         who->may_forward |= strcmp(cert->extensions[i].name, "permit-port-forwarding") == 0;
     }
     who->key_id = strdup(cert->key_id);
+    const struct scope scope = scope_of(cert, who->user);
+    if (scope.clusters.count > 0) {
+        who->restricted = true;
+        who->within = malloc(sizeof *who->within);
+        TRY(who->within == NULL ? FAIL(ERR_MEMORY) : OK);
+        *who->within = scope.clusters;
+    }
     return who->key_id == NULL ? FAIL(ERR_MEMORY) : OK;
 }
 

@@ -68,7 +68,7 @@ static err_t refuse_policy(struct relay_session *session, const struct server_ev
     struct buf text CLEANUP(buf_done) = BUF(TEXT_BYTES_MAX);
     struct buf clusters CLEANUP(buf_done) = BUF(TEXT_BYTES_MAX / 2);
     /* A list that is too long is cut: it only helps. */
-    ignore_err(greeting_clusters(session->worker->relay, session->who->user, &clusters));
+    ignore_err(greeting_clusters(session->worker->relay, session->who, &clusters));
     TRY(buf_add_format(&text, "posterngate: not a host of the clusters you reach (%.*s)",
                        (int)clusters.len, (const char *)clusters.data));
     TRY(buf_add_byte(&text, '\0'));

@@ -245,12 +245,13 @@ struct identity {
     uint64_t serial;
     int64_t expires_at; /* 0: never */
     bool may_forward;
-    bool restricted;   /* by an option of the certificate: it must not beget what is not */
-    bool by_window;    /* by a password, to register keys and for nothing else: */
-    secret_t token;    /* what the authority knows that by */
-    bool stale;        /* let in while the authority was away */
-    char *key_id;      /* of a certificate */
-    uint8_t *key_blob; /* of a registered key */
+    bool restricted; /* by an option of the certificate: it must not beget what is not */
+    bool by_window;  /* by a password, to register keys and for nothing else: */
+    secret_t token;  /* what the authority knows that by */
+    bool stale;      /* let in while the authority was away */
+    char *key_id;    /* of a certificate */
+    struct cluster_list *within; /* that it is bound to; NULL: none in particular */
+    uint8_t *key_blob;           /* of a registered key */
     size_t key_blob_len;
 };
 
@@ -468,7 +469,7 @@ struct view_asked judge_asked(const struct relay_session *session, span_t host, 
 /* greeting.c: what `ssh ela` prints. */
 err_t greeting_write(struct relay_session *session, bool terminal, struct buf *text);
 /* "daint, santis" */
-err_t greeting_clusters(struct relay *relay, const char *user, struct buf *text);
+err_t greeting_clusters(struct relay *relay, const struct identity *who, struct buf *text);
 
 /* record.c: the session log, and nothing else writes of sessions. Refusals are thinned. */
 void record_opened(const struct relay_session *session);

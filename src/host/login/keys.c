@@ -65,7 +65,7 @@ static err_t put_key(void *context, const struct replica_key *key) {
     TRY(buf_to_str(&from, &text));
     TRY(from.len > 0 ? login_put_option(&options, "from", text) : OK);
     TRY(key->expires_at != 0 ? put_expiry(&options, key->expires_at) : OK);
-    TRY(login_put_reach(answer->replica, &question->login, &options));
+    TRY(login_put_reach(answer->replica, &question->login, NULL, &options));
     answer->found = answer->found == NULL ? answer->entry : answer->found;
     return login_put_line(answer->out, &options, "", key->public_key);
 }

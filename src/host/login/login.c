@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "feed/reach.h"
 #include "host/host.h"
 
 err_t login_open_replica(const char *state_dir, struct replica **out) {
@@ -47,6 +48,7 @@ static err_t gather(void *context, const struct replica_entry *entry) {
     *copy = (struct login_entry){.subnets = strdup(entry->subnets)};
     (void)snprintf(copy->account, sizeof copy->account, "%s", entry->account);
     (void)snprintf(copy->job, sizeof copy->job, "%s", entry->job);
+    (void)snprintf(copy->cluster, sizeof copy->cluster, "%s", entry->cluster);
     if (copy->subnets == NULL) {
         return FAIL(ERR_MEMORY);
     }
@@ -119,18 +121,22 @@ static err_t put_destination(void *context, const char *name, uint16_t port) {
 
 struct cluster_names {
     struct buf *out;
+    const char *within;
     bool any;
 };
 
 static err_t put_cluster(void *context, const char *cluster) {
     struct cluster_names *names = context;
+    if (names->within != NULL && !reach_has(names->within, cluster)) {
+        return OK;
+    }
     TRY(buf_add_str(names->out, names->any ? "," : ",environment=\"POSTERN_CLUSTERS="));
     names->any = true;
     return buf_add_str(names->out, cluster);
 }
 
 err_t login_put_reach(struct replica *replica, const struct replica_login *login,
-                      struct buf *options) {
+                      const char *within, struct buf *options) {
     const char *user = login->user;
     enum host_role role;
     TRY(replica_role(replica, &role));
@@ -139,7 +145,8 @@ err_t login_put_reach(struct replica *replica, const struct replica_login *login
     }
     TRY(buf_add_str(options, options->len > 0 ? ",restrict" : "restrict"));
     struct destinations put = {options, 0};
-    TRY(replica_destination_list(replica, user, login->by, login->now, put_destination, &put));
+    TRY(replica_destination_list(replica, user, login->by, within, login->now, put_destination,
+                                 &put));
     if (put.count > LIMIT_LOGIN_DESTINATIONS_COUNT) {
         syslog(LOG_WARNING, "account=%s reaches %zu destinations, of which sshd takes %d", user,
                put.count, LIMIT_LOGIN_DESTINATIONS_COUNT);
@@ -148,7 +155,7 @@ err_t login_put_reach(struct replica *replica, const struct replica_login *login
         /* Only now: without a destination, port-forwarding alone would allow every one. */
         TRY(buf_add_str(options, ",port-forwarding"));
     }
-    struct cluster_names names = {options, false};
+    struct cluster_names names = {options, within, false};
     TRY(replica_cluster_list(replica, user, put_cluster, &names));
     return names.any ? buf_add_byte(options, '"') : OK;
 }

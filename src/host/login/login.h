@@ -14,6 +14,7 @@ struct login_entry {
     char account[LIMIT_ACCOUNT_NAME_CHARS + 1];
     char job[LOGIN_JOB_CHARS];
     char *subnets;
+    char cluster[LIMIT_CLUSTER_NAME_CHARS + 1]; /* "" on a jump host */
 };
 struct login_entries {
     struct login_entry *items; /* newest job first */
@@ -33,9 +34,9 @@ bool login_entries_many(const struct login_entries *entries, const char *account
  * with a space between, where there are any.
  */
 /* On a jump host, those that bind the account to what it reaches: nothing but forwarding to those
- * destinations. Elsewhere none. */
+ * destinations, of the clusters `within` (",daint,santis,"; NULL: of all). Elsewhere none. */
 err_t login_put_reach(struct replica *replica, const struct replica_login *login,
-                      struct buf *options);
+                      const char *within, struct buf *options);
 /* One more. */
 err_t login_put_option(struct buf *options, const char *name, const char *value);
 err_t login_put_line(struct buf *out, const struct buf *options, const char *lead,

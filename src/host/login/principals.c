@@ -16,7 +16,8 @@
 #include "base/text.h"
 #include "host/host.h"
 #include "host/login/login.h"
-#include "ssh/cert.h"
+#include "model/scope.h"
+#include "ssh/wire.h"
 
 enum { ANSWER_BYTES_MAX = 4 * 1024 * 1024 };
 
@@ -24,8 +25,9 @@ enum { ANSWER_BYTES_MAX = 4 * 1024 * 1024 };
 
 struct question {
     struct replica_login login;
-    const char *key_id;      /* "alice@site", or "alice@site job:1234@nancy" */
-    const char *certificate; /* base64; NULL: not told */
+    const char *key_id; /* "alice@site", or "alice@site job:1234@nancy" */
+    int64_t expires_at; /* 0: never, or not told */
+    struct scope scope; /* of the certificate, for the user; zero where it is not told */
 };
 
 /* The job that the certificate is for; NULL: it names none. */
@@ -51,16 +53,19 @@ static const struct login_entry *choose_entry(const struct login_entries *entrie
     return &entries->items[0];
 }
 
-/* 0 for one that never ends, and where it cannot be told: sshd has judged it, at this moment. */
-static int64_t end_of(const char *certificate) {
+/* What cannot be told stays as it is: sshd has judged it, at this moment. */
+static void look_at(const char *certificate, struct question *question) {
     struct buf blob CLEANUP(buf_done) = BUF(LIMIT_CERT_BLOB_BYTES);
     uint64_t valid_before = 0;
-    if (certificate == NULL ||
-        failed(base64_decode(span_str(certificate), BASE64_STANDARD, &blob)) ||
-        failed(cert_end(buf_span(&blob), &valid_before)) || valid_before > INT64_MAX) {
-        return 0;
+    span_t principals, principal;
+    if (failed(base64_decode(span_str(certificate), BASE64_STANDARD, &blob)) ||
+        failed(cert_end(buf_span(&blob), &principals, &valid_before))) {
+        return;
     }
-    return (int64_t)valid_before;
+    question->expires_at = valid_before > INT64_MAX ? 0 : (int64_t)valid_before;
+    while (!failed(wire_get_string(&principals, &principal))) {
+        scope_add(&question->scope, question->login.user, principal);
+    }
 }
 
 static bool leave_record(const char *state_dir, struct replica *replica,
@@ -68,7 +73,7 @@ static bool leave_record(const char *state_dir, struct replica *replica,
     const struct login_entry *entry = choose_entry(entries, question->key_id);
     const char *ca = question->login.ca_fingerprint;
     struct login_record record = {.serial = question->login.serial,
-                                  .expires_at = end_of(question->certificate),
+                                  .expires_at = question->expires_at,
                                   .at = question->login.now,
                                   .other_jobs = login_entries_many(entries, entry->account)};
     (void)snprintf(record.user, sizeof record.user, "%s", question->login.user);
@@ -76,6 +81,38 @@ static bool leave_record(const char *state_dir, struct replica *replica,
     (void)snprintf(record.job, sizeof record.job, "%s", entry->job);
     (void)snprintf(record.fingerprint, sizeof record.fingerprint, "%s", ca == NULL ? "" : ca);
     return login_leave_record(state_dir, replica, &record);
+}
+
+/*
+ * A certificate that is bound to clusters lets in on a host of one of them, and leads from a jump
+ * host to these alone. sshd takes the first line that fits, so each of them leads to all.
+ */
+static err_t put_bound(struct replica *replica, const struct question *question,
+                       const struct login_entry *entry, const struct buf *options,
+                       struct buf *out) {
+    const struct cluster_list *clusters = &question->scope.clusters;
+    char principal[SCOPE_PRINCIPAL_CHARS];
+    struct buf within CLEANUP(buf_done) = BUF(sizeof clusters->names + 2);
+    struct buf bound CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
+    char *text CLEANUP(freep) = NULL;
+    if (entry->cluster[0] != '\0') {
+        scope_principal(entry->account, entry->cluster, principal);
+        return login_put_line(out, options, "", principal);
+    }
+    if (clusters->count == 0) {
+        return OK;
+    }
+    TRY(buf_add_byte(&within, ','));
+    TRY(cluster_list_print(clusters, &within));
+    TRY(buf_add_byte(&within, ','));
+    TRY(buf_to_str(&within, &text));
+    TRY(buf_add(&bound, buf_span(options)));
+    TRY(login_put_reach(replica, &question->login, text, &bound));
+    for (size_t i = 0; i < clusters->count; i++) {
+        scope_principal(entry->account, clusters->names[i], principal);
+        TRY(login_put_line(out, &bound, "", principal));
+    }
+    return OK;
 }
 
 /*
@@ -96,8 +133,10 @@ static err_t put_entries(struct replica *replica, const struct question *questio
         TRY(login_from_account(replica, entry->subnets, &from));
         TRY(buf_to_str(&from, &text));
         TRY(from.len > 0 ? login_put_option(&options, "from", text) : OK);
-        TRY(login_put_reach(replica, login, &options));
-        TRY(login_put_reach(replica, login, &of_job));
+        TRY(login_entries_repeat(entries, i) ? OK
+                                             : put_bound(replica, question, entry, &options, out));
+        TRY(login_put_reach(replica, login, NULL, &options));
+        TRY(login_put_reach(replica, login, NULL, &of_job));
         TRY(login_entries_repeat(entries, i) ? OK
                                              : login_put_line(out, &options, "", entry->account));
         bool by_job = entry->job[0] != '\0' && is_of(question->key_id, entry->account);
@@ -135,7 +174,9 @@ int host_principals(const char *state_dir, int argc, char **argv) {
     login->user = argv[0];
     login->ca_fingerprint = argc > 3 ? argv[3] : NULL;
     question.key_id = argv[2];
-    question.certificate = argc > 5 ? argv[5] : NULL;
+    if (argc > 5) {
+        look_at(argv[5], &question);
+    }
     struct replica_verdict verdict = {0};
     err_t err = answer(state_dir, &question, &verdict);
     if (failed(err)) {

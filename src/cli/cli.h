@@ -47,6 +47,7 @@ extern const struct command command_jobs;
 extern const struct command command_job;
 extern const struct command command_known_hosts;
 extern const struct command command_agent;
+extern const struct command command_doctor;
 extern const struct command command_admin;
 extern const struct command command_admin_account;
 extern const struct command command_admin_project;

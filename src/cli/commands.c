@@ -10,7 +10,7 @@ static const struct command *const commands[] = {
 
     &command_keygen, &command_key,   &command_agent,
 
-    &command_jobs,   &command_job,   &command_known_hosts,
+    &command_jobs,   &command_job,   &command_known_hosts, &command_doctor,
 
     &command_admin,  NULL,
 };

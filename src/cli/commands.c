@@ -3,16 +3,22 @@
 #include <stdio.h>
 
 static const struct command *const commands[] = {
-    &command_init,   &command_login, &command_logout,      &command_whoami, &command_access,
+    &command_init,        &command_login,
+    &command_logout,      &command_whoami,
+    &command_access,      &command_credentials,
 
-    &command_sign,   &command_list,  &command_status,      &command_revoke, &command_revoke_all,
+    &command_sign,        &command_refresh,
+    &command_list,        &command_status,
+    &command_revoke,      &command_revoke_all,
     &command_gen,
 
-    &command_keygen, &command_key,   &command_agent,
+    &command_keygen,      &command_key,
+    &command_agent,
 
-    &command_jobs,   &command_job,   &command_known_hosts, &command_doctor,
+    &command_jobs,        &command_job,
+    &command_known_hosts, &command_doctor,
 
-    &command_admin,  NULL,
+    &command_admin,       NULL,
 };
 
 /* Each stands above its first command in --help. */

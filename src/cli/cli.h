@@ -26,6 +26,7 @@ struct command {
     size_t words_min;
     size_t words_max;
     bool takes_command;                    /* after "--": arguments->command */
+    bool hidden;                           /* for programs: neither shown nor guessed */
     const struct command *const *children; /* ended by NULL; a group has these and no run() */
     err_t (*run)(struct cli *cli, const struct arguments *arguments);
 };
@@ -50,6 +51,8 @@ extern const struct command command_job;
 extern const struct command command_known_hosts;
 extern const struct command command_agent;
 extern const struct command command_doctor;
+extern const struct command command_completion;
+extern const struct command command_complete;
 extern const struct command command_admin;
 extern const struct command command_admin_account;
 extern const struct command command_admin_project;

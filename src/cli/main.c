@@ -24,7 +24,9 @@ static err_t unknown_command(struct cli *cli, const struct command *group, const
     size_t count = 0;
     for (const struct command *const *child = group->children; *child != NULL; child++) {
         INVARIANT(count < COUNT_OF(names));
-        names[count++] = (*child)->name;
+        if (!(*child)->hidden) {
+            names[count++] = (*child)->name;
+        }
     }
     char why[256];
     const char *near = nearest_name(word, names, count);

@@ -48,6 +48,7 @@ extern const struct command command_keygen;
 extern const struct command command_access;
 extern const struct command command_jobs;
 extern const struct command command_job;
+extern const struct command command_config;
 extern const struct command command_known_hosts;
 extern const struct command command_agent;
 extern const struct command command_doctor;

@@ -25,6 +25,7 @@ static const struct command *const commands[] = {
     &command_key,
     &command_agent,
 
+    &command_config,
     &command_jobs,
     &command_job,
     &command_known_hosts,
@@ -45,7 +46,7 @@ static const struct {
     {&command_init, "Signing in"},
     {&command_sign, "Certificates"},
     {&command_keygen, "Keys"},
-    {&command_jobs, "Connecting"},
+    {&command_config, "Connecting"},
     {&command_completion, "This program"},
     {&command_admin, "For operators"},
 };

@@ -38,7 +38,7 @@ static err_t ask_version(struct ssh_version *out) {
 
 /* --- paths --- */
 
-static bool is_same_home(void) {
+bool ssh_setup_same_home(void) {
     const struct passwd *entry = getpwuid(getuid());
     char *home CLEANUP(freep) = NULL;
     return entry != NULL && !failed(path_expand("~", &home)) &&
@@ -126,7 +126,7 @@ static err_t find_files(const struct site *site, struct ssh_setup *setup) {
 }
 
 err_t ssh_setup_make(const struct site *site, const struct reach *reach, struct ssh_setup *out) {
-    struct ssh_setup setup CLEANUP(ssh_setup_done) = {.same_home = is_same_home()};
+    struct ssh_setup setup CLEANUP(ssh_setup_done) = {.same_home = ssh_setup_same_home()};
     const char *username = reach->username != NULL ? reach->username : site->username;
     TRY(find_files(site, &setup));
     if (failed(ask_version(&setup.options.ssh))) {

@@ -19,6 +19,9 @@ void ssh_setup_done(struct ssh_setup *setup);
  */
 err_t ssh_setup_make(const struct site *site, const struct reach *reach, struct ssh_setup *out);
 
+/* Whether ssh, which goes by the account's home directory, and $HOME mean the same. */
+bool ssh_setup_same_home(void);
+
 /* "~/.ssh/key" stays where ssh takes it for the same file, else it becomes the whole path; a whole
  * path in the home becomes "~/…" there. The caller frees *out. */
 err_t ssh_setup_path(bool same_home, const char *path, char **out);

@@ -113,6 +113,8 @@ static const struct setting table[] = {
     {"policy.registered_keys.default_duration", SETTING_DURATION,
      AT(policy.registered_key_default_s)},
     {"policy.registered_keys.max_duration", SETTING_DURATION, AT(policy.registered_key_max_s)},
+    {"policy.grants.allowed", SETTING_BOOL, AT(policy.grants_allowed)},
+    {"policy.grants.max_duration", SETTING_DURATION, AT(policy.grant_max_s)},
     {"session_lifetime", SETTING_DURATION, AT(session_lifetime_s)},
     {"log_level", SETTING_WORD, AT(log_level), .take = take_log_level,
      .reason = "is not a level; known are debug, info, warn, error"},

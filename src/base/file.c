@@ -110,7 +110,10 @@ static err_t fill_and_rename(int fd, const char *temporary, const char *path, sp
 
 err_t file_replace(const char *path, span_t bytes, mode_t mode, unsigned flags) {
     char *temporary CLEANUP(freep) = NULL;
-    if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
+    const char *slash = strrchr(path, '/');
+    int folder_chars = slash == NULL ? 0 : (int)(slash - path) + 1;
+    if (asprintf(&temporary, "%.*s%s%s.XXXXXX", folder_chars, path,
+                 (flags & FILE_HIDDEN) != 0 ? "." : "", path + folder_chars) < 0) {
         temporary = NULL;
         return FAIL(ERR_MEMORY);
     }

@@ -21,6 +21,8 @@ err_t file_read(const char *path, struct buf *out);
 enum file_flags {
     FILE_DURABLE = 1,   /* the bytes and the rename are on disk when the call returns */
     FILE_EXCLUSIVE = 2, /* ERR_EXISTS instead of replacing */
+    FILE_HIDDEN = 4, /* the new file's name begins with a dot until it is whole: for a folder that
+                        somebody reads by a pattern */
 };
 
 /*

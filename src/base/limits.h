@@ -173,6 +173,13 @@ enum limits {
     LIMIT_OAUTH_TEXT_CHARS = 255,                /* state, nonce, scope, challenge, redirect URI */
     LIMIT_ISSUERS_COUNT = 8,                     /* external ones */
 
+    /* certificates that renew by themselves */
+    LIMIT_KEYRING_SECRET_BYTES = 1024, /* what a keyring keeps for us: a password, a TOTP secret */
+    LIMIT_KEYRING_ENTRIES_COUNT = 64,  /* that are listed */
+    LIMIT_KEYRING_S = 10,              /* until a desktop's keyring has answered */
+    LIMIT_REFRESH_WAIT_S = 60,  /* for another postern-refresh, where nobody says otherwise */
+    LIMIT_REFRESH_AGAIN_S = 60, /* after a renewal that failed, while the certificate is valid */
+
     /* files */
     LIMIT_CONFIG_FILE_BYTES = 1024 * 1024,
     LIMIT_CONFIG_DEPTH = 8,              /* lists and mappings in one another */

@@ -23,8 +23,8 @@ struct api {
     struct http_client *client;
     struct http_response response;
     struct token token;
-    const char *api_key; /* from the environment; NULL for people */
-    bool from_cache; /* the API key's token: a 401 may just mean that it was revoked meanwhile */
+    secret_t api_key; /* empty for people */
+    bool from_cache;  /* the API key's token: a 401 may just mean that it was revoked meanwhile */
     char problem_code[64];
 };
 
@@ -33,6 +33,7 @@ void api_closep(struct api **api) {
         http_client_free((*api)->client);
         http_response_done(&(*api)->response);
         token_done(&(*api)->token);
+        secret_done(&(*api)->api_key);
         free(*api);
         *api = NULL;
     }
@@ -173,9 +174,9 @@ static err_t token_of_answer(struct cli *cli, const json_t *answer, struct token
 /* An API key becomes a short-lived token. */
 static err_t exchange_api_key(struct api *api) {
     TRY(http_client_set_header(api->client, "Authorization", NULL));
-    err_t err = http_client_set_header(api->client, "X-API-Key", api->api_key);
+    err_t err = http_client_set_header(api->client, "X-API-Key", api->api_key.text);
     if (failed(err)) {
-        return trouble_of(&api->cli->trouble, err, "POSTERN_API_KEY");
+        return trouble_of(&api->cli->trouble, err, "the API key");
     }
     json_t *answer CLEANUP(json_freep) = NULL;
     err = call_once(api, HTTP_POST, "/api/v1/auth/token", NULL, &answer);
@@ -195,30 +196,24 @@ static err_t exchange_api_key(struct api *api) {
             return FAIL(ERR_MEMORY);
         }
     }
-    return token_save(&api->cli->trouble, api->site, api->api_key, &api->token);
+    return token_save(&api->cli->trouble, api->site, api->api_key.text, &api->token);
 }
 
-static err_t sign_in(struct api *api) {
-    struct cli *cli = api->cli;
-    const char *api_key = getenv("POSTERN_API_KEY");
-    api->api_key = api_key != NULL && api_key[0] != '\0' ? api_key : NULL;
-    err_t err = token_load(&cli->trouble, api->site, api->api_key, &api->token);
-    if (!failed(err)) {
-        api->from_cache = api->api_key != NULL;
-        return set_bearer(api);
+/* ERR_NOT_FOUND leaves trouble alone. */
+static err_t sign_in(struct api *api, const char *api_key) {
+    if (api_key != NULL) {
+        TRY(secret_copy(span_str(api_key), BEARER_CHARS_MAX / 2, &api->api_key));
     }
-    if (err.code == ERR_NOT_FOUND && api->api_key != NULL) {
+    err_t err = token_load(&api->cli->trouble, api->site, api_key, &api->token);
+    if (err.code == ERR_NOT_FOUND && api_key != NULL) {
         return exchange_api_key(api);
     }
-    if (err.code == ERR_NOT_FOUND) {
-        trouble_next(&cli->trouble, "postern login");
-        return trouble_set(&cli->trouble, EXIT_LOGIN, "you are not signed in at %s",
-                           api->site->name);
-    }
-    return err;
+    TRY(err);
+    api->from_cache = api_key != NULL;
+    return set_bearer(api);
 }
 
-err_t api_open(struct cli *cli, const struct site *site, enum api_auth auth, struct api **out) {
+static err_t open_client(struct cli *cli, const struct site *site, struct api **out) {
     struct api *api CLEANUP(api_closep) = calloc(1, sizeof *api);
     if (api == NULL) {
         return FAIL(ERR_MEMORY);
@@ -227,11 +222,29 @@ err_t api_open(struct cli *cli, const struct site *site, enum api_auth auth, str
     api->site = site;
     http_response_init(&api->response);
     TRY(new_client(cli, site, &api->client));
-    if (auth == API_SIGNED_IN) {
-        TRY(sign_in(api));
-    }
     *out = TAKE(api);
     return OK;
+}
+
+err_t api_open_as(struct cli *cli, const struct site *site, const char *api_key, struct api **out) {
+    struct api *api CLEANUP(api_closep) = NULL;
+    TRY(open_client(cli, site, &api));
+    TRY(sign_in(api, api_key));
+    *out = TAKE(api);
+    return OK;
+}
+
+err_t api_open(struct cli *cli, const struct site *site, enum api_auth auth, struct api **out) {
+    if (auth == API_ANYONE) {
+        return open_client(cli, site, out);
+    }
+    const char *api_key = getenv("POSTERN_API_KEY");
+    err_t err = api_open_as(cli, site, api_key != NULL && api_key[0] != '\0' ? api_key : NULL, out);
+    if (err.code == ERR_NOT_FOUND && cli->trouble.what[0] == '\0') {
+        trouble_next(&cli->trouble, "postern login");
+        return trouble_set(&cli->trouble, EXIT_LOGIN, "you are not signed in at %s", site->name);
+    }
+    return err;
 }
 
 static err_t call(struct api *api, enum http_method method, const char *path, const char *body,

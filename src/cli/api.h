@@ -23,6 +23,11 @@ enum api_auth {
 
 /* The site is borrowed. With API_SIGNED_IN and no token: trouble says `postern login`. */
 err_t api_open(struct cli *cli, const struct site *site, enum api_auth auth, struct api **out);
+/*
+ * By one credential alone, which is copied: an API key, or with NULL the token of `postern login`;
+ * ERR_NOT_FOUND, and trouble left alone, when there is none.
+ */
+err_t api_open_as(struct cli *cli, const struct site *site, const char *api_key, struct api **out);
 void api_closep(struct api **api);
 
 /* answer may be NULL; else it is an object. path starts at the site's URL: "/api/v1/…". */

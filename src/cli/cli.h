@@ -26,6 +26,7 @@ struct command {
     size_t words_min;
     size_t words_max;
     bool takes_command;                    /* after "--": arguments->command */
+    bool hidden;                           /* for programs: neither shown nor guessed */
     const struct command *const *children; /* ended by NULL; a group has these and no run() */
     err_t (*run)(struct cli *cli, const struct arguments *arguments);
 };
@@ -35,6 +36,8 @@ extern const struct command command_login;
 extern const struct command command_logout;
 extern const struct command command_whoami;
 extern const struct command command_sign;
+extern const struct command command_refresh;
+extern const struct command command_credentials;
 extern const struct command command_gen;
 extern const struct command command_list;
 extern const struct command command_revoke;
@@ -45,8 +48,12 @@ extern const struct command command_keygen;
 extern const struct command command_access;
 extern const struct command command_jobs;
 extern const struct command command_job;
+extern const struct command command_config;
 extern const struct command command_known_hosts;
 extern const struct command command_agent;
+extern const struct command command_doctor;
+extern const struct command command_completion;
+extern const struct command command_complete;
 extern const struct command command_admin;
 extern const struct command command_admin_account;
 extern const struct command command_admin_project;

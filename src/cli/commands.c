@@ -1,18 +1,41 @@
 #include "cli/commands.h"
 
 #include <stdio.h>
+#include <string.h>
 
+/* A line each, so that a new one is one line. */
+/* clang-format off */
 static const struct command *const commands[] = {
-    &command_init,   &command_login, &command_logout,      &command_whoami, &command_access,
+    &command_init,
+    &command_login,
+    &command_logout,
+    &command_whoami,
+    &command_access,
+    &command_credentials,
 
-    &command_sign,   &command_list,  &command_status,      &command_revoke, &command_revoke_all,
+    &command_sign,
+    &command_refresh,
+    &command_list,
+    &command_status,
+    &command_revoke,
+    &command_revoke_all,
     &command_gen,
 
-    &command_keygen, &command_key,   &command_agent,
+    &command_keygen,
+    &command_key,
+    &command_agent,
 
-    &command_jobs,   &command_job,   &command_known_hosts,
+    &command_config,
+    &command_jobs,
+    &command_job,
+    &command_known_hosts,
+    &command_doctor,
 
-    &command_admin,  NULL,
+    &command_completion,
+    &command_complete,
+
+    &command_admin,
+    NULL,
 };
 
 /* Each stands above its first command in --help. */
@@ -20,9 +43,14 @@ static const struct {
     const struct command *first;
     const char *text;
 } headings[] = {
-    {&command_init, "Signing in"}, {&command_sign, "Certificates"},   {&command_keygen, "Keys"},
-    {&command_jobs, "Connecting"}, {&command_admin, "For operators"},
+    {&command_init, "Signing in"},
+    {&command_sign, "Certificates"},
+    {&command_keygen, "Keys"},
+    {&command_config, "Connecting"},
+    {&command_completion, "This program"},
+    {&command_admin, "For operators"},
 };
+/* clang-format on */
 
 const struct command command_root = {
     .name = "postern",
@@ -37,10 +65,13 @@ const struct command command_root = {
 const struct option command_shared_options[] = {
     {'h', "help", NULL, "say what this command does", .many = true},
     {0, "json", NULL, "print JSON, with the member names of the API", .many = true},
-    {0, "site", "NAME", "which site, when several are set up"},
+    {0, "site", "SITE", "which site, when several are set up"},
     {'V', "version", NULL, "print the version", .many = true},
     {.name = NULL},
 };
+
+enum { OPTION_COLUMNS = 30 };
+#define OPTION_BREAK "\n                                 "
 
 static void print_options(const struct option *option) {
     for (; option != NULL && option->name != NULL; option++) {
@@ -49,7 +80,8 @@ static void print_options(const struct option *option) {
                        option->letter != 0 ? option->letter : ' ', option->letter != 0 ? "," : " ",
                        option->name, option->value != NULL ? " " : "",
                        option->value != NULL ? option->value : "");
-        (void)printf("  %-30s %s\n", left, option->help);
+        bool fits = strlen(left) <= OPTION_COLUMNS;
+        (void)printf("  %-*s%s%s\n", OPTION_COLUMNS, left, fits ? " " : OPTION_BREAK, option->help);
     }
 }
 
@@ -60,7 +92,9 @@ static void print_children(const struct command *const *child) {
                 (void)printf("%s%s:\n", i == 0 ? "" : "\n", headings[i].text);
             }
         }
-        (void)printf("  %-18s %s\n", (*child)->name, (*child)->summary);
+        if (!(*child)->hidden) {
+            (void)printf("  %-18s %s\n", (*child)->name, (*child)->summary);
+        }
     }
 }
 

@@ -24,7 +24,9 @@ static err_t unknown_command(struct cli *cli, const struct command *group, const
     size_t count = 0;
     for (const struct command *const *child = group->children; *child != NULL; child++) {
         INVARIANT(count < COUNT_OF(names));
-        names[count++] = (*child)->name;
+        if (!(*child)->hidden) {
+            names[count++] = (*child)->name;
+        }
     }
     char why[256];
     const char *near = nearest_name(word, names, count);
@@ -107,6 +109,37 @@ static void wiping_free(void *memory) {
     }
 }
 
+/*
+ * Called postern-refresh, it is `postern refresh`, and called postern-refresh-SITE it is that for
+ * the site, so that a program that takes a file but no arguments can name it.
+ */
+static err_t dispatch_by_name(struct cli *cli, int argc, char **argv) {
+    static const char name[] = "postern-refresh";
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    const char *called = argc == 0 ? "" : slash == NULL ? argv[0] : slash + 1;
+    const char *rest = called + strlen(name);
+    if (strncmp(called, name, strlen(name)) != 0 || (rest[0] != '\0' && rest[0] != '-')) {
+        return dispatch(cli, argc - 1, argv + 1);
+    }
+    char command[] = "refresh";
+    char option[] = "--site";
+    char *site CLEANUP(freep) = strdup(rest[0] == '-' ? rest + 1 : "");
+    char **words CLEANUP(freep) = calloc((size_t)argc + 3, sizeof *words);
+    if (site == NULL || words == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    int count = 0;
+    words[count++] = command;
+    if (rest[0] == '-') {
+        words[count++] = option;
+        words[count++] = site;
+    }
+    for (int i = 1; i < argc; i++) {
+        words[count++] = argv[i];
+    }
+    return dispatch(cli, count, words);
+}
+
 int main(int argc, char **argv) {
     /* A core file would hold tokens and passphrases. */
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
@@ -115,7 +148,7 @@ int main(int argc, char **argv) {
     json_set_alloc_funcs(malloc, wiping_free);
 
     struct cli cli = {0};
-    err_t err = dispatch(&cli, argc - 1, argv + 1);
+    err_t err = dispatch_by_name(&cli, argc, argv);
     if (fflush(stdout) != 0 && errno != EPIPE && !failed(err)) {
         err = trouble_set(&cli.trouble, EXIT_INTERNAL, "cannot write the output: %s",
                           strerror(errno));

@@ -4,7 +4,7 @@
 
 enum { WORD_CHARS_MAX = 48 };
 
-static const struct option *by_name(const struct option *table, const char *name, size_t len) {
+const struct option *option_by_name(const struct option *table, const char *name, size_t len) {
     for (; table != NULL && table->name != NULL; table++) {
         if (strlen(table->name) == len && strncmp(table->name, name, len) == 0) {
             return table;
@@ -13,7 +13,7 @@ static const struct option *by_name(const struct option *table, const char *name
     return NULL;
 }
 
-static const struct option *by_letter(const struct option *table, char letter) {
+const struct option *option_by_letter(const struct option *table, char letter) {
     for (; table != NULL && table->name != NULL; table++) {
         if (table->letter != '\0' && table->letter == letter) {
             return table;
@@ -63,9 +63,9 @@ static err_t unknown_long(const struct arguments *out, const char *name, size_t 
 static err_t parse_long(struct arguments *out, const char *text, const char *following, int *used,
                         struct fault *fault) {
     size_t len = strcspn(text, "=");
-    const struct option *option = by_name(out->own, text, len);
+    const struct option *option = option_by_name(out->own, text, len);
     if (option == NULL) {
-        option = by_name(out->shared, text, len);
+        option = option_by_name(out->shared, text, len);
     }
     if (option == NULL) {
         return unknown_long(out, text, len, fault);
@@ -88,9 +88,9 @@ static err_t parse_long(struct arguments *out, const char *text, const char *fol
 static err_t parse_short(struct arguments *out, const char *text, const char *following, int *used,
                          struct fault *fault) {
     for (const char *at = text; *at != '\0'; at++) {
-        const struct option *option = by_letter(out->own, *at);
+        const struct option *option = option_by_letter(out->own, *at);
         if (option == NULL) {
-            option = by_letter(out->shared, *at);
+            option = option_by_letter(out->shared, *at);
         }
         if (option == NULL) {
             return fault_set(fault, ERR_MALFORMED, "option", "there is no option -%c", *at);
@@ -144,8 +144,8 @@ err_t arguments_parse(struct arguments *out, int argc, char *const *argv, bool s
 }
 
 const char *arguments_next(const struct arguments *arguments, const char *name, size_t *at) {
-    INVARIANT(by_name(arguments->own, name, strlen(name)) != NULL ||
-              by_name(arguments->shared, name, strlen(name)) != NULL);
+    INVARIANT(option_by_name(arguments->own, name, strlen(name)) != NULL ||
+              option_by_name(arguments->shared, name, strlen(name)) != NULL);
     while (*at < arguments->given_count) {
         size_t i = (*at)++;
         if (strcmp(arguments->given[i].option->name, name) == 0) {

@@ -15,6 +15,10 @@ struct option {
     bool many; /* may be given more than once */
 };
 
+/* In a table that may be NULL; NULL when it is not there. */
+const struct option *option_by_name(const struct option *table, const char *name, size_t len);
+const struct option *option_by_letter(const struct option *table, char letter);
+
 enum { ARGUMENTS_GIVEN_MAX = 64, ARGUMENTS_WORDS_MAX = 16 };
 
 struct arguments {

@@ -147,14 +147,7 @@ static err_t site_load(struct trouble *trouble, const char *name, struct site **
     return OK;
 }
 
-enum { SITES_MAX = 64 };
-
-struct site_names {
-    char *names[SITES_MAX];
-    size_t count;
-};
-
-static void site_names_done(struct site_names *list) {
+void site_names_done(struct site_names *list) {
     for (size_t i = 0; i < list->count; i++) {
         free(list->names[i]);
     }
@@ -170,7 +163,7 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static err_t site_list(struct site_names *out) {
+err_t site_names_list(struct site_names *out) {
     char *base CLEANUP(freep) = NULL;
     TRY(base_dir("XDG_CONFIG_HOME", "~/.config", &base));
     DIR *dir CLEANUP(closedirp) = opendir(base);
@@ -211,7 +204,7 @@ static err_t choose(struct trouble *trouble, const char *wanted, const struct si
 err_t site_open(struct trouble *trouble, const char *name, struct site **out) {
     struct site_names list CLEANUP(site_names_done) = {0};
     if (name == NULL) {
-        TRY(site_list(&list));
+        TRY(site_names_list(&list));
         if (list.count != 1) {
             return choose(trouble, NULL, &list);
         }
@@ -223,13 +216,13 @@ err_t site_open(struct trouble *trouble, const char *name, struct site **out) {
     if (err.code != ERR_NOT_FOUND) {
         return err;
     }
-    TRY(site_list(&list));
+    TRY(site_names_list(&list));
     return choose(trouble, name, &list);
 }
 
 err_t site_open_url(struct trouble *trouble, const char *url, struct site **out) {
     struct site_names list CLEANUP(site_names_done) = {0};
-    TRY(site_list(&list));
+    TRY(site_names_list(&list));
     for (size_t i = 0; i < list.count; i++) {
         struct site *site CLEANUP(site_freep) = NULL;
         err_t err = site_load(trouble, list.names[i], &site);

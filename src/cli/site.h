@@ -32,6 +32,16 @@ struct site {
 
 void site_freep(struct site **site);
 
+enum { SITES_MAX = 64 };
+
+/* Those that are set up, by name. */
+struct site_names {
+    char *names[SITES_MAX];
+    size_t count;
+};
+void site_names_done(struct site_names *list);
+err_t site_names_list(struct site_names *out);
+
 /* The one called `name`, or with NULL the only one. Trouble says what to type when there is none or
  * more than one. */
 err_t site_open(struct trouble *trouble, const char *name, struct site **out);

@@ -33,8 +33,8 @@ unsigned decision_code_status(enum decision_code code) {
 
 static const struct decision allowed = {.allowed = true, .code = DECISION_allowed};
 
-__attribute__((format(printf, 3, 4))) static struct decision
-refuse(enum decision_code code, const char *field, const char *format, ...) {
+struct decision decision_refuse(enum decision_code code, const char *field, const char *format,
+                                ...) {
     struct decision decision = {.allowed = false, .code = code};
     va_list args;
     va_start(args, format);
@@ -84,14 +84,15 @@ static const char *keygen_advice(const struct policy *policy) {
 struct decision policy_key(const struct policy *policy, const struct key *key) {
     enum key_type type = key_type(key);
     if (type == KEY_UNKNOWN || (policy->key_types & 1U << type) == 0) {
-        return refuse(DECISION_key_type_refused, "publicKey",
-                      "keys of type %.64s are not accepted here; make a new key: %s",
-                      key_type_name(key), keygen_advice(policy));
+        return decision_refuse(DECISION_key_type_refused, "publicKey",
+                               "keys of type %.64s are not accepted here; make a new key: %s",
+                               key_type_name(key), keygen_advice(policy));
     }
     if (type == KEY_RSA && key_bits(key) < policy->rsa_bits_min) {
-        return refuse(DECISION_key_size_refused, "publicKey",
-                      "the RSA key has %u bits and at least %u are needed; make a new key: %s",
-                      key_bits(key), policy->rsa_bits_min, keygen_advice(policy));
+        return decision_refuse(
+            DECISION_key_size_refused, "publicKey",
+            "the RSA key has %u bits and at least %u are needed; make a new key: %s", key_bits(key),
+            policy->rsa_bits_min, keygen_advice(policy));
     }
     return allowed;
 }
@@ -99,8 +100,8 @@ struct decision policy_key(const struct policy *policy, const struct key *key) {
 struct decision policy_register(const struct policy *policy, const struct register_request *request,
                                 int64_t now, int64_t *expires_at) {
     if (!policy->registered_keys_allowed) {
-        return refuse(DECISION_keys_refused, "",
-                      "keys are not registered here; get a certificate: postern sign");
+        return decision_refuse(DECISION_keys_refused, "",
+                               "keys are not registered here; get a certificate: postern sign");
     }
     struct decision decision = policy_key(policy, request->key);
     if (!decision.allowed) {
@@ -111,14 +112,15 @@ struct decision policy_register(const struct policy *policy, const struct regist
                                                  : policy->registered_key_default_s;
     int64_t max_s = policy->registered_key_max_s;
     if (request->expires_at != 0 && lasts_s <= 0) {
-        return refuse(DECISION_expiry_refused, "expireTime",
-                      "this time has passed; give one that is to come, or none");
+        return decision_refuse(DECISION_expiry_refused, "expireTime",
+                               "this time has passed; give one that is to come, or none");
     }
     if (max_s != 0 && (lasts_s == 0 || lasts_s > max_s)) {
         char text[DURATION_CHARS];
         duration_print(max_s, text);
-        return refuse(DECISION_expiry_refused, request->duration_s != 0 ? "duration" : "expireTime",
-                      "keys are registered here for at most %s; ask for less", text);
+        return decision_refuse(DECISION_expiry_refused,
+                               request->duration_s != 0 ? "duration" : "expireTime",
+                               "keys are registered here for at most %s; ask for less", text);
     }
     *expires_at = lasts_s == 0 ? 0 : now + lasts_s;
     return decision;
@@ -134,8 +136,8 @@ static struct decision refuse_duration(const struct policy *policy, int64_t aske
     }
     duration_print(policy->duration_max_s, max);
     if (policy->duration_count == 0) {
-        return refuse(DECISION_duration_refused, "duration",
-                      "%s is not offered here; choose any up to %s", text, max);
+        return decision_refuse(DECISION_duration_refused, "duration",
+                               "%s is not offered here; choose any up to %s", text, max);
     }
     char choices[POLICY_DURATIONS_COUNT * (DURATION_CHARS + 2)] = "";
     for (size_t i = 0, len = 0; i < policy->duration_count; i++) {
@@ -146,19 +148,18 @@ static struct decision refuse_duration(const struct policy *policy, int64_t aske
                                     len == 0 ? "" : ", ", choice);
         }
     }
-    return refuse(DECISION_duration_refused, "duration",
-                  "%s is not offered here; choose one of: %.320s", text, choices);
+    return decision_refuse(DECISION_duration_refused, "duration",
+                           "%s is not offered here; choose one of: %.320s", text, choices);
 }
 
 static struct decision decide_duration(const struct policy *policy, const struct bounds *bounds,
-                                       const struct sign_request *request, int64_t *duration) {
+                                       int64_t asked, int64_t *duration) {
     int64_t max =
         bounds == NULL || bounds->duration_max_s == 0 ? INT64_MAX : bounds->duration_max_s;
-    int64_t otherwise = request->for_job ? policy->duration_max_s : policy->duration_default_s;
-    int64_t wanted = request->duration_s != 0 ? request->duration_s
-                     : otherwise > max        ? max
-                                              : otherwise;
-    bool offered = policy->duration_count == 0 || request->for_job;
+    int64_t wanted = asked != 0                         ? asked
+                     : policy->duration_default_s > max ? max
+                                                        : policy->duration_default_s;
+    bool offered = policy->duration_count == 0;
     for (size_t i = 0; i < policy->duration_count; i++) {
         offered = offered || policy->durations[i] == wanted;
     }
@@ -168,8 +169,9 @@ static struct decision decide_duration(const struct policy *policy, const struct
     if (wanted > max) {
         char text[DURATION_CHARS];
         duration_print(max, text);
-        return refuse(DECISION_duration_refused, "duration",
-                      "certificates of this %s last at most %s; ask for that", bounds->what, text);
+        return decision_refuse(DECISION_duration_refused, "duration",
+                               "certificates of this %s last at most %s; ask for that",
+                               bounds->what, text);
     }
     *duration = wanted;
     return allowed;
@@ -182,9 +184,9 @@ static struct decision refuse_subnets(const struct subnet_list *imposed, const c
     if (failed(subnet_list_print(imposed, &text))) {
         buf_clear(&text);
     }
-    return refuse(DECISION_subnets_refused, "ipSubnets",
-                  "none of these addresses is allowed %s; choose within: %.*s", whose,
-                  (int)(text.len > 280 ? 280 : text.len), (const char *)text.data);
+    return decision_refuse(DECISION_subnets_refused, "ipSubnets",
+                           "none of these addresses is allowed %s; choose within: %.*s", whose,
+                           (int)(text.len > 280 ? 280 : text.len), (const char *)text.data);
 }
 
 /* Narrows *list by `imposed`, where an empty list stands for every address on both sides. */
@@ -192,10 +194,11 @@ static struct decision narrow_subnets(struct subnet_list *list, const struct sub
                                       const char *whose) {
     err_t err = imposed == NULL ? OK : subnet_list_intersect(list, imposed, list);
     if (err.code == ERR_TOO_LONG) {
-        return refuse(DECISION_subnets_refused, "ipSubnets",
-                      "together with the restrictions that hold anyway these are more than %d "
-                      "subnets; ask for fewer",
-                      LIMIT_SUBNETS_COUNT);
+        return decision_refuse(
+            DECISION_subnets_refused, "ipSubnets",
+            "together with the restrictions that hold anyway these are more than %d "
+            "subnets; ask for fewer",
+            LIMIT_SUBNETS_COUNT);
     }
     return failed(err) ? refuse_subnets(imposed, whose) : allowed;
 }
@@ -223,23 +226,25 @@ static struct decision decide_subnets(const struct policy *policy, const struct 
         list = *asked;
     }
     if (!with_jump_hosts(facts, &facts->account->subnets, &own)) {
-        return refuse(DECISION_subnets_refused, "ipSubnets",
-                      "with the jump hosts' addresses your own restriction has more than %d "
-                      "subnets; make it shorter: postern access --from SUBNET",
-                      LIMIT_SUBNETS_COUNT);
+        return decision_refuse(
+            DECISION_subnets_refused, "ipSubnets",
+            "with the jump hosts' addresses your own restriction has more than %d "
+            "subnets; make it shorter: postern access --from SUBNET",
+            LIMIT_SUBNETS_COUNT);
     }
     if (!with_jump_hosts(facts, facts->bounds == NULL ? &everywhere : &facts->bounds->subnets,
                          &bound)) {
-        return refuse(DECISION_subnets_refused, "ipSubnets",
-                      "with the jump hosts' addresses the %s has more than %d subnets; make "
-                      "another with fewer",
-                      facts->bounds->what, LIMIT_SUBNETS_COUNT);
+        return decision_refuse(
+            DECISION_subnets_refused, "ipSubnets",
+            "with the jump hosts' addresses the %s has more than %d subnets; make "
+            "another with fewer",
+            facts->bounds->what, LIMIT_SUBNETS_COUNT);
     }
     for (size_t i = 0; i < list.count; i++) {
         if (list.subnets[i].address.family_bits == 0) {
-            return refuse(DECISION_subnets_refused, "ipSubnets",
-                          "entry %zu is not a subnet; write it as 192.0.2.0/24 or 2001:db8::/32",
-                          i + 1);
+            return decision_refuse(
+                DECISION_subnets_refused, "ipSubnets",
+                "entry %zu is not a subnet; write it as 192.0.2.0/24 or 2001:db8::/32", i + 1);
         }
     }
     char by_credential[64];
@@ -266,8 +271,8 @@ static struct decision decide_clusters(const struct cluster_list *asked,
     struct cluster_list list;
     if (failed(cluster_list_intersect(asked == NULL ? &all : asked,
                                       bounds == NULL ? &all : &bounds->clusters, &list))) {
-        return refuse(DECISION_clusters_refused, "clusters",
-                      "the %s is good for none of these clusters", bounds->what);
+        return decision_refuse(DECISION_clusters_refused, "clusters",
+                               "the %s is good for none of these clusters", bounds->what);
     }
     *out = list;
     return allowed;
@@ -289,12 +294,12 @@ static struct decision decide_force_command(const struct policy *policy, const c
         why = "the forced command has control characters or is not UTF-8; write it on one line";
     }
     if (text.len > LIMIT_FORCE_COMMAND_CHARS) {
-        return refuse(DECISION_force_command_refused, "forceCommand",
-                      "the forced command is longer than %d bytes; put it into a script",
-                      LIMIT_FORCE_COMMAND_CHARS);
+        return decision_refuse(DECISION_force_command_refused, "forceCommand",
+                               "the forced command is longer than %d bytes; put it into a script",
+                               LIMIT_FORCE_COMMAND_CHARS);
     }
     if (why != NULL) {
-        return refuse(DECISION_force_command_refused, "forceCommand", "%s", why);
+        return decision_refuse(DECISION_force_command_refused, "forceCommand", "%s", why);
     }
     return allowed;
 }
@@ -303,43 +308,30 @@ static struct decision decide_account(const struct sign_facts *facts) {
     static const struct inet_address nowhere = {.family_bits = 0};
     const struct account *account = facts->account;
     if (account == NULL || account->id == 0) {
-        return refuse(DECISION_not_permitted, "", "there is no such account");
+        return decision_refuse(DECISION_not_permitted, "", "there is no such account");
     }
     if (account->disabled) {
-        return refuse(DECISION_account_disabled, "",
-                      "the account %s is disabled; ask the administrators", account->name);
+        return decision_refuse(DECISION_account_disabled, "",
+                               "the account %s is disabled; ask the administrators", account->name);
     }
     if (facts->project_count == 0) {
-        return refuse(DECISION_no_project, "",
-                      "the account %s belongs to no project; ask the manager of a project to add "
-                      "it",
-                      account->name);
+        return decision_refuse(
+            DECISION_no_project, "",
+            "the account %s belongs to no project; ask the manager of a project to add "
+            "it",
+            account->name);
     }
     const struct inet_address *source = facts->source == NULL ? &nowhere : facts->source;
     if (facts->bounds != NULL && !subnet_list_allows(&facts->bounds->subnets, source)) {
         char text[INET_CHARS];
         inet_address_print(source, text);
-        return refuse(DECISION_source_refused, "",
-                      "the %s may not be used from %s; use it from the addresses it was made "
-                      "for, or make another",
-                      facts->bounds->what, text);
+        return decision_refuse(
+            DECISION_source_refused, "",
+            "the %s may not be used from %s; use it from the addresses it was made "
+            "for, or make another",
+            facts->bounds->what, text);
     }
     return allowed;
-}
-
-/* That there is none and that it is another's look the same. */
-static struct decision decide_job(const struct account *account, const struct job *job,
-                                  int64_t now) {
-    bool runs = job != NULL && job->account_id == account->id && account->id != 0 &&
-                job->ended_at == 0 && job->started_at <= now &&
-                (job->ends_at == 0 || now < job->ends_at);
-    return runs
-               ? allowed
-               : refuse(DECISION_no_job, "job", "%s has no such job that runs here", account->name);
-}
-
-static int64_t no_later_than_job(const struct job *job, int64_t until) {
-    return job->ends_at != 0 && job->ends_at < until ? job->ends_at : until;
 }
 
 static struct decision decide_quota(const struct policy *policy, const struct sign_facts *facts) {
@@ -356,28 +348,26 @@ static struct decision decide_quota(const struct policy *policy, const struct si
         (void)snprintf(later, sizeof later, "try again after %02d:%02d UTC",
                        (int)(minute / 60 % 24), (int)(minute % 60));
     }
-    return refuse(DECISION_quota_exceeded, "publicKey",
-                  "%u certificates in the last 24 hours, and %u are allowed; sign a key again "
-                  "while its certificate is valid (that is free), or %s; revoking gives nothing "
-                  "back",
-                  facts->issued_last_day, quota, later);
+    return decision_refuse(
+        DECISION_quota_exceeded, "publicKey",
+        "%u certificates in the last 24 hours, and %u are allowed; sign a key again "
+        "while its certificate is valid (that is free), or %s; revoking gives nothing "
+        "back",
+        facts->issued_last_day, quota, later);
 }
 
 struct decision policy_sign(const struct policy *policy, const struct sign_request *request,
                             const struct sign_facts *facts, struct sign_grant *grant) {
-    struct sign_grant granted = {.counts = !facts->key_has_valid && !request->for_job};
+    struct sign_grant granted = {.counts = !facts->key_has_valid};
     int64_t duration = 0;
     struct decision decision = decide_account(facts);
-    if (decision.allowed && request->for_job) {
-        decision = decide_job(facts->account, request->job, facts->now);
+    if (decision.allowed) {
+        decision = request->key == NULL ? decision_refuse(DECISION_key_type_refused, "publicKey",
+                                                          "there is no public key")
+                                        : policy_key(policy, request->key);
     }
     if (decision.allowed) {
-        decision = request->key == NULL
-                       ? refuse(DECISION_key_type_refused, "publicKey", "there is no public key")
-                       : policy_key(policy, request->key);
-    }
-    if (decision.allowed) {
-        decision = decide_duration(policy, facts->bounds, request, &duration);
+        decision = decide_duration(policy, facts->bounds, request->duration_s, &duration);
     }
     if (decision.allowed) {
         decision = decide_subnets(policy, request->subnets, facts, &granted.subnets);
@@ -388,7 +378,7 @@ struct decision policy_sign(const struct policy *policy, const struct sign_reque
     if (decision.allowed) {
         decision = decide_force_command(policy, request->force_command);
     }
-    if (decision.allowed && !request->for_job) {
+    if (decision.allowed) {
         decision = decide_quota(policy, facts);
     }
     if (!decision.allowed) {
@@ -397,10 +387,6 @@ struct decision policy_sign(const struct policy *policy, const struct sign_reque
     INVARIANT(facts->now > 0 && policy->backdate_s >= 0);
     granted.valid_after = facts->now > policy->backdate_s ? facts->now - policy->backdate_s : 0;
     granted.valid_before = facts->now + duration;
-    if (request->for_job) {
-        granted.clusters.count = 0; /* the job's name has its cluster */
-        granted.valid_before = no_later_than_job(request->job, granted.valid_before);
-    }
     granted.force_command = request->force_command;
     *grant = granted;
     return decision;
@@ -410,19 +396,25 @@ struct decision policy_sign_job(const struct policy *policy, const struct key *k
                                 const struct account *account, const struct job *job, int64_t now,
                                 struct sign_grant *grant) {
     if (account->disabled) {
-        return refuse(DECISION_account_disabled, "", "the account %s is disabled", account->name);
+        return decision_refuse(DECISION_account_disabled, "", "the account %s is disabled",
+                               account->name);
     }
-    struct decision decision = decide_job(account, job, now);
-    if (decision.allowed) {
-        decision = policy_key(policy, key);
+    bool runs = job != NULL && job->account_id == account->id && account->id != 0 &&
+                job->ended_at == 0 && job->started_at <= now &&
+                (job->ends_at == 0 || now < job->ends_at);
+    if (!runs) {
+        return decision_refuse(DECISION_no_job, "job",
+                               "%s has no such job that runs on this cluster", account->name);
     }
+    struct decision decision = policy_key(policy, key);
     if (!decision.allowed) {
         return decision;
     }
     INVARIANT(now > 0 && policy->backdate_s >= 0 && policy->duration_max_s > 0);
+    int64_t until = now + policy->duration_max_s;
     *grant = (struct sign_grant){
         .valid_after = now > policy->backdate_s ? now - policy->backdate_s : 0,
-        .valid_before = no_later_than_job(job, now + policy->duration_max_s),
+        .valid_before = job->ends_at != 0 && job->ends_at < until ? job->ends_at : until,
         .subnets =
             policy->internal_subnets.count != 0 ? policy->internal_subnets : account->subnets,
     };
@@ -446,6 +438,8 @@ void policy_default(struct policy *policy) {
         .force_command_allowed = true,
         .host_duration_s = 90LL * DAY_S,
         .registered_keys_allowed = true,
+        .grants_allowed = true,
+        .grant_max_s = 90LL * DAY_S,
     };
     for (size_t i = 0; i < COUNT_OF(key_kinds); i++) {
         policy->key_types |= key_kinds[i].bits;

@@ -26,7 +26,11 @@
     X(force_command_refused, 422)                                                                  \
     X(keys_refused, 403)                                                                           \
     X(expiry_refused, 422)                                                                         \
-    X(no_job, 404)
+    X(no_job, 404)                                                                                 \
+    X(sign_in_needed, 403)                                                                         \
+    X(grants_refused, 403)                                                                         \
+    X(grant_ended, 403)                                                                            \
+    X(proof_refused, 401)
 
 enum decision_code {
 #define DECISION_ENUM(code, status) DECISION_##code,
@@ -41,6 +45,8 @@ struct decision {
     char reason[416]; /* for the user: what is wrong and what to do */
 };
 
+struct decision decision_refuse(enum decision_code code, const char *field, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 const char *decision_code_name(enum decision_code code);
 unsigned decision_code_status(enum decision_code code);
 
@@ -73,6 +79,8 @@ struct policy {
     bool registered_keys_allowed;
     int64_t registered_key_default_s; /* of a key for which no time was asked; 0: until removed */
     int64_t registered_key_max_s;     /* 0: any */
+    bool grants_allowed;              /* people may approve what machines do unattended */
+    int64_t grant_max_s;              /* until when, at most */
 };
 
 /* The defaults of a fresh installation: 1d and 1min, five a day, every type but RSA below 3072
@@ -93,11 +101,6 @@ struct sign_request {
     const struct subnet_list *subnets;   /* asked for; may be NULL */
     const char *force_command;           /* may be NULL */
     const struct cluster_list *clusters; /* asked for; may be NULL */
-    /* A certificate for a job of one's own alone: as any other, but that it ends with the job, may
-     * be asked for any time up to duration_max_s (which is its default), and is not counted. `job`
-     * is the one of that name that runs, or NULL, and `clusters` its cluster. */
-    bool for_job;
-    const struct job *job;
 };
 
 /* What the store knows about the account at this moment. */

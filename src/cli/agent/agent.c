@@ -150,12 +150,11 @@ static err_t agent_run(struct cli *cli, const struct arguments *arguments) {
 }
 
 static const struct option options[] = {
-    {0, "shell", "NAME", "bash, zsh, sh, fish, csh or tcsh; that of $SHELL otherwise"},
+    {0, "shell", "bash|zsh|sh|fish|csh|tcsh", "that of $SHELL otherwise"},
     {0, "load", NULL, "ask for the passphrase of the site's key, and add it", .many = true},
     {'f', "file", "KEY", "add this key instead"},
     {'l', "list", NULL, "show what the agent holds", .many = true},
-    {0, "write", NULL, "let every new shell find the agent, by its start file",
-     .many = true},
+    {0, "write", NULL, "let every new shell find the agent, by its start file", .many = true},
     {0, "remove", NULL, "take these lines out again", .many = true},
     {0, "kill", NULL, "end the agent that postern started", .many = true},
     {.name = NULL},

@@ -82,7 +82,7 @@ static err_t revoke_all_run(struct cli *cli, const struct arguments *arguments) 
 }
 
 static const struct option revoke_options[] = {
-    {0, "serial", "NUMBER", "the certificate's serial number, as `postern list` shows it"},
+    {0, "serial", "SERIAL", "the certificate's serial number, as `postern list` shows it"},
     {'a', "all", NULL, "all your valid certificates", .many = true},
     {0, "reason", "TEXT", "kept with the revocation"},
     {'y', "yes", NULL, "do not ask before revoking all", .many = true},
@@ -91,7 +91,7 @@ static const struct option revoke_options[] = {
 
 const struct command command_revoke = {
     .name = "revoke",
-    .arguments = "SERIAL | --serial NUMBER | --all",
+    .arguments = "SERIAL | --serial SERIAL | --all",
     .summary = "End a certificate now",
     .options = revoke_options,
     .words_max = 1,

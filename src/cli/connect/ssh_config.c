@@ -130,6 +130,8 @@ const char *ssh_config_jump(const struct reach *reach, const struct ssh_config_o
                                  : NULL;
 }
 
+bool ssh_config_can_run(const char *path) { return path[0] == '/' && has_only(path, "_./+,@:=-"); }
+
 /* --- lines --- */
 
 struct writer {
@@ -469,8 +471,7 @@ static err_t put_refresh(const struct writer *writer) {
     if (options->refresh == NULL) {
         return OK;
     }
-    if (options->refresh[0] != '/' || !has_only(options->refresh, "_./+,@:=-") ||
-        !has_only(options->site, "_.-")) {
+    if (!ssh_config_can_run(options->refresh) || !has_only(options->site, "_.-")) {
         return fault_set(writer->fault, ERR_MALFORMED, "Match exec",
                          "a shell could take this path for more: %s", options->refresh);
     }

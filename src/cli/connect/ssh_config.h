@@ -66,6 +66,9 @@ err_t ssh_config_write(const struct reach *reach, const struct ssh_config_option
 /* The name by which the configuration knows the last hop before the clusters; NULL without one. */
 const char *ssh_config_jump(const struct reach *reach, const struct ssh_config_options *options);
 
+/* True of a whole path that any shell leaves as it is, so that a Match line can run the program. */
+bool ssh_config_can_run(const char *path);
+
 /* Appends one argument of a line, quoted where it must be; ERR_MALFORMED as above. */
 err_t ssh_config_put_value(struct buf *out, const char *text);
 

@@ -3,51 +3,8 @@
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
-static bool is_blank(uint8_t c) { return c == ' ' || c == '\t' || c == '\r' || c == '\f'; }
-
-/* One word off the front, out of its quotes. ssh_config(5): keyword and arguments are separated by
- * white space, or by white space and exactly one '='. */
-static span_t next_word(span_t *line) {
-    while (line->len > 0 && is_blank(line->data[0])) {
-        *line = span_of(line->data + 1, line->len - 1);
-    }
-    if (line->len > 0 && line->data[0] == '"') {
-        *line = span_of(line->data + 1, line->len - 1);
-        return span_until(line, '"');
-    }
-    size_t len = 0;
-    while (len < line->len && !is_blank(line->data[len])) {
-        len++;
-    }
-    span_t word = span_of(line->data, len);
-    *line = span_of(line->data + len, line->len - len);
-    return word;
-}
-
-static span_t next_keyword(span_t *line) {
-    span_t whole = *line;
-    while (whole.len > 0 && is_blank(whole.data[0])) {
-        whole = span_of(whole.data + 1, whole.len - 1);
-    }
-    size_t len = 0;
-    while (len < whole.len && !is_blank(whole.data[len]) && whole.data[len] != '=') {
-        len++;
-    }
-    size_t used = len;
-    while (used < whole.len && is_blank(whole.data[used])) {
-        used++;
-    }
-    used += used < whole.len && whole.data[used] == '=' ? 1 : 0;
-    *line = span_of(whole.data + used, whole.len - used);
-    return span_of(whole.data, len);
-}
-
-static bool is_keyword(span_t word, const char *keyword) {
-    return word.len == strlen(keyword) &&
-           strncasecmp((const char *)word.data, keyword, word.len) == 0;
-}
+#include "cli/connect/config_line.h"
 
 static bool pattern_matches(span_t pattern, const char *host) {
     char text[CONFIG_VALUE_CHARS];
@@ -62,7 +19,7 @@ static bool pattern_matches(span_t pattern, const char *host) {
 static bool host_matches(span_t patterns, const char *host) {
     bool matches = false;
     for (;;) {
-        span_t pattern = next_word(&patterns);
+        span_t pattern = config_line_word(&patterns);
         if (pattern.len == 0) {
             return matches;
         }
@@ -82,7 +39,7 @@ static bool host_matches(span_t patterns, const char *host) {
 static bool includes_site(span_t line, const char *site) {
     char path[CONFIG_VALUE_CHARS], name[CONFIG_VALUE_CHARS];
     (void)snprintf(name, sizeof name, "posterngate-%s", site);
-    for (span_t word = next_word(&line); word.len > 0; word = next_word(&line)) {
+    for (span_t word = config_line_word(&line); word.len > 0; word = config_line_word(&line)) {
         (void)snprintf(path, sizeof path, "%.*s", (int)word.len, (const char *)word.data);
         const char *folder = strstr(path, "config.d/");
         if (folder != NULL && pattern_matches(span_str(strrchr(path, '/') + 1), name)) {
@@ -97,11 +54,13 @@ void config_look(span_t text, const char *site, struct config_look *out) {
                                          memmem(text.data, text.len, "\r\n", 2) != NULL};
     for (unsigned number = 1; text.len > 0; number++) {
         span_t line = span_until(&text, '\n');
-        span_t keyword = next_keyword(&line);
-        if (look.block_line == 0 && (is_keyword(keyword, "Host") || is_keyword(keyword, "Match"))) {
+        span_t keyword = config_line_keyword(&line);
+        if (look.block_line == 0 &&
+            (config_line_is(keyword, "Host") || config_line_is(keyword, "Match"))) {
             look.block_line = number;
         }
-        if (look.include_line == 0 && is_keyword(keyword, "Include") && includes_site(line, site)) {
+        if (look.include_line == 0 && config_line_is(keyword, "Include") &&
+            includes_site(line, site)) {
             look.include_line = number;
         }
     }
@@ -112,13 +71,13 @@ unsigned config_find(span_t text, const char *host, const char *keyword, char *v
     bool applies = true;
     for (unsigned number = 1; text.len > 0; number++) {
         span_t line = span_until(&text, '\n');
-        span_t word = next_keyword(&line);
-        if (is_keyword(word, "Host")) {
+        span_t word = config_line_keyword(&line);
+        if (config_line_is(word, "Host")) {
             applies = host_matches(line, host);
-        } else if (is_keyword(word, "Match")) {
+        } else if (config_line_is(word, "Match")) {
             applies = false;
-        } else if (applies && is_keyword(word, keyword)) {
-            span_t found = next_word(&line);
+        } else if (applies && config_line_is(word, keyword)) {
+            span_t found = config_line_word(&line);
             (void)snprintf(value, CONFIG_VALUE_CHARS, "%.*s", (int)found.len,
                            (const char *)found.data);
             return number;
@@ -182,7 +141,7 @@ err_t text_drop_line(span_t text, unsigned line, struct buf *out) {
 
 /* sshd(8), SSH_KNOWN_HOSTS FILE FORMAT: marker, hostnames, key. */
 static bool is_of(span_t rest, const struct key *const *keys, size_t key_count) {
-    (void)next_word(&rest);
+    (void)config_line_word(&rest);
     struct key *key CLEANUP(key_freep) = NULL;
     if (failed(key_parse_line(rest, &key, NULL))) {
         return false;
@@ -199,7 +158,7 @@ unsigned known_hosts_marked(span_t text, const struct key *const *keys, size_t k
                             bool ours) {
     for (unsigned number = 1; text.len > 0; number++) {
         span_t line = span_until(&text, '\n');
-        span_t marker = next_word(&line);
+        span_t marker = config_line_word(&line);
         if (span_equal_str(marker, "@cert-authority") && is_of(line, keys, key_count) == ours) {
             return number;
         }

@@ -336,7 +336,8 @@ static err_t key_convert_run(struct cli *cli, const struct arguments *arguments)
 }
 
 static const struct option options[] = {
-    {0, "to", "FORM", "openssh, ssh2 (RFC 4716, public), pkcs8, pem, ppk or ppk2 (PuTTY)"},
+    {0, "to", "openssh|ssh2|pkcs8|pem|ppk|ppk2",
+     "ssh2 is RFC 4716, for public keys; ppk and ppk2 are PuTTY's"},
     {0, "public", NULL, "the public half alone", .many = true},
     {'o', "output", "FILE", "where it goes; FILE.ppk, FILE.pem, or standard output if public"},
     {0, "new-passphrase", NULL, "ask for another passphrase, twice", .many = true},

@@ -1,0 +1,149 @@
+#include "cli/connect/ssh_setup.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "cli/connect/process.h"
+#include "cli/document.h"
+
+enum { ANSWER_BYTES = 4096, ANSWER_MS = 5000, PATH_BYTES = 4096 };
+
+void ssh_setup_done(struct ssh_setup *setup) {
+    free(setup->username);
+    free(setup->key_file);
+    free(setup->known_hosts);
+    free(setup->refresh);
+    *setup = (struct ssh_setup){0};
+}
+
+/* --- ssh -V --- */
+
+static err_t ask_version(struct ssh_version *out) {
+    struct command_line line CLEANUP(command_line_done) = {0};
+    struct buf answer CLEANUP(buf_done) = BUF(ANSWER_BYTES);
+    char *text CLEANUP(freep) = NULL;
+    int status = 0;
+    /* It says so on standard error. */
+    TRY(command_line_add(&line, "sh"));
+    TRY(command_line_add(&line, "-c"));
+    TRY(command_line_add(&line, "exec ssh -V 2>&1"));
+    TRY(process_ask(&line, ANSWER_MS, -1, &answer, &status));
+    TRY(buf_to_str(&answer, &text));
+    return ssh_version_parse(text, out);
+}
+
+/* --- paths --- */
+
+bool ssh_setup_same_home(void) {
+    const struct passwd *entry = getpwuid(getuid());
+    char *home CLEANUP(freep) = NULL;
+    return entry != NULL && !failed(path_expand("~", &home)) &&
+           strncmp(home, entry->pw_dir, strlen(entry->pw_dir)) == 0 &&
+           strspn(home + strlen(entry->pw_dir), "/") == strlen(home) - strlen(entry->pw_dir);
+}
+
+err_t ssh_setup_path(bool same_home, const char *path, char **out) {
+    char *home CLEANUP(freep) = NULL;
+    char *whole CLEANUP(freep) = NULL;
+    TRY(path_expand("~/", &home));
+    TRY(path_expand(path, &whole));
+    if (!same_home || strncmp(whole, home, strlen(home)) != 0) {
+        *out = TAKE(whole);
+        return OK;
+    }
+    return path_join("~", whole + strlen(home), out);
+}
+
+/* The file beside this program. */
+static err_t beside(const char *name, char **out) {
+    char path[PATH_BYTES];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (len <= 0) {
+        return FAIL(ERR_NOT_FOUND);
+    }
+    path[len] = '\0';
+    *strrchr(path, '/') = '\0';
+    return path_join(path, name, out);
+}
+
+/* The first of $PATH; ERR_NOT_FOUND. */
+static err_t in_path(const char *name, char **out) {
+    const char *path = getenv("PATH");
+    span_t rest = span_str(path != NULL ? path : "");
+    while (rest.len > 0) {
+        span_t folder = span_until(&rest, ':');
+        char *dir CLEANUP(freep) = NULL;
+        char *file CLEANUP(freep) = NULL;
+        TRY(span_to_str(folder, &dir));
+        TRY(path_join(dir, name, &file));
+        if (dir[0] == '/' && access(file, X_OK) == 0) {
+            *out = TAKE(file);
+            return OK;
+        }
+    }
+    return FAIL(ERR_NOT_FOUND);
+}
+
+static bool is_one_file(const char *a, const char *b) {
+    char *one CLEANUP(freep) = realpath(a, NULL);
+    char *two CLEANUP(freep) = realpath(b, NULL);
+    return one != NULL && two != NULL && strcmp(one, two) == 0;
+}
+
+/* What $PATH calls it stays when a package brings the next version; NULL where there is neither. */
+static err_t find_refresh(char **out) {
+    static const char name[] = "postern-refresh";
+    char *own CLEANUP(freep) = NULL;
+    char *known CLEANUP(freep) = NULL;
+    err_t err = beside(name, &own);
+    err_t other = in_path(name, &known);
+    if (err.code == ERR_MEMORY || other.code == ERR_MEMORY) {
+        return FAIL(ERR_MEMORY);
+    }
+    *out = !failed(other) && (failed(err) || is_one_file(own, known)) ? TAKE(known) : TAKE(own);
+    return OK;
+}
+
+/* --- all of it --- */
+
+static err_t find_files(const struct site *site, struct ssh_setup *setup) {
+    char *known_hosts CLEANUP(freep) = NULL;
+    TRY(site_config_path(site->name, "known_hosts", &known_hosts));
+    TRY(ssh_setup_path(setup->same_home, known_hosts, &setup->known_hosts));
+    TRY(ssh_setup_path(setup->same_home, document_key_file(site->document), &setup->key_file));
+    TRY(find_refresh(&setup->refresh));
+    if (setup->refresh != NULL && !ssh_config_can_run(setup->refresh)) {
+        print_warning("plain ssh will not renew certificates: its configuration cannot hold the "
+                      "path %s",
+                      setup->refresh);
+        free(TAKE(setup->refresh));
+    }
+    return OK;
+}
+
+err_t ssh_setup_make(const struct site *site, const struct reach *reach, struct ssh_setup *out) {
+    struct ssh_setup setup CLEANUP(ssh_setup_done) = {.same_home = ssh_setup_same_home()};
+    const char *username = reach->username != NULL ? reach->username : site->username;
+    TRY(find_files(site, &setup));
+    if (failed(ask_version(&setup.options.ssh))) {
+        print_warning("ssh -V does not say which OpenSSH this is: taken for one of today");
+    }
+    if (username != NULL && !failed(account_name_check(span_str(username), NULL))) {
+        setup.username = strdup(username);
+        TRY(setup.username == NULL ? FAIL(ERR_MEMORY) : OK);
+    }
+    setup.options.site = site->name;
+    setup.options.username = setup.username;
+    setup.options.key_file = setup.key_file;
+    setup.options.known_hosts = setup.known_hosts;
+    setup.options.user_known_hosts = "~/.ssh/known_hosts";
+    setup.options.refresh = setup.refresh;
+    setup.options.gssapi = member_true(site->document, "gssapi");
+    *out = setup;
+    setup = (struct ssh_setup){0};
+    return OK;
+}

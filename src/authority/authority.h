@@ -18,6 +18,7 @@
 struct bearer_cache;
 struct enrolments;
 struct feed;
+struct issuer;
 struct login_guard;
 struct metrics;
 struct rates;
@@ -35,6 +36,7 @@ struct authority {
     struct throttle *failed_bearers; /* store: audit rows of anonymous failures, by address */
     struct rates *rates;             /* store */
     struct enrolments *enrolments;   /* store */
+    struct issuer *issuer;           /* store */
     struct signer_client *signer;    /* loop; its keys are fixed */
     struct metrics *metrics;         /* loop */
     struct feed *feed;               /* feed.c's: feed_new() */
@@ -102,5 +104,9 @@ extern const struct route access_routes[];          /* access.c */
 extern const struct route feed_routes[];            /* feed.c */
 extern const struct route site_routes[];            /* site.c */
 extern const struct route known_hosts_routes[];     /* known_hosts.c */
+extern const struct route oidc_discovery_routes[];  /* oidc_discovery.c */
+extern const struct route oidc_authorize_routes[];  /* oidc_authorize.c */
+extern const struct route oidc_device_routes[];     /* oidc_device.c */
+extern const struct route oidc_token_routes[];      /* oidc_token.c */
 
 #endif

@@ -42,6 +42,12 @@ enum access {
     ACCESS_ACCOUNT_OR_HOST, /* either; run() judges which of them may */
 };
 
+enum body_form {
+    BODY_JSON = 0,
+    BODY_FORM, /* application/x-www-form-urlencoded; members that nobody read are ignored, as RFC
+                  6749 section 3.1 wants it */
+};
+
 struct route {
     enum http_method method;
     const char *path; /* "/api/v1/accounts/{name}" */
@@ -55,6 +61,10 @@ struct route {
     /* Loop thread, after the commit and only when there is no problem. NULL: the answer that run()
      * prepared is sent. Otherwise it must lead to call_send(), now or later. */
     void (*finish)(struct call *call);
+    enum body_form body;
+    /* Loop thread: writes the answer to a refused call, from call->problem, where that is not a
+     * problem document: into call->text by call_answer_text(). */
+    void (*refuse)(struct call *call);
 };
 
 /* Who calls; filled on the store thread before run(). */
@@ -75,7 +85,7 @@ enum {
     CALL_REQUEST_ID_CHARS = 24,
     CALL_PATH_PARAMETERS_COUNT = 3,
     CALL_OWN_BYTES = 4096,
-    CALL_MEMBERS_COUNT = 16
+    CALL_MEMBERS_COUNT = 24
 };
 
 struct problem {
@@ -194,6 +204,10 @@ err_t call_read_public_key(struct call *call, const char *field, struct key **ou
 /* A text that is a decimal 64-bit number ("serialNumber"); a JSON number is refused. */
 err_t call_read_u64(struct call *call, const char *field, enum call_presence presence,
                     uint64_t *out);
+
+/* Loop thread, from finish() or refuse(): a header of the answer; one that cannot be set is left
+ * out, which is logged. */
+void call_header(struct call *call, const char *name, const char *value);
 
 /* The query string. Absent: *out is left alone. */
 err_t call_query_string(struct call *call, const char *name, size_t chars_max, const char **out);

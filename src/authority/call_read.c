@@ -32,14 +32,14 @@ static bool too_deep(span_t text) {
     return false;
 }
 
-/* "application/json", with or without parameters. */
-static bool is_json(const char *content_type) {
-    static const char json[] = "application/json";
-    if (content_type == NULL || strncasecmp(content_type, json, sizeof json - 1) != 0) {
+/* With or without parameters. */
+static bool is_sent_as(struct call *call, const char *type) {
+    const char *told = http_request_header(call->request, "content-type");
+    size_t chars = strlen(type);
+    if (told == NULL || strncasecmp(told, type, chars) != 0) {
         return false;
     }
-    char next = content_type[sizeof json - 1];
-    return next == '\0' || next == ';' || next == ' ' || next == '\t';
+    return told[chars] == '\0' || strchr("; \t", told[chars]) != NULL;
 }
 
 bool call_parse_body(struct call *call) {
@@ -47,10 +47,15 @@ bool call_parse_body(struct call *call) {
     if (text.len == 0) {
         return true;
     }
-    if (!is_json(http_request_header(call->request, "content-type"))) {
+    bool form = call->route->body == BODY_FORM;
+    const char *type = form ? "application/x-www-form-urlencoded" : "application/json";
+    if (!is_sent_as(call, type)) {
         call_problem(call, 415, "wrong_content_type", NULL,
-                     "the body must be sent as Content-Type: application/json");
+                     "the body must be sent as Content-Type: %s", type);
         return false;
+    }
+    if (form) {
+        return form_parse(call, text);
     }
     if (too_deep(text)) {
         call_problem(call, 400, "bad_json", NULL, "the JSON is nested more than %d levels deep",
@@ -77,7 +82,8 @@ bool call_parse_body(struct call *call) {
 }
 
 void call_refuse_unread(struct call *call) {
-    if (call->body == NULL || json_object_size(call->body) == call->member_count) {
+    if (call->body == NULL || call->route->body == BODY_FORM ||
+        json_object_size(call->body) == call->member_count) {
         return;
     }
     const char *name;

@@ -26,6 +26,12 @@ static err_t check_url(const char *text) {
     return good ? OK : FAIL(ERR_MALFORMED);
 }
 
+static err_t check_client(const char *text) {
+    size_t chars =
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+    return text[chars] == '\0' && chars < CLIENT_CHARS ? OK : FAIL(ERR_MALFORMED);
+}
+
 static err_t take_key_type(void *target, const char *text) {
     struct config *config = target;
     uint32_t bits = 0;
@@ -116,6 +122,9 @@ static const struct setting table[] = {
     {"policy.grants.allowed", SETTING_BOOL, AT(policy.grants_allowed)},
     {"policy.grants.max_duration", SETTING_DURATION, AT(policy.grant_max_s)},
     {"session_lifetime", SETTING_DURATION, AT(session_lifetime_s)},
+    {"issuer.clients", SETTING_TEXT, LIST_AT(issuer_clients, issuer_client_count),
+     .check = check_client,
+     .reason = "cannot be a client's id: letters, digits, '.', '_', '-', at most 63"},
     {"log_level", SETTING_WORD, AT(log_level), .take = take_log_level,
      .reason = "is not a level; known are debug, info, warn, error"},
     {"replica", SETTING_NUMBER, AT(replica), .max = 1023},

@@ -27,6 +27,8 @@ struct config {
     char *signer_agent;
     struct policy policy;
     int64_t session_lifetime_s;
+    char *issuer_clients[16]; /* besides our own command line */
+    size_t issuer_client_count;
     enum log_level log_level;
     uint16_t replica;
 };

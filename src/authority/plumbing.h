@@ -12,6 +12,8 @@ void call_dispatch(struct call *call, const struct route *route);
 
 /* Sets a problem and gives false when the body is not a JSON object of the right kind. */
 bool call_parse_body(struct call *call);
+/* form.c: the same of a form, whose fields become texts of call->body. */
+bool form_parse(struct call *call, span_t text);
 /* Sets a problem for a member that no call_read_…() asked for. */
 void call_refuse_unread(struct call *call);
 

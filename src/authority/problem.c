@@ -118,6 +118,15 @@ void problem_write(struct call *call) {
     const struct problem *problem = &call->problem;
     buf_clear(&call->text);
     call->status = problem->status;
+    if (problem->retry_after_s > 0) {
+        char seconds[16];
+        (void)snprintf(seconds, sizeof seconds, "%d", problem->retry_after_s);
+        call_header(call, "Retry-After", seconds);
+    }
+    if (call->route->refuse != NULL) {
+        call->route->refuse(call);
+        return;
+    }
     call->text_type = "application/problem+json";
     json_t *document =
         json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", "about:blank", "title",
@@ -134,9 +143,8 @@ void problem_write(struct call *call) {
     if (problem->status == 401) {
         (void)problem_add_header(call, "WWW-Authenticate", "Bearer realm=\"posterngate\"");
     }
-    if (problem->retry_after_s > 0) {
-        char seconds[16];
-        (void)snprintf(seconds, sizeof seconds, "%d", problem->retry_after_s);
-        (void)problem_add_header(call, "Retry-After", seconds);
-    }
+}
+
+void call_header(struct call *call, const char *name, const char *value) {
+    (void)problem_add_header(call, name, value);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "authority/authority.h"
+#include "authority/page.h"
 
 /* The busiest first. */
 const struct route *const route_tables[] = {
@@ -28,6 +29,11 @@ const struct route *const route_tables[] = {
     enrolment_routes,
     gate_audit_routes,
     audit_routes,
+    oidc_discovery_routes,
+    oidc_authorize_routes,
+    oidc_token_routes,
+    oidc_device_routes,
+    page_routes,
     health_routes,
     metrics_routes,
     NULL,

@@ -16,6 +16,7 @@
 #include "authority/authority.h"
 #include "authority/batch.h"
 #include "authority/bearer.h"
+#include "authority/issuer.h"
 #include "authority/metrics.h"
 #include "authority/plumbing.h"
 #include "authority/rate.h"
@@ -151,6 +152,10 @@ static void run_sweep(struct work *work) {
     if (!failed(authority->batch_err)) {
         authority->batch_err = sweep(authority->store);
     }
+    if (!failed(authority->batch_err)) {
+        authority->batch_err =
+            issuer_rotate_if_due(authority->issuer, authority->store, clock_now_s());
+    }
 }
 
 static void on_sweep(void *context) { submit_chore(context, run_sweep, NULL); }
@@ -256,6 +261,7 @@ static err_t begin_feed(struct authority *authority, uint64_t *revision) {
     uint64_t oldest;
     TRY(feed_revision_start(authority));
     TRY(feed_publish_cas(authority, clock_now_s()));
+    TRY(issuer_new(authority->store, clock_now_s(), &authority->issuer));
     return store_event_revision(authority->store, revision, &oldest);
 }
 
@@ -355,6 +361,7 @@ static void stop(struct service *service) {
         http_server_free(authority->server);
     }
     feed_free(authority->feed);
+    issuer_free(authority->issuer);
     login_guard_free(authority->login_guard);
     enrolments_free(authority->enrolments);
     throttle_free(authority->failed_bearers);

@@ -12,7 +12,7 @@
 #include "base/text.h"
 
 enum {
-    RSA_BITS = 3072,
+    RSA_BITS = 2048, /* each signs for 90 days, and what it signed holds for an hour */
     PEM_CHARS_MAX = 8 * 1024,
     DOCUMENT_CHARS_MAX = 256 * 1024,
     NUMBER_BYTES_MAX = 1024,

@@ -42,14 +42,16 @@ def complaints_of_operation(where, path, item, operation, document):
     if declared != set(re.findall(r"{(\w+)}", path)):
         yield f"{where}: its path parameters are not those declared"
     responses = operation.get("responses", {})
-    if responses.get("default") != {"$ref": "#/components/responses/Problem"}:
+    kinds = [{"$ref": f"#/components/responses/{kind}"} for kind in ("Problem", "OAuthError", "Page")]
+    if responses.get("default") not in kinds:
         yield f"{where}: does not say that it may answer with a problem document"
-    if not any(status.startswith("2") for status in responses):
+    if not any(status.startswith(("2", "303")) for status in responses):
         yield f"{where}: does not say what a success looks like"
     body = operation.get("requestBody")
     if body is not None:
-        schema = body["content"]["application/json"]["schema"]
-        if schema.get("additionalProperties") is not False:
+        form = body["content"].get("application/x-www-form-urlencoded")
+        schema = (form or body["content"]["application/json"])["schema"]
+        if form is None and schema.get("additionalProperties") is not False:
             yield f"{where}: unknown members are refused, which its schema does not say"
         for name in schema.get("required", []):
             if name not in schema["properties"]:

@@ -33,8 +33,6 @@ enum {
     TOKEN_BURST = 300,
     TOKEN_INTERVAL_MS = 100,
     STRANGERS_COUNT = 4096,
-    USERNAME_CHARS_MAX = 255,
-    CODE_CHARS_MAX = 32,
 };
 
 /* A name without an account: it is locked as an account would be, as long as memory serves. */
@@ -131,31 +129,37 @@ void login_guard_credit_token(struct call *call) {
     throttle_credit(call->authority->login_guard->tokens, login_guard_key(call->source));
 }
 
-struct attempt {
-    char name[USERNAME_CHARS_MAX + 1];
-    char code[CODE_CHARS_MAX + 1];
-    secret_t password;
-    char hash[128]; /* that the password is compared with; "" for none */
-    bool password_right;
-};
-
-static void release(void *own) {
-    struct attempt *attempt = own;
+void login_attempt_release(struct login_attempt *attempt) {
     secret_done(&attempt->password);
     secret_wipe(attempt->code, sizeof attempt->code);
 }
 
-static err_t read(struct call *call) {
-    struct attempt *own = call_own(call, sizeof *own, release);
+static void release(void *own) { login_attempt_release(own); }
+
+static struct login_attempt *attempt_of(struct call *call) {
+    return call_own(call, sizeof(struct login_attempt), release);
+}
+
+err_t login_attempt_read(struct call *call, struct login_attempt *attempt) {
     const char *name = NULL, *password = NULL, *code = NULL;
-    TRY(call_read_string(call, "username", CALL_REQUIRED, USERNAME_CHARS_MAX, &name));
+    TRY(call_read_string(call, "username", CALL_REQUIRED, LOGIN_NAME_CHARS_MAX, &name));
     TRY(call_read_string(call, "password", CALL_REQUIRED, LIMIT_PASSWORD_CHARS_MAX, &password));
-    TRY(call_read_string(call, "totp", CALL_REQUIRED, CODE_CHARS_MAX, &code));
+    TRY(call_read_string(call, "totp", CALL_REQUIRED, LOGIN_CODE_CHARS_MAX, &code));
     TRY(login_admit(call, DOOR_SIGN_IN, call->source, name));
-    (void)snprintf(own->name, sizeof own->name, "%s", name);
-    (void)snprintf(own->code, sizeof own->code, "%s", code);
-    err_t err = secret_copy(span_str(password), LIMIT_PASSWORD_CHARS_MAX, &own->password);
+    (void)snprintf(attempt->name, sizeof attempt->name, "%s", name);
+    (void)snprintf(attempt->code, sizeof attempt->code, "%s", code);
+    err_t err = secret_copy(span_str(password), LIMIT_PASSWORD_CHARS_MAX, &attempt->password);
     return call_ok(call, err, "the password") ? OK : err;
+}
+
+static void open_session(struct call *call, const struct account *account) {
+    session_open(call, account, NULL);
+}
+
+static err_t read(struct call *call) {
+    struct login_attempt *own = attempt_of(call);
+    own->succeed = open_session;
+    return login_attempt_read(call, own);
 }
 
 static struct stranger *stranger_of(struct call *call, enum login_door door, const char *name) {
@@ -223,12 +227,12 @@ bool login_refuse_locked(struct call *call, const struct login *login, const cha
 }
 
 static void verify_password(struct call *call) {
-    struct attempt *own = call_own(call, sizeof *own, release);
+    struct login_attempt *own = attempt_of(call);
     own->password_right = !failed(password_verify(own->hash, &own->password));
 }
 
 /* Why not, for the audit log; NULL when everything is right, and then the step has moved on. */
-static const char *judge(struct call *call, const struct attempt *own,
+static const char *judge(struct call *call, const struct login_attempt *own,
                          struct candidate *candidate) {
     static const uint8_t nobodys_secret[TOTP_SECRET_BYTES];
     struct login *login = &candidate->login;
@@ -261,7 +265,7 @@ static const char *judge(struct call *call, const struct attempt *own,
 }
 
 static void conclude(struct call *call) {
-    const struct attempt *own = call_own(call, sizeof *own, release);
+    const struct login_attempt *own = attempt_of(call);
     struct candidate candidate;
     call_actor(call, own->name);
     if (!login_find(call, DOOR_SIGN_IN, own->name, &candidate) ||
@@ -282,12 +286,12 @@ static void conclude(struct call *call) {
     candidate.login.failures = 0;
     candidate.login.locked_until = 0;
     if (call_ok(call, store_login_put(call_store(call), &candidate.login), "the login")) {
-        session_open(call, &candidate.account, NULL);
+        own->succeed(call, &candidate.account);
     }
 }
 
-static void run(struct call *call) {
-    struct attempt *own = call_own(call, sizeof *own, release);
+void login_attempt_run(struct call *call) {
+    struct login_attempt *own = attempt_of(call);
     struct candidate candidate;
     call_actor(call, own->name);
     if (!login_find(call, DOOR_SIGN_IN, own->name, &candidate) ||
@@ -298,14 +302,18 @@ static void run(struct call *call) {
     call_defer(call, verify_password, conclude);
 }
 
+void login_attempt_credit(struct call *call) {
+    login_credit(call, DOOR_SIGN_IN, call->source, attempt_of(call)->name);
+}
+
 static void finish(struct call *call) {
-    const struct attempt *own = call_own(call, sizeof *own, release);
-    login_credit(call, DOOR_SIGN_IN, call->source, own->name);
+    login_attempt_credit(call);
     call_send(call);
 }
 
 const struct route login_routes[] = {
-    {HTTP_POST, "/api/v1/auth/login", ACCESS_PUBLIC, "session.login", read, run, finish},
+    {HTTP_POST, "/api/v1/auth/login", ACCESS_PUBLIC, "session.login", read, login_attempt_run,
+     finish},
     {HTTP_POST, "/api/v1/auth/invitation", ACCESS_PUBLIC, "invitation.accept", invitation_read,
      invitation_run, NULL},
     {HTTP_POST, "/api/v1/auth/invitation/confirm", ACCESS_PUBLIC, "invitation.confirm",

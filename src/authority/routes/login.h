@@ -3,6 +3,7 @@
 #define POSTERN_AUTHORITY_LOGIN_H
 
 #include "authority/call.h"
+#include "base/secret.h"
 
 /*
  * Loop thread, from read(): takes a token of the caller's address, or sets 429 too_many_requests.
@@ -40,6 +41,29 @@ err_t login_admit(struct call *call, enum login_door door, const struct inet_add
 /* A success gives them back. */
 void login_credit(struct call *call, enum login_door door, const struct inet_address *source,
                   const char *name);
+
+enum { LOGIN_NAME_CHARS_MAX = 255, LOGIN_CODE_CHARS_MAX = 32 };
+
+/*
+ * One try to sign in with password and code, for routes that do so: the first member of what they
+ * keep in call_own(), whose release must call login_attempt_release().
+ */
+struct login_attempt {
+    char name[LOGIN_NAME_CHARS_MAX + 1];
+    char code[LOGIN_CODE_CHARS_MAX + 1];
+    secret_t password;
+    char hash[128]; /* that the password is compared with; "" for none */
+    bool password_right;
+    /* Store thread, in the transaction that used the code up. */
+    void (*succeed)(struct call *call, const struct account *account);
+};
+/* From read(): the members username, password and totp. */
+err_t login_attempt_read(struct call *call, struct login_attempt *attempt);
+/* A route's run(), or called by it. */
+void login_attempt_run(struct call *call);
+/* From finish(), after a success. */
+void login_attempt_credit(struct call *call);
+void login_attempt_release(struct login_attempt *attempt);
 
 /* What an address is known by to throttles: who has one IPv6 address has its /64. */
 span_t login_guard_key(const struct inet_address *address);

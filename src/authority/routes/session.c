@@ -1,5 +1,7 @@
 #include "authority/routes/session.h"
 
+#include <stdio.h>
+
 #include "authority/authority.h"
 #include "authority/routes/account.h"
 #include "authority/routes/login.h"
@@ -12,30 +14,49 @@ static int64_t end_of(const struct call *call, const struct api_key *key) {
     return key != NULL && key->expires_at != 0 && key->expires_at < end ? key->expires_at : end;
 }
 
-void session_open(struct call *call, const struct account *account, const struct api_key *key) {
+bool session_add(struct call *call, struct session *session, char token[TOKEN_CHARS]) {
+    static const enum token_kind kinds[] = {[SESSION_BEARER] = TOKEN_SESSION,
+                                            [SESSION_REFRESH] = TOKEN_REFRESH,
+                                            [SESSION_BROWSER] = TOKEN_BROWSER};
     uint8_t random[TOKEN_RANDOM_BYTES];
+    INVARIANT(session->use != 0 && session->use < COUNT_OF(kinds));
+    session->created_at = call->now;
+    random_bytes(random, sizeof random);
+    err_t err = token_make(kinds[session->use], random, token, session->hash);
+    secret_wipe(random, sizeof random);
+    struct store *store = call_store(call);
+    return call_ok(call, err, "the session") &&
+           call_ok(call, store_session_sweep(store, call->now), "the sessions") &&
+           call_ok(call, store_session_add(store, session), "the session");
+}
+
+void session_open(struct call *call, const struct account *account, const struct api_key *key) {
     char token[TOKEN_CHARS];
     struct session session = {.account_id = account->id,
-                              .created_at = call->now,
                               .expires_at = end_of(call, key),
-                              .use = SESSION_BEARER};
+                              .use = SESSION_BEARER,
+                              .authenticated_at = key == NULL ? call->now : 0};
     if (key != NULL) {
         session.api_key_id = key->id;
         session.subnets = key->subnets;
+    } else {
+        (void)snprintf(session.methods, sizeof session.methods, "%s", SESSION_METHODS_PASSWORD);
     }
-    random_bytes(random, sizeof random);
-    err_t err = token_make(TOKEN_SESSION, random, token, session.hash);
-    secret_wipe(random, sizeof random);
-    struct store *store = call_store(call);
-    if (call_ok(call, err, "the session") &&
-        call_ok(call, store_session_sweep(store, call->now), "the sessions") &&
-        call_ok(call, store_session_add(store, &session), "the session")) {
+    if (session_add(call, &session, token)) {
         call_answer(call, 200,
                     json_pack("{s:s,s:s,s:I,s:s}", "access_token", token, "token_type", "Bearer",
                               "expires_in", (json_int_t)(session.expires_at - call->now),
                               "username", account->name));
     }
     secret_wipe(token, sizeof token);
+}
+
+bool session_end(struct call *call, const struct session *session) {
+    struct store *store = call_store(call);
+    err_t err = session->family[0] != '\0' ? store_session_remove_family(store, session->family)
+                                           : store_session_remove(store, session->hash);
+    call_forget_bearers(call);
+    return err.code == ERR_NOT_FOUND || call_ok(call, err, "the session");
 }
 
 struct exchange {
@@ -105,12 +126,12 @@ void session_token_finish(struct call *call) {
 
 void session_logout_run(struct call *call) {
     call_audit(call, call->caller.account.name, true, "ok", NULL);
-    err_t err = store_session_remove(call_store(call), call->caller.session_hash);
-    if (err.code != ERR_NOT_FOUND && !call_ok(call, err, "the session")) {
-        return;
+    struct session session;
+    err_t err = store_session_find(call_store(call), call->caller.session_hash, &session);
+    if ((err.code == ERR_NOT_FOUND || call_ok(call, err, "the session")) &&
+        (failed(err) || session_end(call, &session))) {
+        call_answer(call, 200, json_object());
     }
-    call_forget_bearers(call);
-    call_answer(call, 200, json_object());
 }
 
 static err_t add_cluster_name(void *context, const struct cluster *cluster) {

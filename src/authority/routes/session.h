@@ -11,6 +11,15 @@
  */
 void session_open(struct call *call, const struct account *account, const struct api_key *key);
 
+/* How a password and a one-time code are told: RFC 8176. */
+#define SESSION_METHODS_PASSWORD "pwd otp mfa"
+
+/* Store thread: makes the token that the session's use asks for, and keeps the session under it.
+ * False with a problem. The token is to be wiped after it was shown. */
+bool session_add(struct call *call, struct session *session, char token[TOKEN_CHARS]);
+/* Store thread: ends it and all that came of the same sign-in. False with a problem. */
+bool session_end(struct call *call, const struct session *session);
+
 /* Of the routes /auth/token, /auth/logout and /auth/whoami, whose rows stand in login.c. */
 err_t session_token_read(struct call *call);
 void session_token_run(struct call *call);

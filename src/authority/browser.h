@@ -1,0 +1,27 @@
+/*
+ * The browser at the other end: its session and its protection against forged forms, both in
+ * cookies that no script sees and no other site's page sends along.
+ */
+#ifndef POSTERN_AUTHORITY_BROWSER_H
+#define POSTERN_AUTHORITY_BROWSER_H
+
+#include "authority/call.h"
+
+enum { BROWSER_COOKIE_CHARS = 300, BROWSER_FORM_TOKEN_CHARS = 43 + 1 };
+
+/*
+ * The form token: a random value, the same in a cookie and in every form. A form of another site
+ * cannot know it. Loop thread. Takes the cookie's, or makes one; *fresh says that the cookie must
+ * be set.
+ */
+err_t browser_form_token(struct call *call, char out[BROWSER_FORM_TOKEN_CHARS], bool *fresh);
+/* From read() of a form: its field "form_token" is the cookie's; else 403 form_expired. */
+err_t browser_check_form(struct call *call);
+void browser_set_form_token(struct call *call, const char *token);
+
+/* Store thread: who is signed in with this browser. False when nobody is, or with a problem. */
+bool browser_find(struct call *call, struct session *session, struct account *account);
+/* Loop thread: hands the session's token to the browser until it ends; "" takes it away. */
+void browser_set_session(struct call *call, const char *token, int64_t seconds);
+
+#endif

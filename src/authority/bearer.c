@@ -55,6 +55,17 @@ static err_t count_one(void *context, const struct membership *membership) {
     return OK;
 }
 
+err_t bearer_count_projects(struct store *store, const struct account *account, size_t *out) {
+    size_t count = 0;
+    if (account->kind == ACCOUNT_SERVICE) {
+        count = account->project_id != 0 ? 1 : 0;
+    } else {
+        TRY(store_member_list(store, 0, account->id, count_one, &count));
+    }
+    *out = count;
+    return OK;
+}
+
 static err_t look_up(struct store *store, const char *hash, int64_t now, struct caller *out) {
     struct session session;
     TRY(store_session_find(store, hash, &session));
@@ -63,11 +74,8 @@ static err_t look_up(struct store *store, const char *hash, int64_t now, struct 
     }
     struct caller caller = {.is_account = true};
     TRY(store_account_get(store, session.account_id, &caller.account));
-    if (caller.account.kind == ACCOUNT_SERVICE) {
-        caller.project_count = caller.account.project_id != 0 ? 1 : 0;
-    } else {
-        TRY(store_member_list(store, 0, caller.account.id, count_one, &caller.project_count));
-    }
+    TRY(bearer_count_projects(store, &caller.account, &caller.project_count));
+    caller.signed_in_at = session.api_key_id == 0 ? session.created_at : 0;
     memcpy(caller.session_hash, hash, HASH_CHARS);
     caller.session_expires_at = session.expires_at;
     caller.api_key_id = session.api_key_id;

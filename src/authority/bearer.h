@@ -19,4 +19,7 @@ err_t bearer_find_account(struct authority *authority, const char *hash, int64_t
                           struct caller *out);
 err_t bearer_find_host(struct authority *authority, const char *hash, struct caller *out);
 
+/* How many projects it belongs to; for a service account its project counts. */
+err_t bearer_count_projects(struct store *store, const struct account *account, size_t *out);
+
 #endif

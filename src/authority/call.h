@@ -77,6 +77,9 @@ struct caller {
     int64_t session_expires_at;
     entity_id api_key_id; /* 0: a person's session */
     struct bounds bounds; /* of the credential */
+    /* When a person showed a second factor to get in; 0: a program, or one that is not known to
+     * have. What lasts is approved by a recent one alone. */
+    int64_t signed_in_at;
     entity_id host_id;
     char host_name[LIMIT_HOST_NAME_CHARS + 1];
 };
@@ -195,6 +198,9 @@ err_t call_read_time(struct call *call, const char *field, enum call_presence pr
  * well as "nowhere". */
 err_t call_read_subnets(struct call *call, const char *field, enum call_presence presence,
                         struct subnet_list *out);
+/* An array of clusters' names; an empty one is refused, as that of subnets. */
+err_t call_read_clusters(struct call *call, const char *field, enum call_presence presence,
+                         struct cluster_list *out);
 /* From where something is good: "ipSubnets", or "from": "mine" for the caller's present address or
  * "everywhere" (an empty list). *given tells whether either was there. */
 err_t call_read_sources(struct call *call, struct subnet_list *out, bool *given);
@@ -297,6 +303,7 @@ json_t *call_json_time(int64_t when);
 json_t *call_json_u64(uint64_t value);
 /* ["10.0.0.0/8",…]; NULL: out of memory, as for the others. */
 json_t *call_json_subnets(const struct subnet_list *subnets);
+json_t *call_json_clusters(const struct cluster_list *clusters);
 /* An item for each line of the text. */
 json_t *call_json_lines(const char *lines);
 /* {"k":v,…} is json_pack(); a member that is absent when the text is empty: */

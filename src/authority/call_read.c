@@ -354,6 +354,33 @@ err_t call_read_subnets(struct call *call, const char *field, enum call_presence
     return OK;
 }
 
+err_t call_read_clusters(struct call *call, const char *field, enum call_presence presence,
+                         struct cluster_list *out) {
+    const json_t *array = NULL;
+    TRY(call_read_strings(call, field, presence, LIMIT_BOUND_CLUSTERS_COUNT,
+                          LIMIT_CLUSTER_NAME_CHARS, &array));
+    if (array == NULL) {
+        return OK;
+    }
+    if (json_array_size(array) == 0) {
+        call_problem(call, 422, "clusters_refused", field,
+                     "%s is empty; leave it out for all clusters that the account reaches", field);
+        return FAIL(ERR_MALFORMED);
+    }
+    struct cluster_list list = {.count = 0};
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const char *name = json_string_value(json_array_get(array, i));
+        err_t err = cluster_list_add(&list, span_str(name));
+        if (failed(err)) {
+            call_problem(call, 422, "clusters_refused", field, "%s: item %zu is %s", field, i + 1,
+                         err.code == ERR_EXISTS ? "there twice" : "no cluster's name");
+            return err;
+        }
+    }
+    *out = list;
+    return OK;
+}
+
 /* The whole of an address: /32 or /128. */
 static struct inet_subnet subnet_of(const struct inet_address *address) {
     return (struct inet_subnet){.address = *address, .prefix_bits = address->family_bits};
@@ -491,6 +518,17 @@ json_t *call_json_subnets(const struct subnet_list *subnets) {
         char text[INET_CHARS];
         inet_subnet_print(&subnets->subnets[i], text);
         if (json_array_append_new(list, json_string(text)) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+json_t *call_json_clusters(const struct cluster_list *clusters) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < clusters->count; i++) {
+        if (json_array_append_new(list, json_string(clusters->names[i])) != 0) {
             json_decref(list);
             return NULL;
         }

@@ -23,6 +23,8 @@ const struct route *const route_tables[] = {
     service_account_routes,
     registered_key_routes,
     job_routes,
+    grant_routes,
+    grant_renewal_routes,
     access_routes,
     known_hosts_routes,
     window_routes,

@@ -3,9 +3,11 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/routes/grant.h"
 #include "authority/routes/internal_key.h"
 #include "authority/routes/invitation.h"
 #include "authority/routes/publish.h"
+#include "authority/routes/registered_key.h"
 #include "authority/routes/revoke.h"
 #include "authority/routes/window.h"
 
@@ -17,6 +19,33 @@ bool account_find(struct call *call, const char *name, struct account *out) {
     char what[64];
     (void)snprintf(what, sizeof what, "the account %.40s", name);
     return call_ok(call, store_account_find(call_store(call), name, out), what);
+}
+
+struct reach_check {
+    const struct cluster_list *clusters;
+    bool reached[LIMIT_BOUND_CLUSTERS_COUNT];
+};
+
+static err_t note_reached(void *context, const struct cluster *cluster) {
+    struct reach_check *check = context;
+    for (size_t i = 0; i < check->clusters->count; i++) {
+        check->reached[i] |= strcmp(check->clusters->names[i], cluster->name) == 0;
+    }
+    return OK;
+}
+
+bool account_unreached(struct call *call, const struct account *account,
+                       const struct cluster_list *clusters, const char **out) {
+    struct reach_check check = {.clusters = clusters};
+    if (!call_ok(call, store_reach_list(call_store(call), account->id, note_reached, &check),
+                 "the clusters")) {
+        return false;
+    }
+    *out = NULL;
+    for (size_t i = clusters->count; i > 0; i--) {
+        *out = check.reached[i - 1] ? *out : clusters->names[i - 1];
+    }
+    return true;
 }
 
 err_t account_copy_text(struct call *call, const char *field, const char *from, char *to,
@@ -288,14 +317,16 @@ static void apply(const struct change_request *request, struct account *account)
     }
 }
 
-/* Everything that a disabled account could still use ends in this transaction. */
-static bool end_access(struct call *call, const struct account *account) {
-    size_t count = 0, keys = 0;
+bool account_end_access(struct call *call, const struct account *account, const char *why) {
+    size_t count = 0;
     err_t err = store_session_remove_all(call_store(call), account->id, 0, call->now);
-    struct revoke_scope scope = {.account_id = account->id};
-    return call_ok(call, err, "the sessions") &&
-           revoke_all(call, scope, "account disabled", &count) &&
-           internal_key_drop(call, account->id, NULL, &keys);
+    const struct revoke_scope own = {.account_id = account->id};
+    const struct revoke_scope for_others = {.by_id = account->id};
+    call_forget_bearers(call);
+    return call_ok(call, err, "the sessions") && revoke_all(call, own, why, &count) &&
+           revoke_all(call, for_others, why, &count) && grant_end_all(call, account->id, &count) &&
+           registered_key_drop_all(call, account->id, &count) &&
+           internal_key_drop(call, account->id, NULL, &count);
 }
 
 static void describe(const struct account *was, const struct account *is, char *out, size_t size) {
@@ -340,7 +371,7 @@ static void change_run(struct call *call) {
         return;
     }
     call_forget_bearers(call);
-    if (is.disabled && !was.disabled && !end_access(call, &is)) {
+    if (is.disabled && !was.disabled && !account_end_access(call, &is, "account disabled")) {
         return;
     }
     if (is.disabled != was.disabled) {

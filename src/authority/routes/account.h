@@ -13,6 +13,16 @@ bool account_find(struct call *call, const char *name, struct account *out);
 json_t *account_projects_json(struct call *call, const struct account *account);
 json_t *account_json(struct call *call, const struct account *account);
 
+/* Store thread: the first of these clusters that the account does not reach, NULL when there is
+ * none. False with a problem. */
+bool account_unreached(struct call *call, const struct account *account,
+                       const struct cluster_list *clusters, const char **out);
+
+/* Store thread: everything that the account could still use ends in this transaction: its sessions,
+ * certificates (those that it asked for in the place of others, too), grants and keys. What it
+ * could get anew is the caller's to bar. False with a problem. */
+bool account_end_access(struct call *call, const struct account *account, const char *why);
+
 /* For the body of a request: copies a text that read() bounded; one that does not fit is a 400. */
 err_t account_copy_text(struct call *call, const char *field, const char *from, char *to,
                         size_t to_size);

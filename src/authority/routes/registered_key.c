@@ -66,6 +66,23 @@ static bool drop(struct call *call, const struct registered_key *key) {
     return !call_refused(call);
 }
 
+bool registered_key_drop_all(struct call *call, entity_id account_id, size_t *count) {
+    struct held_keys held = {.count = 0};
+    err_t err = store_registered_key_list(call_store(call), account_id, hold, &held);
+    if (!call_ok(call, err, "the keys")) {
+        return false;
+    }
+    for (size_t i = 0; i < held.count; i++) {
+        struct registered_key key;
+        err = store_registered_key_get(call_store(call), held.keys[i].id, &key);
+        if (!call_ok(call, err, "the key") || !drop(call, &key)) {
+            return false;
+        }
+    }
+    *count = held.count;
+    return true;
+}
+
 /* Those that hold; the others, which open nothing any more, make room. */
 static bool get_held(struct call *call, const struct account *account, struct held_keys *held) {
     err_t err = store_registered_key_list(call_store(call), account->id, hold, held);

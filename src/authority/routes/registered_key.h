@@ -25,6 +25,9 @@ struct key_registration {
 bool registered_key_add(struct call *call, const struct account *account,
                         const struct key_registration *asked, struct registered_key *out);
 
+/* Store thread: forgets all that a person registered, and publishes it. False with a problem. */
+bool registered_key_drop_all(struct call *call, entity_id account_id, size_t *count);
+
 /* NULL: out of memory. */
 json_t *registered_key_json(const struct registered_key *key);
 

@@ -5,9 +5,10 @@
 
 #include "authority/call.h"
 
-/* Whose certificates: one of account and host is set; with the account, its API key may be. */
+/* Whose certificates: one of account, host and by_id (a service account, in the place of others) is
+ * set; with the first and last, the API key or grant that they were asked for with may be. */
 struct revoke_scope {
-    entity_id account_id, host_id, api_key_id;
+    entity_id account_id, host_id, by_id, api_key_id, grant_id;
 };
 
 /* Store thread: revokes every valid certificate of the scope and publishes each; *count is how many

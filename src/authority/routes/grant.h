@@ -1,0 +1,11 @@
+/* Automation grants, as routes of other files need them. */
+#ifndef POSTERN_AUTHORITY_GRANT_H
+#define POSTERN_AUTHORITY_GRANT_H
+
+#include "authority/call.h"
+
+/* Store thread: revokes every grant of an account that has not ended, without its certificates,
+ * which the caller revokes with all others. False with a problem. */
+bool grant_end_all(struct call *call, entity_id account_id, size_t *count);
+
+#endif

@@ -378,3 +378,7 @@ const char *host_name_peril(const char *name) {
     }
     return NULL;
 }
+
+bool issued_is_for_job(const struct issued *issued) {
+    return strstr(issued->key_id, KEY_ID_JOB) != NULL;
+}

@@ -133,7 +133,7 @@ struct issued {
     uint64_t serial;
     entity_id account_id; /* 0 for a host certificate */
     entity_id host_id;    /* 0 for a user certificate */
-    /* "alice@site", "alice@site job:1234@daint" */
+    /* "alice@site", "alice@site job:1234@daint", "alice@site outside job:1234@daint" */
     char key_id[LIMIT_ACCOUNT_NAME_CHARS + 96 + LIMIT_JOB_NAME_CHARS + LIMIT_CLUSTER_NAME_CHARS];
     char fingerprint[64]; /* of the certified key */
     char ca_fingerprint[64];
@@ -148,6 +148,13 @@ struct issued {
     entity_id grant_id;   /* the same */
     entity_id by_id; /* the service account that asked for it in the account's place; 0: itself */
 };
+
+/* What in a key id says that the certificate is good for a job alone, before the job's name. */
+#define KEY_ID_JOB " job:"
+/* The same, before that: it was not asked for on a frontend, and so comes in from outside. */
+#define KEY_ID_OUTSIDE " outside"
+/* Such a certificate is not counted, so a key that has one is not one that was paid for. */
+bool issued_is_for_job(const struct issued *issued);
 
 struct api_key {
     entity_id id;

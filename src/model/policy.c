@@ -153,13 +153,14 @@ static struct decision refuse_duration(const struct policy *policy, int64_t aske
 }
 
 static struct decision decide_duration(const struct policy *policy, const struct bounds *bounds,
-                                       int64_t asked, int64_t *duration) {
+                                       const struct sign_request *request, int64_t *duration) {
     int64_t max =
         bounds == NULL || bounds->duration_max_s == 0 ? INT64_MAX : bounds->duration_max_s;
-    int64_t wanted = asked != 0                         ? asked
-                     : policy->duration_default_s > max ? max
-                                                        : policy->duration_default_s;
-    bool offered = policy->duration_count == 0;
+    int64_t otherwise = request->for_job ? policy->duration_max_s : policy->duration_default_s;
+    int64_t wanted = request->duration_s != 0 ? request->duration_s
+                     : otherwise > max        ? max
+                                              : otherwise;
+    bool offered = policy->duration_count == 0 || request->for_job;
     for (size_t i = 0; i < policy->duration_count; i++) {
         offered = offered || policy->durations[i] == wanted;
     }
@@ -334,6 +335,21 @@ static struct decision decide_account(const struct sign_facts *facts) {
     return allowed;
 }
 
+/* That there is none and that it is another's look the same. */
+static struct decision decide_job(const struct account *account, const struct job *job,
+                                  int64_t now) {
+    bool runs = job != NULL && job->account_id == account->id && account->id != 0 &&
+                job->ended_at == 0 && job->started_at <= now &&
+                (job->ends_at == 0 || now < job->ends_at);
+    return runs ? allowed
+                : decision_refuse(DECISION_no_job, "job", "%s has no such job that runs here",
+                                  account->name);
+}
+
+static int64_t no_later_than_job(const struct job *job, int64_t until) {
+    return job->ends_at != 0 && job->ends_at < until ? job->ends_at : until;
+}
+
 static struct decision decide_quota(const struct policy *policy, const struct sign_facts *facts) {
     uint32_t quota = facts->account->quota_per_day;
     if (quota == 0) {
@@ -358,16 +374,19 @@ static struct decision decide_quota(const struct policy *policy, const struct si
 
 struct decision policy_sign(const struct policy *policy, const struct sign_request *request,
                             const struct sign_facts *facts, struct sign_grant *grant) {
-    struct sign_grant granted = {.counts = !facts->key_has_valid};
+    struct sign_grant granted = {.counts = !facts->key_has_valid && !request->for_job};
     int64_t duration = 0;
     struct decision decision = decide_account(facts);
+    if (decision.allowed && request->for_job) {
+        decision = decide_job(facts->account, request->job, facts->now);
+    }
     if (decision.allowed) {
         decision = request->key == NULL ? decision_refuse(DECISION_key_type_refused, "publicKey",
                                                           "there is no public key")
                                         : policy_key(policy, request->key);
     }
     if (decision.allowed) {
-        decision = decide_duration(policy, facts->bounds, request->duration_s, &duration);
+        decision = decide_duration(policy, facts->bounds, request, &duration);
     }
     if (decision.allowed) {
         decision = decide_subnets(policy, request->subnets, facts, &granted.subnets);
@@ -378,7 +397,7 @@ struct decision policy_sign(const struct policy *policy, const struct sign_reque
     if (decision.allowed) {
         decision = decide_force_command(policy, request->force_command);
     }
-    if (decision.allowed) {
+    if (decision.allowed && !request->for_job) {
         decision = decide_quota(policy, facts);
     }
     if (!decision.allowed) {
@@ -387,6 +406,10 @@ struct decision policy_sign(const struct policy *policy, const struct sign_reque
     INVARIANT(facts->now > 0 && policy->backdate_s >= 0);
     granted.valid_after = facts->now > policy->backdate_s ? facts->now - policy->backdate_s : 0;
     granted.valid_before = facts->now + duration;
+    if (request->for_job) {
+        granted.clusters.count = 0; /* the job's name has its cluster */
+        granted.valid_before = no_later_than_job(request->job, granted.valid_before);
+    }
     granted.force_command = request->force_command;
     *grant = granted;
     return decision;
@@ -399,22 +422,17 @@ struct decision policy_sign_job(const struct policy *policy, const struct key *k
         return decision_refuse(DECISION_account_disabled, "", "the account %s is disabled",
                                account->name);
     }
-    bool runs = job != NULL && job->account_id == account->id && account->id != 0 &&
-                job->ended_at == 0 && job->started_at <= now &&
-                (job->ends_at == 0 || now < job->ends_at);
-    if (!runs) {
-        return decision_refuse(DECISION_no_job, "job",
-                               "%s has no such job that runs on this cluster", account->name);
+    struct decision decision = decide_job(account, job, now);
+    if (decision.allowed) {
+        decision = policy_key(policy, key);
     }
-    struct decision decision = policy_key(policy, key);
     if (!decision.allowed) {
         return decision;
     }
     INVARIANT(now > 0 && policy->backdate_s >= 0 && policy->duration_max_s > 0);
-    int64_t until = now + policy->duration_max_s;
     *grant = (struct sign_grant){
         .valid_after = now > policy->backdate_s ? now - policy->backdate_s : 0,
-        .valid_before = job->ends_at != 0 && job->ends_at < until ? job->ends_at : until,
+        .valid_before = no_later_than_job(job, now + policy->duration_max_s),
         .subnets =
             policy->internal_subnets.count != 0 ? policy->internal_subnets : account->subnets,
     };

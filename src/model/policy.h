@@ -101,6 +101,11 @@ struct sign_request {
     const struct subnet_list *subnets;   /* asked for; may be NULL */
     const char *force_command;           /* may be NULL */
     const struct cluster_list *clusters; /* asked for; may be NULL */
+    /* A certificate for a job of one's own alone: as any other, but that it ends with the job, may
+     * be asked for any time up to duration_max_s (which is its default), and is not counted. `job`
+     * is the one of that name that runs, or NULL, and `clusters` its cluster. */
+    bool for_job;
+    const struct job *job;
 };
 
 /* What the store knows about the account at this moment. */

@@ -183,7 +183,8 @@ static err_t note(struct issued_facts *facts, struct account_facts *account,
     if (issued->counts && issued->issued_at >= account->since) {
         TRY(note_counted(facts, account, issued->issued_at));
     }
-    if (issued->revoked_at == 0 && issued->valid_before > account->now) {
+    if (issued->revoked_at == 0 && issued->valid_before > account->now &&
+        !issued_is_for_job(issued)) {
         TRY(note_key(facts, account, issued));
     }
     return OK;

@@ -25,7 +25,7 @@ err_t memory_op_issued_facts(struct store *store, entity_id account_id, const ch
     *key_has_valid =
         FIND(table, issued,
              row->account_id == account_id && row->revoked_at == 0 && row->valid_before > now &&
-                 strcmp(row->fingerprint, fingerprint) == 0) != NONE;
+                 !issued_is_for_job(row) && strcmp(row->fingerprint, fingerprint) == 0) != NONE;
     return OK;
 }
 

@@ -106,7 +106,8 @@ err_t store_issued_add(struct store *store,
                        const struct issued *issued); /* ERR_EXISTS for a serial that is there */
 err_t store_issued_get(struct store *store, uint64_t serial, struct issued *out);
 /* What policy needs, in one call: how many that count were issued at or after `since`, and whether
- * a certificate of this key is valid (valid_before > now) and not revoked. */
+ * a certificate of this key, other than for a job, is valid (valid_before > now) and not revoked.
+ */
 err_t store_issued_facts(struct store *store, entity_id account_id, const char *fingerprint,
                          int64_t since, int64_t now, uint32_t *count, bool *key_has_valid);
 /* When the oldest of those that facts counted was issued: a day later the quota has room again. */

@@ -95,8 +95,9 @@ static void test_repeated_entries(void **state) {
     const struct login_entries entries = {items, COUNT_OF(items)};
     assert_false(login_entries_repeat(&entries, 0) || login_entries_repeat(&entries, 1));
     assert_true(login_entries_repeat(&entries, 2));
-    assert_true(login_entries_many(&entries, "alice"));
-    assert_false(login_entries_many(&entries, "bob") || login_entries_many(&entries, "carol"));
+    assert_int_equal(login_entries_why(&entries, "alice"), LOGIN_JOB_NEWEST);
+    assert_int_equal(login_entries_why(&entries, "bob"), LOGIN_JOB_ONLY);
+    assert_int_equal(login_entries_why(&entries, "carol"), LOGIN_JOB_ONLY);
 }
 
 int main(void) {

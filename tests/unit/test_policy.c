@@ -211,6 +211,34 @@ static void spoil_own_quota(struct setting *s) {
     s->facts.issued_last_day = 2;
     s->facts.quota_frees_at = NOW - NOW % DAY + DAY + 14 * 3600 + 4 * 60 + 1;
 }
+static const struct job ended_job = {.account_id = 1, .started_at = NOW - 60, .ends_at = NOW};
+static void spoil_no_job(struct setting *s) { s->request.for_job = true; }
+static void spoil_ended_job(struct setting *s) {
+    s->request.for_job = true;
+    s->request.job = &ended_job;
+}
+static const struct job running_job = {
+    .account_id = 1, .started_at = NOW - 60, .ends_at = NOW + 7200};
+static void ask_for_job(struct setting *s) {
+    s->request.for_job = true;
+    s->request.job = &running_job;
+}
+static void spoil_another_job(struct setting *s) {
+    ask_for_job(s);
+    s->account.id = 2;
+}
+static void spoil_long_job(struct setting *s) {
+    ask_for_job(s);
+    s->request.duration_s = s->policy.duration_max_s + 1;
+}
+static void spoil_bound_job(struct setting *s) {
+    static const struct cluster_list nancy = {.names = {"nancy"}, .count = 1};
+    static const struct bounds lyon = {.what = "API key",
+                                       .clusters = {.names = {"lyon"}, .count = 1}};
+    ask_for_job(s);
+    s->request.clusters = &nancy;
+    s->facts.bounds = &lyon;
+}
 static void spoil_no_quota(struct setting *s) { s->policy.quota_per_day = 0; }
 
 static void test_sign_refused(void **state) {
@@ -251,6 +279,11 @@ static void test_sign_refused(void **state) {
         {spoil_command_long, DECISION_force_command_refused, "forceCommand", "4096"},
         {spoil_quota, DECISION_quota_exceeded, "publicKey", "5 certificates in the last 24 hours"},
         {spoil_own_quota, DECISION_quota_exceeded, "publicKey", "try again after 14:05 UTC"},
+        {spoil_no_job, DECISION_no_job, "job", "alice has no such job that runs here"},
+        {spoil_ended_job, DECISION_no_job, "job", "no such job"},
+        {spoil_another_job, DECISION_no_job, "job", "no such job"},
+        {spoil_long_job, DECISION_duration_refused, "duration", "not offered"},
+        {spoil_bound_job, DECISION_clusters_refused, "clusters", "none of these clusters"},
         {spoil_no_quota, DECISION_quota_exceeded, "publicKey", "0 are allowed"},
     };
     struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
@@ -420,6 +453,33 @@ static void test_never_widens(void **state) {
 
 /* ---- jobs ---- */
 
+/* It is bound as any other, and ends with the job; neither the list of durations nor the quota is
+ * asked. */
+static void test_sign_for_a_job(void **state) {
+    (void)state;
+    static const struct cluster_list nancy = {.names = {"nancy"}, .count = 1};
+    struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
+    static struct setting setting;
+    settle(&setting, key);
+    ask_for_job(&setting);
+    setting.request.clusters = &nancy;
+    setting.facts.issued_last_day = 5;
+    setting.account.subnets = subnets_of("192.0.2.0/24");
+    struct sign_grant grant = granted(&setting);
+    assert_int_equal(grant.valid_before, running_job.ends_at);
+    assert_int_equal(grant.valid_after, NOW - setting.policy.backdate_s);
+    assert_int_equal(grant.subnets.count, 1);
+    assert_int_equal(grant.clusters.count, 0); /* the principal is the job's, and it names it */
+    assert_false(grant.counts);
+    setting.request.duration_s = 3600;
+    assert_int_equal(granted(&setting).valid_before, NOW + 3600);
+    struct job endless = running_job;
+    endless.ends_at = 0;
+    setting.request.job = &endless;
+    setting.request.duration_s = 0;
+    assert_int_equal(granted(&setting).valid_before, NOW + setting.policy.duration_max_s);
+}
+
 static void test_jobs(void **state) {
     (void)state;
     struct key *key CLEANUP(key_freep) = key_of(line_ed25519);
@@ -440,7 +500,7 @@ static void test_jobs(void **state) {
             policy_sign_job(&policy, key, &alice, i < COUNT_OF(bad) ? &bad[i] : NULL, NOW, &grant);
         assert_false(decision.allowed);
         assert_int_equal(decision.code, DECISION_no_job);
-        assert_string_equal(decision.reason, "alice has no such job that runs on this cluster");
+        assert_string_equal(decision.reason, "alice has no such job that runs here");
         assert_memory_equal(&grant, &untouched, sizeof grant);
     }
     struct account disabled = alice;
@@ -785,6 +845,7 @@ int main(void) {
         cmocka_unit_test(test_sign_allowed),
         cmocka_unit_test(test_intersections),
         cmocka_unit_test(test_never_widens),
+        cmocka_unit_test(test_sign_for_a_job),
         cmocka_unit_test(test_jobs),
         cmocka_unit_test(test_own_subnets),
         cmocka_unit_test(test_own_subnets_full),

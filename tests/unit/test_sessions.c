@@ -35,7 +35,7 @@ static const struct {
     {"100-5-7", "2 alice alice - 0 7 - 0 5"},
     {"100-5-7", "1 - alice - 0 7 - 0 5"},
     {"100-5-7", "1 alice - - 0 7 - 0 5"},
-    {"100-5-7", "1 alice alice - 2 7 - 0 5"},
+    {"100-5-7", "1 alice alice - 3 7 - 0 5"},
     {"100-5-7", "1 alice alice - 0 -7 - 0 5"},
     {"100-5-7", "1 alice alice - 0 0 - 0 5"}, /* neither a certificate nor a key */
     {"100-5-7", "1 alice alice - 0 7 - 9223372036854775808 5"},
@@ -87,11 +87,12 @@ static void test_records(void **state) {
          .user = "root",
          .account = "alice",
          .job = "1@nancy",
+         .job_why = LOGIN_JOB_NEWEST,
          .fingerprint = FINGERPRINT,
          .at = 5},
         {.monitor = INT32_MAX,
          .monitor_start = UINT64_MAX,
-         .other_jobs = true,
+         .job_why = LOGIN_JOB_NAMED,
          .serial = UINT64_MAX,
          .expires_at = INT64_MAX,
          .at = INT64_MAX},
@@ -116,7 +117,7 @@ static void test_records(void **state) {
         assert_string_equal(got.account, records[i].account);
         assert_string_equal(got.job, records[i].job);
         assert_string_equal(got.fingerprint, records[i].fingerprint);
-        assert_int_equal(got.other_jobs, records[i].other_jobs);
+        assert_int_equal(got.job_why, records[i].job_why);
     }
 }
 

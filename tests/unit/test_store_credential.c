@@ -66,6 +66,12 @@ static void test_facts(void **state) {
     free_one.counts = false;
     assert_ok(store_issued_add(store, &free_one));
     add_issued(store, 13, bob, NOW);
+    /* a key that has one for a job, which nobody counted, is not free for others */
+    struct issued for_job = new_issued(14, alice, NOW - 5);
+    memcpy(for_job.fingerprint, FINGERPRINT("x"), sizeof FINGERPRINT("x"));
+    (void)snprintf(for_job.key_id, sizeof for_job.key_id, "alice@test outside job:1@nancy");
+    for_job.counts = false;
+    assert_ok(store_issued_add(store, &for_job));
     /* issued_at >= since; those that do not count, and others', do not count */
     expect_facts(facts_of(store, alice, FINGERPRINT("k"), NOW - DAY, NOW), 2, true);
     expect_facts(facts_of(store, alice, FINGERPRINT("k"), NOW - DAY + 1, NOW), 1, true);

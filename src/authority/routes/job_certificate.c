@@ -10,9 +10,8 @@
 #include "authority/metrics.h"
 #include "authority/rate.h"
 #include "authority/routes/frontend.h"
+#include "authority/routes/job_choice.h"
 #include "base/clock.h"
-
-enum { JOB_CHARS = LIMIT_JOB_NAME_CHARS + 1 + LIMIT_CLUSTER_NAME_CHARS };
 
 struct job_signing {
     const char *username; /* borrowed from the body */
@@ -35,7 +34,7 @@ static err_t read_job(struct call *call) {
     const char *line = NULL;
     TRY(call_read_string(call, "username", CALL_REQUIRED, LIMIT_ACCOUNT_NAME_CHARS,
                          &own->username));
-    TRY(call_read_string(call, "job", CALL_REQUIRED, JOB_CHARS, &own->job));
+    TRY(call_read_string(call, "job", CALL_REQUIRED, JOB_KEY_CHARS, &own->job));
     TRY(call_read_string(call, "node", CALL_OPTIONAL, LIMIT_HOST_NAME_CHARS, &own->node));
     TRY(call_read_string(call, "publicKey", CALL_REQUIRED, LIMIT_KEY_LINE_CHARS, &line));
     err_t err = key_parse_line(span_str(line), &own->key, NULL);
@@ -45,30 +44,12 @@ static err_t read_job(struct call *call) {
     return err;
 }
 
-/* NULL in *found when no job of that name runs, or the name says another cluster. */
-static bool find_job(struct call *call, const char *name, const struct frontend *frontend,
-                     struct job *job, const struct job **found) {
-    char bare[JOB_CHARS + 1];
-    size_t len = strcspn(name, "@");
-    *found = NULL;
-    if (name[len] == '@' && strcmp(name + len + 1, frontend->cluster.name) != 0) {
-        return true;
-    }
-    (void)snprintf(bare, sizeof bare, "%.*s", (int)len, name);
-    err_t err = store_job_find(call_store(call), frontend->cluster.id, bare, job);
-    if (err.code == ERR_NOT_FOUND) {
-        return true;
-    }
-    *found = job;
-    return call_ok(call, err, "the job");
-}
-
-static err_t build(struct call *call, const struct frontend *frontend, const struct job *job,
-                   const struct sign_grant *grant, struct job_signing *own, char *key_id,
-                   size_t key_id_size) {
+static err_t build(struct call *call, const struct frontend *frontend,
+                   const struct job_choice *choice, const struct sign_grant *grant,
+                   struct job_signing *own, char *key_id, size_t key_id_size) {
     struct authority *authority = call->authority;
-    char principal[JOB_CHARS + sizeof "job:"];
-    (void)snprintf(principal, sizeof principal, "job:%s@%s", job->name, frontend->cluster.name);
+    char principal[JOB_PRINCIPAL_CHARS];
+    job_choice_principal(choice, principal);
     (void)snprintf(key_id, key_id_size, "%s@%s %s", frontend->account.name,
                    authority->config->site_name, principal);
     TRY(cert_new(&own->cert));
@@ -93,10 +74,9 @@ static err_t record(struct call *call, const struct frontend *frontend, const st
 }
 
 static bool decide(struct call *call, const struct job_signing *own, struct frontend *frontend,
-                   struct job *job, struct sign_grant *grant) {
-    const struct job *found = NULL;
+                   struct job_choice *choice, struct sign_grant *grant) {
     if (!frontend_find(call, own->username, frontend) ||
-        !find_job(call, own->job, frontend, job, &found)) {
+        !job_choice_find_on(call, own->job, &frontend->cluster, choice)) {
         return false;
     }
     if ((frontend->cluster.credentials & CREDENTIALS_CERTIFICATES) == 0) {
@@ -104,8 +84,9 @@ static bool decide(struct call *call, const struct job_signing *own, struct fron
                      frontend->cluster.name);
         return false;
     }
-    struct decision decision = policy_sign_job(&call->authority->policy, own->key,
-                                               &frontend->account, found, call->now, grant);
+    struct decision decision =
+        policy_sign_job(&call->authority->policy, own->key, &frontend->account,
+                        choice->found ? &choice->job : NULL, call->now, grant);
     metrics_count_decision(call->authority->metrics, decision.code);
     call_decision(call, &decision);
     return decision.allowed;
@@ -131,13 +112,13 @@ static bool find_node(struct call *call, const struct frontend *frontend, struct
 static void run_job(struct call *call) {
     struct job_signing *own = call_own(call, sizeof *own, release);
     struct frontend frontend = {0};
-    struct job job = {0};
+    struct job_choice choice = {.found = false};
     struct sign_grant grant = {0};
     char key_id[sizeof((struct issued *)NULL)->key_id];
     call_audit(call, own->username, true, "ok", own->job);
-    if (!rate_spend(call, RATE_JOB_CERTIFICATES) || !decide(call, own, &frontend, &job, &grant) ||
-        !find_node(call, &frontend, own) ||
-        !call_ok(call, build(call, &frontend, &job, &grant, own, key_id, sizeof key_id), NULL) ||
+    if (!rate_spend(call, RATE_JOB_CERTIFICATES) ||
+        !decide(call, own, &frontend, &choice, &grant) || !find_node(call, &frontend, own) ||
+        !call_ok(call, build(call, &frontend, &choice, &grant, own, key_id, sizeof key_id), NULL) ||
         !call_ok(call, record(call, &frontend, own->cert, key_id), NULL)) {
         return;
     }

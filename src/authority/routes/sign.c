@@ -37,6 +37,7 @@ static err_t read_sign(struct call *call) {
     TRY(call_read_public_key(call, "publicKey", &own->signing.key, NULL));
     TRY(call_read_duration(call, "duration", CALL_OPTIONAL, &own->signing.duration_s));
     TRY(call_read_subnets(call, "ipSubnets", CALL_OPTIONAL, &own->signing.subnets));
+    TRY(call_read_string(call, "job", CALL_OPTIONAL, JOB_KEY_CHARS, &own->signing.job));
     return call_read_string(call, "forceCommand", CALL_OPTIONAL, LIMIT_FORCE_COMMAND_CHARS,
                             &own->signing.force_command);
 }

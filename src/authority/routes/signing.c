@@ -79,11 +79,30 @@ static void tell_quota_end(struct call *call, entity_id account_id) {
     }
 }
 
-bool signing_decide(struct call *call, const struct signing_for *for_whom,
-                    const struct signing *signing, struct sign_grant *grant) {
+/* The job that is asked for, and its cluster, for bounds to be judged by. */
+static bool find_job(struct call *call, const struct account *account, struct signing *signing,
+                     struct job_choice *out, struct cluster_list *clusters) {
+    if (signing->job == NULL) {
+        return true;
+    }
+    if (!job_choice_find(call, signing->job, account, out)) {
+        return false;
+    }
+    if (out->found) {
+        job_choice_principal(out, signing->principal);
+    }
+    return !out->found ||
+           call_ok(call, cluster_list_add(clusters, span_str(out->cluster.name)), NULL);
+}
+
+bool signing_decide(struct call *call, const struct signing_for *for_whom, struct signing *signing,
+                    struct sign_grant *grant) {
     struct subnet_list jump_hosts;
     struct sign_facts facts;
-    if (!signing_facts(call, for_whom, signing->key, &jump_hosts, &facts)) {
+    struct job_choice choice = {.found = false};
+    struct cluster_list clusters = {.count = 0};
+    if (!find_job(call, for_whom->account, signing, &choice, &clusters) ||
+        !signing_facts(call, for_whom, signing->key, &jump_hosts, &facts)) {
         return false;
     }
     struct sign_request request = {
@@ -91,6 +110,9 @@ bool signing_decide(struct call *call, const struct signing_for *for_whom,
         .duration_s = signing->duration_s,
         .subnets = signing->subnets.count > 0 ? &signing->subnets : NULL,
         .force_command = signing->force_command,
+        .clusters = choice.found ? &clusters : NULL,
+        .for_job = signing->job != NULL,
+        .job = choice.found ? &choice.job : NULL,
     };
     struct decision decision = policy_sign(&call->authority->policy, &request, &facts, grant);
     if (!signing_judged(call, &decision, signing->key) &&
@@ -105,20 +127,22 @@ bool signing_decide(struct call *call, const struct signing_for *for_whom,
 static err_t build(struct call *call, const struct issued *issued, const struct account *account,
                    const struct sign_grant *grant, struct signing *signing) {
     TRY(cert_new(&signing->cert));
-    TRY(policy_fill_cert(&call->authority->policy, grant, account->name, issued->key_id,
-                         signing->key, signing->cert));
+    TRY(policy_fill_cert(&call->authority->policy, grant,
+                         signing->principal[0] != '\0' ? signing->principal : account->name,
+                         issued->key_id, signing->key, signing->cert));
     signing->cert->serial = issued->serial;
     return OK;
 }
 
 static void audit_issued(struct call *call, const struct issued *issued,
-                         const struct signing_for *for_whom) {
-    char serial[24], detail[160], until[TIME_CHARS];
+                         const struct signing_for *for_whom, const char *job) {
+    char serial[24], detail[160 + JOB_PRINCIPAL_CHARS], until[TIME_CHARS];
     (void)snprintf(serial, sizeof serial, "%" PRIu64, issued->serial);
     time_print_utc(issued->valid_before, until);
-    (void)snprintf(detail, sizeof detail, "%s%s%s until %s",
+    (void)snprintf(detail, sizeof detail, "%s%s%s%s%s until %s",
                    for_whom->by_id != 0 ? for_whom->account->name : "",
-                   for_whom->by_id != 0 ? ": " : "", issued->fingerprint, until);
+                   for_whom->by_id != 0 ? ": " : "", job, job[0] != '\0' ? " " : "",
+                   issued->fingerprint, until);
     call_audit(call, serial, true, "ok", detail);
 }
 
@@ -138,8 +162,10 @@ bool signing_record(struct call *call, const struct signing_for *for_whom, struc
     };
     signing->expires_at = grant->valid_before;
     key_fingerprint(signing->key, issued.fingerprint);
-    (void)snprintf(issued.key_id, sizeof issued.key_id, "%s@%s", for_whom->account->name,
-                   authority->config->site_name);
+    bool for_job = signing->principal[0] != '\0';
+    (void)snprintf(issued.key_id, sizeof issued.key_id, "%s@%s%s%s", for_whom->account->name,
+                   authority->config->site_name, for_job ? KEY_ID_OUTSIDE " " : "",
+                   signing->principal);
     memcpy(issued.source, call->source_text, sizeof issued.source);
     (void)snprintf(issued.ca_fingerprint, sizeof issued.ca_fingerprint, "%s",
                    signer_client_fingerprint(authority->signer, CERT_USER));
@@ -147,7 +173,7 @@ bool signing_record(struct call *call, const struct signing_for *for_whom, struc
         !call_ok(call, build(call, &issued, for_whom->account, grant, signing), NULL)) {
         return false;
     }
-    audit_issued(call, &issued, for_whom);
+    audit_issued(call, &issued, for_whom, signing->principal);
     return true;
 }
 

@@ -8,6 +8,7 @@
 #define POSTERN_AUTHORITY_SIGNING_H
 
 #include "authority/call.h"
+#include "authority/routes/job_choice.h"
 
 /* Owned by the route, in its call_own(). */
 struct signing {
@@ -15,6 +16,8 @@ struct signing {
     int64_t duration_s; /* 0: the default */
     struct subnet_list subnets;
     const char *force_command; /* borrowed from the body */
+    const char *job;           /* the same: one of the account's, for it alone; NULL: for none */
+    char principal[JOB_PRINCIPAL_CHARS]; /* the job's, once that was found; "": the account's */
     int64_t expires_at;
     struct cert *cert; /* once it is on record */
 };
@@ -40,8 +43,8 @@ bool signing_judged(struct call *call, const struct decision *decision, const st
 bool signing_record(struct call *call, const struct signing_for *for_whom, struct signing *signing,
                     const struct sign_grant *grant);
 /* The three for who asks by a bearer: what is asked for against the site's policy. */
-bool signing_decide(struct call *call, const struct signing_for *for_whom,
-                    const struct signing *signing, struct sign_grant *grant);
+bool signing_decide(struct call *call, const struct signing_for *for_whom, struct signing *signing,
+                    struct sign_grant *grant);
 
 /* Loop thread: appends {"sshKey":{"publicKey":…,"expireTime":…,"serialNumber":… without the ends.
  */

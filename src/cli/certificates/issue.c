@@ -46,8 +46,8 @@ static err_t prepare_files(struct cli *cli, const struct user_key *key) {
 }
 
 err_t certificate_issue(struct cli *cli, struct site *site, struct api *api,
-                        const struct user_key *key, json_t *wish, json_t **ssh_key,
-                        struct cert **out) {
+                        const struct user_key *key, const char *principal, json_t *wish,
+                        json_t **ssh_key, struct cert **out) {
     json_t *owned CLEANUP(json_freep) = wish;
     json_t *body = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
@@ -58,7 +58,8 @@ err_t certificate_issue(struct cli *cli, struct site *site, struct api *api,
     TRY(api_send(api, HTTP_POST, "/api/v1/ssh-keys/sign", body, &answer));
     TRY(answer_object(cli, answer, "sshKey", &told));
     TRY(answer_text(cli, told, "publicKey", &line));
-    TRY(received_check(cli, site, line, key->public, api_username(api), &cert));
+    TRY(received_check(cli, site, line, key->public,
+                       principal != NULL ? principal : api_username(api), &cert));
     TRY(prepare_files(cli, key));
     TRY(received_write(cli, cert, key->comment, key->cert_path));
     if (ssh_key != NULL) {

@@ -9,14 +9,14 @@
 #include "ssh/cert.h"
 
 /*
- * Needs the public key alone. wish: further members of the request ("duration", "forceCommand",
- * "ipSubnets"), whose reference is taken, also on failure; NULL for none. The certificate is
- * checked (received_check()) and replaces the one that was there by rename; on failure that one is
- * as it was. *ssh_key (may be NULL) is what the authority says of the certificate: "sshKey" of its
- * answer.
+ * Needs the public key alone. principal: what it is to be good for; NULL: the caller's account.
+ * wish: further members of the request ("duration", "forceCommand", "ipSubnets"), whose reference
+ * is taken, also on failure; NULL for none. The certificate is checked (received_check()) and
+ * replaces the one that was there by rename; on failure that one is as it was. *ssh_key (may be
+ * NULL) is what the authority says of the certificate: "sshKey" of its answer.
  */
 err_t certificate_issue(struct cli *cli, struct site *site, struct api *api,
-                        const struct user_key *key, json_t *wish, json_t **ssh_key,
-                        struct cert **out);
+                        const struct user_key *key, const char *principal, json_t *wish,
+                        json_t **ssh_key, struct cert **out);
 
 #endif

@@ -112,7 +112,7 @@ static err_t renew_by(struct refresh *refresh, enum sign_in_way way) {
     TRY(sign_in(cli, refresh->site, &refresh->key, way, &api));
     json_t *wish = json_pack("{s:s*}", "duration", duration);
     TRY(wish == NULL ? FAIL(ERR_MEMORY) : OK);
-    TRY(certificate_issue(cli, refresh->site, api, &refresh->key, wish, NULL, &cert));
+    TRY(certificate_issue(cli, refresh->site, api, &refresh->key, NULL, wish, NULL, &cert));
     refresh->outcome = OUTCOME_RENEWED;
     refresh->way = way;
     return OK;

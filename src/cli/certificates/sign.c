@@ -7,6 +7,7 @@
 #include "cli/agent/agent_find.h"
 #include "cli/api.h"
 #include "cli/certificates/issue.h"
+#include "cli/certificates/job_key.h"
 #include "cli/certificates/received.h"
 #include "cli/cli.h"
 #include "cli/document.h"
@@ -24,10 +25,11 @@ static err_t check_duration(struct cli *cli, const char *duration) {
 }
 
 /* What is asked for beside the key. */
-static err_t make_wish(struct cli *cli, const struct arguments *arguments, json_t **out) {
-    json_t *wish CLEANUP(json_freep) =
-        json_pack("{s:s*, s:s*}", "duration", arguments_value(arguments, "duration"),
-                  "forceCommand", arguments_value(arguments, "force-command"));
+static err_t make_wish(struct cli *cli, const struct arguments *arguments, const char *job,
+                       json_t **out) {
+    json_t *wish CLEANUP(json_freep) = json_pack(
+        "{s:s*, s:s*, s:s*}", "job", job, "duration", arguments_value(arguments, "duration"),
+        "forceCommand", arguments_value(arguments, "force-command"));
     /* json_pack() gives NULL for text that is not UTF-8. */
     TRY(wish == NULL ? trouble_set(&cli->trouble, EXIT_USAGE, "what you gave is not UTF-8 text")
                      : subnets_put(cli, arguments, "ip-subnet", wish));
@@ -81,30 +83,56 @@ static err_t report(struct cli *cli, json_t *ssh_key, const struct user_key *key
     return OK;
 }
 
-static err_t sign_run(struct cli *cli, const struct arguments *arguments) {
-    struct site *site CLEANUP(site_freep) = NULL;
-    struct user_key key CLEANUP(user_key_done) = {0};
-    struct agent_client *agent CLEANUP(agent_client_closep) = NULL;
-    TRY(site_open(&cli->trouble, cli->site, &site));
-    const char *otherwise = document_key_file(site->document);
-    const char *given = arguments_value(arguments, "file");
-    TRY(check_duration(cli, arguments_value(arguments, "duration")));
-    TRY(user_key_find(cli, given != NULL ? given : otherwise, otherwise, &key));
-    TRY(user_key_demand_passphrase(cli, site, &key));
-    if (arguments_has(arguments, "agent")) {
-        TRY(open_agent(cli, &agent));
-    }
+struct signing {
+    struct site *site;
+    struct api *api;
+    struct user_key key;
+    struct job_key job; /* empty: for no job alone */
+    struct agent_client *agent;
+};
 
+static void signing_done(struct signing *signing) {
+    agent_client_closep(&signing->agent);
+    job_key_done(&signing->job);
+    user_key_done(&signing->key);
+    api_closep(&signing->api);
+    site_freep(&signing->site);
+}
+
+/* What is to be signed, and all that can be wrong before anybody is asked. */
+static err_t prepare(struct cli *cli, const struct arguments *arguments, struct signing *out) {
+    TRY(site_open(&cli->trouble, cli->site, &out->site));
+    const char *otherwise = document_key_file(out->site->document);
+    const char *given = arguments_value(arguments, "file");
+    const char *job = arguments_value(arguments, "job");
+    TRY(check_duration(cli, arguments_value(arguments, "duration")));
+    if (job != NULL) {
+        TRY(api_open(cli, out->site, API_SIGNED_IN, &out->api));
+        TRY(job_key_prepare(cli, out->site, out->api, job, given, &out->job));
+        given = out->job.path;
+    }
+    TRY(user_key_find(cli, given != NULL ? given : otherwise, otherwise, &out->key));
+    TRY(user_key_demand_passphrase(cli, out->site, &out->key));
+    TRY(arguments_has(arguments, "agent") ? open_agent(cli, &out->agent) : OK);
+    return out->api != NULL ? OK : api_open(cli, out->site, API_SIGNED_IN, &out->api);
+}
+
+static err_t sign_run(struct cli *cli, const struct arguments *arguments) {
+    struct signing signing CLEANUP(signing_done) = {0};
     json_t *wish = NULL;
     json_t *ssh_key CLEANUP(json_freep) = NULL;
-    struct api *api CLEANUP(api_closep) = NULL;
     struct cert *cert CLEANUP(cert_freep) = NULL;
-    TRY(api_open(cli, site, API_SIGNED_IN, &api));
-    TRY(make_wish(cli, arguments, &wish));
-    TRY(certificate_issue(cli, site, api, &key, wish, &ssh_key, &cert));
-    bool add = agent != NULL && key.has_private;
-    TRY(add ? add_to_agent(cli, agent, &key, cert) : OK);
-    return report(cli, ssh_key, &key, cert, agent != NULL, add);
+    TRY(prepare(cli, arguments, &signing));
+    TRY(make_wish(cli, arguments, signing.job.job, &wish));
+    TRY(certificate_issue(cli, signing.site, signing.api, &signing.key, signing.job.principal, wish,
+                          &ssh_key, &cert));
+    bool add = signing.agent != NULL && signing.key.has_private;
+    TRY(add ? add_to_agent(cli, signing.agent, &signing.key, cert) : OK);
+    TRY(report(cli, ssh_key, &signing.key, cert, signing.agent != NULL, add));
+    if (signing.job.job != NULL && !cli->json) {
+        job_key_tell(&signing.job, signing.site);
+    }
+    return OK;
 }
 
 static const struct option options[] = {
@@ -114,6 +142,7 @@ static const struct option options[] = {
      .many = true},
     {0, "ip-subnet", "CIDR", "only good from there; may be given again", .many = true},
     {0, "force-command", "COMMAND", "only good for this command"},
+    {0, "job", "JOB", "only good for this job of yours, with a key of its own, until it ends"},
     {.name = NULL},
 };
 

@@ -78,7 +78,7 @@ static bool leave_record(const char *state_dir, const struct answer *answer,
     if (question->key == NULL || entry == NULL) {
         return true; /* nothing is offered that this lets in */
     }
-    record.other_jobs = login_entries_many(entries, entry->account);
+    record.job_why = login_entries_why(entries, entry->account);
     (void)snprintf(record.user, sizeof record.user, "%s", question->login.user);
     (void)snprintf(record.account, sizeof record.account, "%s", entry->account);
     (void)snprintf(record.job, sizeof record.job, "%s", entry->job);

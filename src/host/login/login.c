@@ -82,12 +82,12 @@ bool login_entries_repeat(const struct login_entries *entries, size_t at) {
     return false;
 }
 
-bool login_entries_many(const struct login_entries *entries, const char *account) {
+enum login_job_why login_entries_why(const struct login_entries *entries, const char *account) {
     size_t count = 0;
     for (size_t i = 0; i < entries->count; i++) {
         count += strcmp(entries->items[i].account, account) == 0;
     }
-    return count > 1;
+    return count > 1 ? LOGIN_JOB_NEWEST : LOGIN_JOB_ONLY;
 }
 
 /* --- options --- */

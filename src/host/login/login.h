@@ -26,8 +26,8 @@ err_t login_entries_get(struct replica *replica, const struct replica_login *log
                         struct replica_verdict *verdict, struct login_entries *out);
 /* Whether an earlier one, by a newer job, is of the same account. */
 bool login_entries_repeat(const struct login_entries *entries, size_t at);
-/* Whether an account has more than one of them. */
-bool login_entries_many(const struct login_entries *entries, const char *account);
+/* Whether an account has more than one of them, of which the newest is taken. */
+enum login_job_why login_entries_why(const struct login_entries *entries, const char *account);
 
 /*
  * The options of a line, "from=\"…\",restrict", built up one by one: login_put_line() puts the line

@@ -44,7 +44,7 @@ err_t login_record_print(const struct login_record *record, char name[LOGIN_RECO
     (void)snprintf(text, LOGIN_RECORD_TEXT_CHARS,
                    RECORD_VERSION " %s %s %s %d %" PRIu64 " %s %" PRId64 " %" PRId64,
                    word(record->user), word(record->account), word(record->job),
-                   record->other_jobs ? 1 : 0, record->serial, word(record->fingerprint),
+                   (int)record->job_why, record->serial, word(record->fingerprint),
                    record->expires_at, record->at);
     return OK;
 }
@@ -87,19 +87,19 @@ static err_t parse_name(const char *name, struct login_record *out) {
 
 static err_t parse_text(const char *text, struct login_record *out) {
     char version[4];
-    uint64_t other_jobs = 0;
+    uint64_t job_why = 0;
     uint64_t expires_at = 0;
     uint64_t at = 0;
     TRY(take_word(&text, ' ', version, sizeof version));
     TRY(take_word(&text, ' ', out->user, sizeof out->user));
     TRY(take_word(&text, ' ', out->account, sizeof out->account));
     TRY(take_word(&text, ' ', out->job, sizeof out->job));
-    TRY(take_number(&text, ' ', 1, &other_jobs));
+    TRY(take_number(&text, ' ', LOGIN_JOB_NAMED, &job_why));
     TRY(take_number(&text, ' ', UINT64_MAX, &out->serial));
     TRY(take_word(&text, ' ', out->fingerprint, sizeof out->fingerprint));
     TRY(take_number(&text, ' ', INT64_MAX, &expires_at));
     TRY(take_number(&text, ' ', INT64_MAX, &at));
-    out->other_jobs = other_jobs == 1;
+    out->job_why = (enum login_job_why)job_why;
     out->expires_at = (int64_t)expires_at;
     out->at = (int64_t)at;
     return strcmp(version, RECORD_VERSION) == 0 && text[0] == '\0' && out->user[0] != '\0' &&

@@ -35,14 +35,21 @@ enum {
     LOGIN_RECORD_TEXT_CHARS = 512,
 };
 
+/* Why it is that job's, as far as the user is told. The numbers are in files. */
+enum login_job_why {
+    LOGIN_JOB_ONLY,   /* or none is asked for */
+    LOGIN_JOB_NEWEST, /* of several that the account has here */
+    LOGIN_JOB_NAMED,  /* by the certificate, which is good for no other */
+};
+
 struct login_record {
     pid_t monitor;
     uint64_t monitor_start; /* as struct process has it; 0: it could not be seen (hidepid) */
     char user[LIMIT_ACCOUNT_NAME_CHARS + 1];
     char account[LIMIT_ACCOUNT_NAME_CHARS + 1];
     char job[LOGIN_JOB_CHARS]; /* "1234@nancy" by whose right; "" where no job is asked for */
-    bool other_jobs;           /* the newest was taken, and the user has others here */
-    uint64_t serial;           /* of the certificate; 0: it was a registered key */
+    enum login_job_why job_why;
+    uint64_t serial;                           /* of the certificate; 0: it was a registered key */
     char fingerprint[LOGIN_FINGERPRINT_CHARS]; /* of the CA, "" when not told; of the key */
     int64_t expires_at;                        /* of the certificate; 0: never, or not told */
     int64_t at;

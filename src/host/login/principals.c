@@ -21,11 +21,9 @@
 
 enum { ANSWER_BYTES_MAX = 4 * 1024 * 1024 };
 
-#define KEY_ID_JOB " job:"
-
 struct question {
     struct replica_login login;
-    const char *key_id; /* "alice@site", or "alice@site job:1234@nancy" */
+    const char *key_id; /* "alice@site", "alice@site job:1234@nancy" */
     int64_t expires_at; /* 0: never, or not told */
     struct scope scope; /* of the certificate, for the user; zero where it is not told */
 };
@@ -75,7 +73,9 @@ static bool leave_record(const char *state_dir, struct replica *replica,
     struct login_record record = {.serial = question->login.serial,
                                   .expires_at = question->expires_at,
                                   .at = question->login.now,
-                                  .other_jobs = login_entries_many(entries, entry->account)};
+                                  .job_why = named_job(question->key_id) != NULL
+                                                 ? LOGIN_JOB_NAMED
+                                                 : login_entries_why(entries, entry->account)};
     (void)snprintf(record.user, sizeof record.user, "%s", question->login.user);
     (void)snprintf(record.account, sizeof record.account, "%s", entry->account);
     (void)snprintf(record.job, sizeof record.job, "%s", entry->job);
@@ -116,14 +116,16 @@ static err_t put_bound(struct replica *replica, const struct question *question,
 }
 
 /*
- * Only a certificate that was made on a frontend has a job as its principal. It says itself from
- * where it is good, which is inside; from where the account may come in was asked at the door. A
- * scheduler may use a job's name again, for somebody else, before such a certificate ends: so the
- * job is a principal for its account's certificates alone.
+ * A certificate that was made on a frontend, for a job alone, says itself from where it is good,
+ * which is inside; from where the account may come in was asked at the door. One that its owner
+ * asked for from outside is bound to that as any other. A scheduler may use a job's name again, for
+ * somebody else, before such a certificate ends: so the job is a principal for its account's
+ * certificates alone.
  */
 static err_t put_entries(struct replica *replica, const struct question *question,
                          const struct login_entries *entries, struct buf *out) {
     const struct replica_login *login = &question->login;
+    bool outside = strstr(question->key_id, KEY_ID_OUTSIDE KEY_ID_JOB) != NULL;
     for (size_t i = 0; i < entries->count; i++) {
         const struct login_entry *entry = &entries->items[i];
         struct buf options CLEANUP(buf_done) = BUF(ANSWER_BYTES_MAX);
@@ -140,7 +142,7 @@ static err_t put_entries(struct replica *replica, const struct question *questio
         TRY(login_entries_repeat(entries, i) ? OK
                                              : login_put_line(out, &options, "", entry->account));
         bool by_job = entry->job[0] != '\0' && is_of(question->key_id, entry->account);
-        TRY(by_job ? login_put_line(out, &of_job, "job:", entry->job) : OK);
+        TRY(by_job ? login_put_line(out, outside ? &options : &of_job, "job:", entry->job) : OK);
     }
     return OK;
 }

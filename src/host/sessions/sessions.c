@@ -322,7 +322,7 @@ static void follow(struct sessions *sessions, const char *name, const struct log
     struct sshd_session session = {.record = *record, .taken = taken, .process = -1};
     (void)snprintf(session.name, sizeof session.name, "%s", name);
     bool lives = !has_too_many(sessions, record, turn) && hold(sessions, &session);
-    if (record->other_jobs) {
+    if (record->job_why != LOGIN_JOB_ONLY) {
         session.tell_after_ms = TELL_FIRST_MS;
         session.tell_at_ms = turn->now_ms + session.tell_after_ms;
     }
@@ -402,10 +402,12 @@ static void tell_jobs(struct sessions *sessions, struct turn *turn) {
         if (session->tell_at_ms == 0 || session->tell_at_ms > turn->now_ms) {
             continue;
         }
-        (void)snprintf(line, sizeof line,
-                       "this session belongs to your job %s, the newest here. For another: "
-                       "postern job shell JOB",
-                       session->record.job);
+        (void)snprintf(line, sizeof line, "this session belongs to your job %s%s",
+                       session->record.job,
+                       session->record.job_why == LOGIN_JOB_NEWEST
+                           ? ", the newest here. For another: postern job shell JOB, or from "
+                             "outside postern sign --job JOB"
+                           : ", and ends with it");
         session->tell_after_ms *= 2;
         bool over = session->ending || session->tell_after_ms > TELL_LAST_MS ||
                     connection_tell(all_processes(turn), session->record.monitor, line);

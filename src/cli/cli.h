@@ -70,7 +70,7 @@ static inline void json_freep(json_t **json) {
 
 /* --json: the answer as it is, ASCII only. */
 err_t print_json(const json_t *json);
-/* Boxed on a rich terminal. */
+/* On a terminal as wide as it is, boxed where it can show that; elsewhere plain and whole. */
 err_t print_table(const struct table *table);
 /* A warning on standard error, sanitised, in one line. */
 void print_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -19,7 +19,10 @@ err_t print_json(const json_t *json) {
 
 err_t print_table(const struct table *table) {
     struct buf text CLEANUP(buf_done) = BUF(OUTPUT_BYTES_MAX);
-    TRY(table_render(table, terminal_is_rich(stdout), &text));
+    struct table_style style = {.boxed = terminal_is_rich(stdout),
+                                .marks = terminal_shows_emoji(stdout),
+                                .width_max = terminal_width(stdout)};
+    TRY(table_render(table, &style, &text));
     return fwrite(text.data, 1, text.len, stdout) == text.len ? OK : FAIL(ERR_IO);
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <wchar.h>
 
-enum { TABLE_BYTES_MAX = 64 * 1024 * 1024, COLUMNS_MAX = 16 };
+enum { TABLE_BYTES_MAX = 64 * 1024 * 1024, COLUMNS_MAX = 16, COLUMN_WIDTH_MIN = 4 };
 
 struct table {
     const char *const *columns;
@@ -68,37 +68,101 @@ err_t table_add_marked(struct table *table, const char *mark, const char *text) 
     return OK;
 }
 
-size_t text_width(const char *text) {
-    size_t width = 0;
+/* Moves *text on by one character and adds the columns it takes to *width. */
+static void step(const char **text, size_t left, mbstate_t *state, size_t *width) {
+    wchar_t wide;
+    size_t used = mbrtowc(&wide, *text, left, state);
+    if (used == 0 || used > left) { /* not in this locale's encoding: a column a byte */
+        *state = (mbstate_t){0};
+        *text += 1;
+        *width += 1;
+        return;
+    }
+    int columns = wcwidth(wide);
+    *text += used;
+    *width += columns > 0 ? (size_t)columns : 0;
+}
+
+/* How many bytes of the text fit into so many columns. */
+static size_t fitting(const char *text, size_t columns) {
     mbstate_t state = {0};
-    size_t left = strlen(text);
-    while (left > 0) {
-        wchar_t wide;
-        size_t used = mbrtowc(&wide, text, left, &state);
-        if (used == 0 || used > left) { /* not in this locale's encoding: a column a byte */
-            state = (mbstate_t){0};
-            used = 1;
-            width++;
-        } else {
-            int columns = wcwidth(wide);
-            width += columns > 0 ? (size_t)columns : 0;
+    const char *end = text + strlen(text);
+    const char *at = text;
+    size_t width = 0;
+    while (at < end) {
+        const char *before = at;
+        step(&at, (size_t)(end - at), &state, &width);
+        if (width > columns) {
+            return (size_t)(before - text);
         }
-        text += used;
-        left -= used;
+    }
+    return (size_t)(end - text);
+}
+
+size_t text_width(const char *text) {
+    mbstate_t state = {0};
+    const char *end = text + strlen(text);
+    size_t width = 0;
+    while (text < end) {
+        step(&text, (size_t)(end - text), &state, &width);
     }
     return width;
 }
 
+struct layout {
+    struct table_style style;
+    const char *ellipsis;
+    size_t widths[COLUMNS_MAX];
+    size_t rows;
+};
+
 /* The parts of a cell as the style shows them. */
-static const char *cell_mark(const char *cell, bool boxed) { return boxed ? cell : ""; }
-static const char *cell_text(const char *cell, bool boxed) {
-    const char *text = cell + strlen(cell) + 1;
-    return text[0] == '\0' && !boxed ? "-" : text;
+static const char *cell_mark(const char *cell, const struct table_style *style) {
+    return style->marks ? cell : "";
 }
-static size_t cell_width(const char *cell, bool boxed) {
-    const char *mark = cell_mark(cell, boxed);
-    size_t width = text_width(cell_text(cell, boxed));
-    return mark[0] == '\0' ? width : width + text_width(mark) + 1;
+static const char *cell_text(const char *cell, const struct table_style *style) {
+    const char *text = cell + strlen(cell) + 1;
+    return text[0] == '\0' && !style->boxed ? "-" : text;
+}
+static size_t mark_width(const char *mark) { return mark[0] == '\0' ? 0 : text_width(mark) + 1; }
+static size_t cell_width(const char *cell, const struct table_style *style) {
+    return mark_width(cell_mark(cell, style)) + text_width(cell_text(cell, style));
+}
+
+/* Takes from the widest columns what the table is too wide, while they can be told apart. */
+static void narrow(const struct table *table, struct layout *layout) {
+    size_t count = table->column_count;
+    size_t total = layout->style.boxed ? 3 * count + 1 : 2 * (count - 1);
+    for (size_t i = 0; i < count; i++) {
+        total += layout->widths[i];
+    }
+    while (layout->style.width_max != 0 && total > layout->style.width_max) {
+        size_t *widest = &layout->widths[0];
+        for (size_t i = 1; i < count; i++) {
+            widest = layout->widths[i] > *widest ? &layout->widths[i] : widest;
+        }
+        if (*widest <= COLUMN_WIDTH_MIN) {
+            return;
+        }
+        (*widest)--;
+        total--;
+    }
+}
+
+static struct layout lay_out(const struct table *table, const struct table_style *style) {
+    struct layout layout = {.style = *style,
+                            .ellipsis = style->boxed ? "…" : "...",
+                            .rows = table->cell_count / table->column_count};
+    for (size_t i = 0; i < table->column_count; i++) {
+        layout.widths[i] = text_width(table->columns[i]);
+    }
+    for (size_t i = 0; i < table->cell_count; i++) {
+        size_t width = cell_width(table->cells[i], style);
+        size_t *widest = &layout.widths[i % table->column_count];
+        *widest = width > *widest ? width : *widest;
+    }
+    narrow(table, &layout);
+    return layout;
 }
 
 static err_t add_repeated(struct buf *out, const char *text, size_t count) {
@@ -107,12 +171,6 @@ static err_t add_repeated(struct buf *out, const char *text, size_t count) {
     }
     return OK;
 }
-
-struct layout {
-    size_t widths[COLUMNS_MAX];
-    size_t rows;
-    bool boxed;
-};
 
 static err_t add_rule(const struct table *table, const struct layout *layout, const char *left,
                       const char *line, const char *cross, const char *right, struct buf *out) {
@@ -125,37 +183,48 @@ static err_t add_rule(const struct table *table, const struct layout *layout, co
     return buf_add_str(out, "\n");
 }
 
+/* The text in so many columns, cut where it is wider; *width is what it takes. */
+static err_t add_text(const struct layout *layout, const char *text, size_t columns, size_t *width,
+                      struct buf *out) {
+    *width = text_width(text);
+    if (*width <= columns) {
+        return buf_add_str(out, text);
+    }
+    size_t ellipsis = text_width(layout->ellipsis);
+    size_t len = fitting(text, columns > ellipsis ? columns - ellipsis : 0);
+    char *begin CLEANUP(freep) = strndup(text, len);
+    TRY(begin == NULL ? FAIL(ERR_MEMORY) : OK);
+    *width = text_width(begin) + ellipsis;
+    TRY(buf_add_str(out, begin));
+    return buf_add_str(out, layout->ellipsis);
+}
+
 static err_t add_cell(const struct table *table, const struct layout *layout, size_t column,
                       const char *mark, const char *text, struct buf *out) {
-    size_t width = text_width(text);
-    TRY(layout->boxed ? buf_add_str(out, "│ ") : OK);
-    if (mark[0] != '\0') {
+    size_t columns = layout->widths[column];
+    size_t width = 0;
+    bool boxed = layout->style.boxed;
+    TRY(boxed ? buf_add_str(out, "│ ") : OK);
+    if (mark[0] != '\0' && mark_width(mark) < columns) {
         TRY(buf_add_format(out, "%s ", mark));
-        width += text_width(mark) + 1;
+        columns -= mark_width(mark);
     }
-    TRY(buf_add_str(out, text));
+    TRY(add_text(layout, text, columns, &width, out));
     bool last = column + 1 == table->column_count;
-    if (layout->boxed || !last) {
-        TRY(add_repeated(out, " ", layout->widths[column] - width));
-        TRY(buf_add_str(out, layout->boxed ? " " : "  "));
+    if (boxed || !last) {
+        TRY(add_repeated(out, " ", columns > width ? columns - width : 0));
+        TRY(buf_add_str(out, boxed ? " " : "  "));
     }
     if (last) {
-        TRY(buf_add_str(out, layout->boxed ? "│\n" : "\n"));
+        TRY(buf_add_str(out, boxed ? "│\n" : "\n"));
     }
     return OK;
 }
 
-err_t table_render(const struct table *table, bool boxed, struct buf *out) {
-    struct layout layout = {.boxed = boxed, .rows = table->cell_count / table->column_count};
-    INVARIANT(layout.rows * table->column_count == table->cell_count);
-    for (size_t i = 0; i < table->column_count; i++) {
-        layout.widths[i] = text_width(table->columns[i]);
-    }
-    for (size_t i = 0; i < table->cell_count; i++) {
-        size_t width = cell_width(table->cells[i], boxed);
-        size_t *widest = &layout.widths[i % table->column_count];
-        *widest = width > *widest ? width : *widest;
-    }
+err_t table_render(const struct table *table, const struct table_style *style, struct buf *out) {
+    bool boxed = style->boxed;
+    INVARIANT(table->cell_count % table->column_count == 0);
+    struct layout layout = lay_out(table, style);
     TRY(boxed ? add_rule(table, &layout, "╭", "─", "┬", "╮", out) : OK);
     for (size_t i = 0; i < table->column_count; i++) {
         TRY(add_cell(table, &layout, i, "", table->columns[i], out));
@@ -167,7 +236,7 @@ err_t table_render(const struct table *table, bool boxed, struct buf *out) {
         }
         for (size_t i = 0; i < table->column_count; i++) {
             const char *cell = table->cells[row * table->column_count + i];
-            TRY(add_cell(table, &layout, i, cell_mark(cell, boxed), cell_text(cell, boxed), out));
+            TRY(add_cell(table, &layout, i, cell_mark(cell, style), cell_text(cell, style), out));
         }
     }
     return boxed ? add_rule(table, &layout, "╰", "─", "┴", "╯", out) : OK;

@@ -11,14 +11,19 @@ struct table;
 err_t table_new(const char *const *columns, struct table **out);
 void table_freep(struct table **table);
 
-/* Cells fill the rows from the left. The text is copied. mark (may be NULL) stands before it in a
- * box only: "✅". */
+/* Cells fill the rows from the left. The text is copied. mark (may be NULL) stands before it where
+ * the style shows marks: "✅". */
 err_t table_add(struct table *table, const char *text);
 err_t table_add_marked(struct table *table, const char *mark, const char *text);
 
-/* Appends the finished table. In the plain form an empty cell is "-", so that columns can be
- * counted. */
-err_t table_render(const struct table *table, bool boxed, struct buf *out);
+struct table_style {
+    bool boxed;       /* plain: an empty cell is "-", so that columns can be counted */
+    bool marks;       /* marks are shown */
+    size_t width_max; /* what is wider loses the ends of its widest cells; 0: nothing is cut */
+};
+
+/* Appends the finished table. One that cannot be made to fit is as narrow as it can be. */
+err_t table_render(const struct table *table, const struct table_style *style, struct buf *out);
 
 /* Terminal columns that UTF-8 text takes (the locale must be UTF-8 for anything but ASCII). */
 size_t text_width(const char *text);

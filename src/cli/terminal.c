@@ -8,12 +8,14 @@
 #include <stdarg.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <qrcodegen/qrcodegen.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 enum { ANSWER_CHARS_MAX = 1024, QR_VERSION_MAX = 20, QR_QUIET_MODULES = 2 };
 
@@ -181,7 +183,27 @@ err_t terminal_confirm(struct terminal *terminal, const char *question, bool *ye
 }
 
 bool terminal_is_rich(FILE *stream) {
-    return isatty(fileno(stream)) == 1 && strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    const char *term = getenv("TERM");
+    return isatty(fileno(stream)) == 1 && strcmp(nl_langinfo(CODESET), "UTF-8") == 0 &&
+           term != NULL && strcmp(term, "dumb") != 0;
+}
+
+bool terminal_shows_emoji(FILE *stream) {
+    const char *term = getenv("TERM");
+    return terminal_is_rich(stream) && strcmp(term, "linux") != 0;
+}
+
+size_t terminal_width(FILE *stream) {
+    const char *given = getenv("COLUMNS");
+    struct winsize size = {0};
+    uint64_t columns = 0;
+    if (isatty(fileno(stream)) != 1) {
+        return 0;
+    }
+    if (given != NULL && !failed(u64_parse(span_str(given), &columns)) && columns > 0) {
+        return (size_t)columns;
+    }
+    return ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 const char *terminal_colour(FILE *stream, enum colour colour) {

@@ -30,6 +30,11 @@ void terminal_show_qr(struct terminal *terminal, const char *text);
 
 /* A terminal that shows UTF-8. */
 bool terminal_is_rich(FILE *stream);
+/* A rich one with a font for them, which the kernel's console has not. */
+bool terminal_shows_emoji(FILE *stream);
+/* Its columns: $COLUMNS where that is a number, else what the terminal says; 0 when the stream is
+ * no terminal, or nothing is known. */
+size_t terminal_width(FILE *stream);
 
 enum colour { COLOUR_NONE, COLOUR_RED, COLOUR_GREEN, COLOUR_YELLOW };
 /* The escape sequence, or "" where the stream is no terminal, is dumb, or NO_COLOR is set. */

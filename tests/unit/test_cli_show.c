@@ -30,7 +30,7 @@ static void check_render(bool boxed, bool rows, const char *expected) {
     if (rows) {
         fill(table);
     }
-    assert_ok(table_render(table, boxed, &out));
+    assert_ok(table_render(table, &(struct table_style){boxed, boxed, 0}, &out));
     assert_ok(buf_to_str(&out, &text));
     assert_string_equal(text, expected);
 }
@@ -62,7 +62,53 @@ static void table_bounds(void **state) {
     struct buf out CLEANUP(buf_done) = BUF(16);
     assert_ok(table_new(columns, &table));
     fill(table);
-    assert_fails(table_render(table, true, &out), ERR_TOO_LONG);
+    assert_fails(table_render(table, &(struct table_style){.boxed = true}, &out), ERR_TOO_LONG);
+}
+
+static void check_cut(const struct table_style *style, const char *expected) {
+    static const char *const two[] = {"Job", "Where", NULL};
+    struct table *table CLEANUP(table_freep) = NULL;
+    struct buf out CLEANUP(buf_done) = BUF(64 * 1024);
+    char *text CLEANUP(freep) = NULL;
+    assert_ok(table_new(two, &table));
+    assert_ok(table_add(table, "4711"));
+    assert_ok(table_add_marked(table, "✅", "Zürich 日本語"));
+    assert_ok(table_render(table, style, &out));
+    assert_ok(buf_to_str(&out, &text));
+    assert_string_equal(text, expected);
+}
+
+static void table_cut(void **state) {
+    (void)state;
+    check_cut(&(struct table_style){.boxed = true, .width_max = 24}, "╭──────┬───────────────╮\n"
+                                                                     "│ Job  │ Where         │\n"
+                                                                     "╞══════╪═══════════════╡\n"
+                                                                     "│ 4711 │ Zürich 日本語 │\n"
+                                                                     "╰──────┴───────────────╯\n");
+    /* A character of two columns is shown whole or not at all. */
+    check_cut(&(struct table_style){.boxed = true, .width_max = 23}, "╭──────┬──────────────╮\n"
+                                                                     "│ Job  │ Where        │\n"
+                                                                     "╞══════╪══════════════╡\n"
+                                                                     "│ 4711 │ Zürich 日本… │\n"
+                                                                     "╰──────┴──────────────╯\n");
+    check_cut(&(struct table_style){.boxed = true, .width_max = 22}, "╭──────┬─────────────╮\n"
+                                                                     "│ Job  │ Where       │\n"
+                                                                     "╞══════╪═════════════╡\n"
+                                                                     "│ 4711 │ Zürich 日…  │\n"
+                                                                     "╰──────┴─────────────╯\n");
+    check_cut(&(struct table_style){.boxed = true, .marks = true, .width_max = 22},
+              "╭──────┬─────────────╮\n"
+              "│ Job  │ Where       │\n"
+              "╞══════╪═════════════╡\n"
+              "│ 4711 │ ✅ Zürich … │\n"
+              "╰──────┴─────────────╯\n");
+    check_cut(&(struct table_style){.width_max = 16}, "Job   Where\n4711  Zürich ...\n");
+    /* No narrower than this, whatever the terminal. */
+    check_cut(&(struct table_style){.boxed = true, .width_max = 3}, "╭──────┬──────╮\n"
+                                                                    "│ Job  │ Whe… │\n"
+                                                                    "╞══════╪══════╡\n"
+                                                                    "│ 4711 │ Zür… │\n"
+                                                                    "╰──────┴──────╯\n");
 }
 
 static void widths(void **state) {
@@ -227,9 +273,11 @@ int main(void) {
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tables),    cmocka_unit_test(table_bounds),   cmocka_unit_test(widths),
-        cmocka_unit_test(sanitised), cmocka_unit_test(sanitised_json), cmocka_unit_test(exit_codes),
-        cmocka_unit_test(troubles),  cmocka_unit_test(qr_codes),
+        cmocka_unit_test(tables),     cmocka_unit_test(table_bounds),
+        cmocka_unit_test(table_cut),  cmocka_unit_test(widths),
+        cmocka_unit_test(sanitised),  cmocka_unit_test(sanitised_json),
+        cmocka_unit_test(exit_codes), cmocka_unit_test(troubles),
+        cmocka_unit_test(qr_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,8 @@ struct command {
     size_t words_max;
     bool takes_command;                    /* after "--": arguments->command */
     bool hidden;                           /* for programs: neither shown nor guessed */
-    const struct command *const *children; /* ended by NULL; a group has these and no run() */
+    const struct command *const *children; /* ended by NULL; a group has these, and
+                                              run() only where its name alone says something */
     err_t (*run)(struct cli *cli, const struct arguments *arguments);
 };
 

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/standing.h"
+
 /* A line each, so that a new one is one line. */
 /* clang-format off */
 static const struct command *const commands[] = {
@@ -54,12 +56,14 @@ static const struct {
 
 const struct command command_root = {
     .name = "postern",
-    .arguments = "COMMAND",
+    .arguments = "[COMMAND]",
     .summary =
         "Secure SSH access to computing clusters: signs in, gets certificates, revokes them.",
-    .details = "Start with: postern init https://AUTHORITY, postern login, postern sign.\n"
+    .details = "Alone, it says where you stand and what to type next.\n"
+               "Start with: postern init https://AUTHORITY, postern login, postern sign.\n"
                "The manual is postern(1).",
     .children = commands,
+    .run = standing_run,
 };
 
 const struct option command_shared_options[] = {

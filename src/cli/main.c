@@ -95,7 +95,7 @@ static err_t dispatch(struct cli *cli, int argc, char *const *argv) {
         command_print_help(command, path);
         return OK;
     }
-    if (command->children != NULL) {
+    if (command->run == NULL) {
         return usage(cli, path, "a command is missing");
     }
     return run(cli, command, path, &arguments);

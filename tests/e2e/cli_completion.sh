@@ -63,6 +63,11 @@ completed() { # NUMBER EXPECTED
     }
 }
 
+says_nothing() { # DESCRIPTION: the last command printed nothing
+    test ! -s "$work/last"
+    report $? "$1"
+}
+
 refused "a shell that is not known" 2 'there are bash, zsh and fish' "$postern" completion nu
 check "__complete is not shown" bash -c "! '$postern' --help | grep -q __complete"
 check "without words nothing is completed" "$postern" __complete --
@@ -147,8 +152,8 @@ done
 began=$SECONDS
 check "an authority that gives no answer" "$postern" __complete -- revoke ''
 check "is waited for a second, no more" test $((SECONDS - began)) -le 3
-check "nothing is said" test ! -s "$work/last"
+says_nothing "nothing is said"
 rm "$state/token"
 check "not signed in" "$postern" __complete -- revoke ''
-check "nothing is said then" test ! -s "$work/last"
+says_nothing "nothing is said then"
 done_testing

@@ -51,8 +51,9 @@ static err_t set_run(struct cli *cli, const struct arguments *arguments) {
 static const struct option options[] = {
     {0, "address", "ADDRESS", "of its login host, as clients dial it"},
     {0, "port", "NUMBER", "of its login host"},
-    {0, "node-access", "WHO", "job: who has a job there logs in on a node; open: every account"},
-    {0, "credentials", "WHICH", "certificates, keys or both"},
+    {0, "node-access", "job|open",
+     "job: who has a job there logs in on a node; open: every account"},
+    {0, "credentials", "certificates|keys|both", "what its hosts take"},
     {.name = NULL},
 };
 

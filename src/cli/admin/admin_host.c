@@ -68,7 +68,7 @@ static err_t enrol_run(struct cli *cli, const struct arguments *arguments) {
 }
 
 static const struct option add_options[] = {
-    {0, "role", "ROLE", "jump, login or compute"},
+    {0, "role", "jump|login|compute", "what it is for"},
     {0, "cluster", "NAME", "its cluster; a jump host has none"},
     {0, "address", "ADDRESS", "as clients dial it"},
     {0, "port", "NUMBER", "of its sshd or gate"},

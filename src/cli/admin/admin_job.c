@@ -84,7 +84,7 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
 
 static const struct option start_options[] = {
     {0, "account", "NAME", "whose job it is"},
-    {0, "type", "TYPE", "shared (the default), whole, deploy or cluster"},
+    {0, "type", "shared|whole|deploy|cluster", "shared otherwise"},
     {0, "node", "NAME", "a node of it; may be given again", .many = true},
     {'d', "duration", "TIME", "when it ends by itself: 2h"},
     {0, "user", "USER", "of a job cluster: the Unix user to log in as"},

@@ -184,7 +184,7 @@ static err_t keygen_run(struct cli *cli, const struct arguments *arguments) {
 }
 
 static const struct option options[] = {
-    {'t', "type", "TYPE", "ed25519, the default; ecdsa or rsa"},
+    {'t', "type", "ed25519|ecdsa|rsa", "ed25519 otherwise"},
     {'b', "bits", "NUMBER", "of rsa, 4096 otherwise; of ecdsa 256, 384 or 521"},
     {'f', "file", "KEY", "where the private key goes; the site's default key otherwise"},
     {'C', "comment", "TEXT", "what tells the key from others; user@host otherwise"},

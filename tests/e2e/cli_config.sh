@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Goal: postern config makes plain ssh reach the jump host, clusters and nodes, and leaves a person's own ~/.ssh/config as it was.
-# Functions that check() and wait_for() call look unreachable.
-# shellcheck disable=SC2317
+# Functions that check() and wait_for() call look unreachable; what is single-quoted is for others to expand.
+# shellcheck disable=SC2317,SC2016
 # shellcheck source=tests/e2e/cli_world.sh
 . "$(dirname "$0")/cli_world.sh"
 cli_world_begin
@@ -53,7 +53,7 @@ says "and it says so" 'There was no'
 
 # ---- what a person wrote stays, to the byte ----
 own() { # DESCRIPTION TEXT: written, configured, removed
-    printf "$2" >hand && install -m "${3:-640}" -o alice -g alice hand "$dot/config"
+    printf '%b' "$2" >hand && install -m "${3:-640}" -o alice -g alice hand "$dot/config"
     check "$1: configured" laptop postern config
     check "$1: the Include says something first" sh -c "grep -vE '^[[:space:]]*(#|\$)' '$dot/config' | head -n 1 | tr -d '\r' | grep -qx 'Include config.d/posterngate-cscs'"
     check "$1: it counts" judge daint 'proxyjump ela'
@@ -162,4 +162,218 @@ refused "then nothing is written" any 'disk is full' laptop postern config --mul
 check "what was there is as it was" on laptop sh -c "cmp '$work/full-config' '$dot/config' && cmp '$work/full-ours' '$ours'"
 check "and no rest of it" on laptop sh -c "! find '$dot' -name '.*.??????' | grep ."
 on laptop umount "$dot"
+
+# ---- options ----
+check "--multiplex, --agent-forwarding, --suffix" laptop postern config --multiplex --agent-forwarding --suffix .g5k
+check "connections are shared" judge daint 'controlmaster auto'
+check "ssh makes one" logs_in daint true
+check "that goes on" laptop ssh -O check daint
+check "and is closed" sh -c "'$work/bin/laptop' ssh -O exit daint && '$work/bin/laptop' ssh -O exit ela"
+check "hosts inside may use the agent" judge daint 'forwardagent yes'
+check "the jump host may not" judge ela 'forwardagent no'
+laptop postern config --suffix .g5k >last 2>&1
+# A login shell that is none: whatever cuts names in a shell of its own would fail.
+cat >bin/noshell <<'END'
+#!/bin/sh
+case $2 in exec\ ssh\ -*) exec sh -c "$2" ;; esac
+exit 99
+END
+chmod 755 bin/noshell
+for host in daint:daint-ln001 daint-ln001:daint-ln001 nid001234:nid001234; do
+    for shell in /bin/bash /bin/dash "$work/bin/noshell" $(command -v fish zsh tcsh); do
+        check "ssh ${host%:*}.g5k with SHELL=${shell##*/}" laptop env SHELL="$shell" ssh -n -o BatchMode=yes "${host%:*}.g5k" hostname
+        says "is ${host#*:}" "^${host#*:}\$"
+    done
+done
+check "without a question about its host key" judge nid001234.g5k 'hostname nid001234'
+refused "a name that nobody has" any '' logs_in nobody.g5k true
+check "CanonicalizeHostname changes nothing" logs_in -o CanonicalizeHostname=always -o CanonicalDomains=example daint.g5k true
+refused "a suffix that is none: exit 2" 2 'suffix' laptop postern config --suffix 'a b'
+refused "a suffix with a pattern: exit 2" 2 'suffix' laptop postern config --suffix '.*'
+refused "a hop that is a word of a shell: exit 2" 2 'jump' laptop postern config --jump '$(touch x)'
+refused "a hop behind the jump host: exit 8" 8 'no jump host of the site' laptop postern config --jump ela,other.example
+
+# Through a host of the person's own first, and to nodes through the login host.
+check "a chain of jumps" laptop postern config --jump daint-ln001.example:22,ela --through-login
+check "ssh -G: the first hop" judge ela 'proxyjump daint-ln001.example:22'
+check "ssh -G: a node by its cluster" judge nid001234 'proxyjump daint'
+laptop postern config --through-login >last 2>&1
+check "through two hops to a node" logs_in nid001234 hostname
+says "it is the node" '^nid001234$'
+check "--diff tells what would change" laptop postern config --diff
+says "line by line" '^-    ProxyJump daint$'
+laptop postern config >last 2>&1
+
+# ---- renewing ----
+check "the line names the program" grep -q "exec $work/bin/postern-refresh --quiet --site cscs" "$ours"
+mv bin/postern-refresh refresh-away
+check "where it is gone ssh goes on" logs_in daint true
+check "without a word" test ! -s last
+# A stand-in that notes how it was called; the real one has a scenario of its own.
+printf '#!/bin/sh\necho "$*" >>%s/refreshed\nexit 3\n' "$laptop_home" >bin/postern-refresh && chmod 755 bin/postern-refresh
+check "where it fails ssh goes on" logs_in daint true
+check "it ran for both hops" test "$(sort "$laptop_home/refreshed" | uniq -c | tr -s ' ')" = " 2 --quiet --site cscs"
+rm "$laptop_home/refreshed"
+laptop ssh -G other.example >last 2>&1
+check "and for no other host" test ! -e "$laptop_home/refreshed"
+rm bin/postern-refresh && mv refresh-away bin/postern-refresh
+
+# ---- Kerberos ----
+laptop postern config --print >last 2>&1
+check "no GSSAPI where the site has none" sh -c "! grep -q GSSAPI last"
+kill "$authority_pid" && wait "$authority_pid"
+sed -i 's/^site:/site:\n  gssapi: true/' "$authority/posternd.yaml"
+serve
+check "the site has it now" laptop postern config
+check "and ssh is told" judge daint 'gssapiauthentication yes'
+
+# ---- an old ssh ----
+# A stand-in: it says that it is OpenSSH 7.2, and is otherwise the real one.
+mkdir old && printf '#!/bin/sh\n[ "$1" != -V ] || { echo "OpenSSH_7.2p2 Ubuntu-4ubuntu2.10, OpenSSL 1.0.2g" >&2; exit; }\nexec %s "$@"\n' "$real_ssh" >old/ssh
+chmod 755 old/ssh
+old() { laptop env PATH="$work/old:$work/bin:/usr/bin:/bin" "$@"; }
+printf 'ServerAliveInterval 30\nHost mine\n    HostName mine.example\n' >hand
+laptop postern config --remove >last 2>&1
+install -m 600 -o alice -g alice hand "$dot/config"
+check "for OpenSSH 7.2, which has no Include" old postern config --suffix .g5k
+check "there is none" sh -c "! grep -Eq '^Include|ProxyJump' '$dot/config'"
+check "ssh -G: ProxyCommand" judge daint "proxycommand ssh -W '[%h]:%p' ela"
+check "what follows is for all hosts as before" judge other.example 'serveraliveinterval 30'
+check "ssh daint" logs_in daint true
+check "ssh nid001234" logs_in nid001234 true
+check "ssh nid001234.g5k" logs_in nid001234.g5k true
+refused "a host name with a quote is none of a node's" any '' logs_in "nid00123'" true
+check "again: once" sh -c "cp '$dot/config' before && '$work/bin/laptop' env PATH='$work/old:$work/bin:/usr/bin:/bin' postern config --suffix .g5k && cmp before '$dot/config'"
+check "with today's ssh it becomes an Include" laptop postern config
+check "and nothing else" sh -c "printf 'Include config.d/posterngate-cscs\n' | cat - hand | cmp - '$dot/config'"
+old postern config >last 2>&1
+check "removed" laptop postern config --remove
+check "not a byte differs" cmp hand "$dot/config"
+rm "$dot/config"
+
+# ---- PuTTY ----
+check "--putty --print" laptop postern config --putty --print
+says "is a file for regedit" '^Windows Registry Editor Version 5\.00'
+says "with a session" '^\[HKEY_CURRENT_USER\\Software\\SimonTatham\\PuTTY\\Sessions\\daint\]'
+says "by way of another" '^"ProxyHost"="ela"'
+says "at its port" '^"PortNumber"=dword:00000016'
+says "the site's host CA" '^\[HKEY_CURRENT_USER\\Software\\SimonTatham\\PuTTY\\SshHostCAs\\posterngate-cscs-1\]'
+check "every line of it is a header, a comment or a value" sh -c "tail -n +2 last | tr -d '\r' |
+    grep -vE '^(;.*|\[HKEY_CURRENT_USER.Software.SimonTatham.PuTTY.[^]]+\]|\"[A-Za-z0-9]+\"=(\".*\"|dword:[0-9a-f]{8}))?\$' >strange; test ! -s strange"
+check "nothing was written" test ! -e "$laptop_home/.putty"
+check "--putty" laptop postern config --putty --putty-key 'C:\Users\alice\cscs-key.ppk'
+says "what to type next" 'postern key convert'
+check "the key's path is escaped for Windows" grep -qF '"PublicKeyFile"="C:\\Users\\alice\\cscs-key.ppk"' "$laptop_home/posterngate-cscs.reg"
+check "the key for PuTTY" laptop postern key convert .ssh/cscs-key --to ppk --no-certificate
+laptop plink -batch -load ela >last 2>&1
+says "plink -load ela: who she is, without a question about the host key" 'alice'
+for host in daint daint-ln001; do
+    check "plink -load $host, through ela" laptop plink -batch -load $host hostname
+    says "is its login host" '^daint-ln001$'
+done
+check "a certificate that was renewed counts" laptop sh -c 'postern sign && plink -batch -load daint true'
+check "again: the same" sh -c "cp -r '$laptop_home/.putty' putty-before && '$work/bin/laptop' postern config --putty && diff -r putty-before/sessions '$laptop_home/.putty/sessions'"
+sed -i '/^Posterngate=/d; s/^PortNumber=.*/PortNumber=77/' "$laptop_home/.putty/sessions/daint"
+printf 'HostName=mine.example\n' >"$laptop_home/.putty/sessions/mine" && chown alice: "$laptop_home/.putty/sessions/mine"
+check "a session that the person saved" laptop postern config --putty
+says "is told of" 'not of this site'
+check "and stays" grep -q '^PortNumber=77$' "$laptop_home/.putty/sessions/daint"
+echo mine >"$laptop_home/posterngate-cscs.reg"
+refused "a file of that name by another hand: exit 9" 9 'is there already' laptop postern config --putty
+check "--remove --putty" laptop postern config --remove --putty
+says "says how many" 'Removed: 2 sessions'
+(cd "$laptop_home/.putty" && find . -type f | sort) >left
+check "leaves what is the person's, and nothing else" test "$(tr '\n' ' ' <left)" = "./sessions/daint ./sessions/mine "
+
+# ---- AiiDA ----
+check "--aiida" laptop sh -c 'mkdir aiida && postern config --aiida daint --output aiida'
+says "what to type" 'verdi computer configure core.ssh_async daint --non-interactive --config aiida/daint-ssh_async.yaml'
+check "verdi's fields, by PyYAML" /usr/bin/python3 - "$laptop_home/aiida" "$work/bin/postern-refresh" "$laptop_home/.ssh/cscs-key" <<'PY'
+import sys, yaml
+folder, refresh, key = sys.argv[1:]
+setup, new, old = (yaml.safe_load(open(f"{folder}/daint-{name}.yaml")) for name in ("setup", "ssh_async", "ssh"))
+assert set(setup) == {"label", "hostname", "description", "transport", "scheduler", "shebang", "work_dir", "mpirun_command",
+                      "mpiprocs_per_machine", "prepend_text", "append_text"}, setup
+assert setup["label"] == "daint" and setup["hostname"] == "daint.example" and setup["transport"] == "core.ssh_async"
+assert setup["scheduler"] == "core.slurm" and setup["shebang"] == "#!/bin/bash" and setup["mpiprocs_per_machine"] == 1
+assert setup["work_dir"] == "/scratch/{username}/aiida/" and setup["mpirun_command"] == "srun -n {tot_num_mpiprocs}"
+assert new == {"host": "daint", "max_io_allowed": 8, "authentication_script": refresh, "backend": "asyncssh",
+               "use_login_shell": True, "safe_interval": 15.0}, new
+assert set(old) == {"username", "port", "look_for_keys", "key_filename", "timeout", "allow_agent", "proxy_jump", "proxy_command",
+                    "compress", "gss_auth", "gss_kex", "gss_deleg_creds", "gss_host", "load_system_host_keys", "key_policy",
+                    "use_login_shell", "safe_interval"}, old
+assert old["username"] == "alice" and old["port"] == 22 and old["key_filename"] == key and old["proxy_jump"] == "alice@ela.example:22"
+assert old["key_policy"] == "RejectPolicy" and old["look_for_keys"] is False and old["proxy_command"] == ""
+PY
+refused "files that are there are the person's: exit 9" 9 'is there already' laptop postern config --aiida daint --output aiida
+check "with a chain of jumps" laptop postern config --aiida daint --print --jump me@gw.example:2222,ela
+says "each hop in full" '^proxy_jump: "me@gw.example:2222,alice@ela.example:22"$'
+check "of a login host" laptop postern config --aiida daint-ln001 --print
+cp last yaml
+check "it is YAML in three parts" /usr/bin/python3 -c 'import yaml; assert len(list(yaml.safe_load_all(open("yaml")))) == 3'
+refused "of a host that is none: exit 8" 8 'no cluster' laptop postern config --aiida elsewhere
+refused "of the jump host: exit 8" 8 'no cluster' laptop postern config --aiida ela
+mv bin/postern-refresh refresh-away
+check "without postern-refresh there is no script, as verdi takes none that is missing" laptop postern config --aiida daint --print
+says "and that is told" 'left out'
+if grep -q authentication_script: last; then report 1 "it is not there"; else report 0 "it is not there"; fi
+mv refresh-away bin/postern-refresh
+
+# ---- Visual Studio Code ----
+laptop postern config --vscode >settings.json 2>last
+says "--vscode says what to do with it" 'settings.json'
+check "which is JSON for just these hosts" jq -e '."remote.SSH.connectTimeout" == 60 and
+    ."remote.SSH.remotePlatform" == {daint: "linux", "daint-ln001": "linux"}' settings.json
+
+# ---- an authority that cannot be asked, and one that lies ----
+laptop postern config >last 2>&1
+cp "$ours" before
+kill "$authority_pid" && wait "$authority_pid"
+check "without the authority" laptop postern config
+says "it goes by what it knows" 'said last'
+check "the same bytes" cmp before "$ours"
+known=$laptop_home/.config/posterngate/cscs/site.json
+cp "$known" site.json
+for lie in '.document.clusters[0].address = "x\nProxyCommand touch /tmp/owned"' '.document.jumpHosts[0].name = "-oProxyCommand=x"' \
+    '.document.clusters[0].name = "*"' '.document.jumpHosts[0].address = "a b"' '.document.clusters[0].address = "$(touch x)"'; do
+    jq "$lie" site.json >"$known"
+    refused "$lie: exit 7" 7 'makes no sense' laptop postern config
+    check "nothing is written" cmp before "$ours"
+done
+cp site.json "$known"
+laptop_state=$laptop_home/.local/state/posterngate/cscs/reach.json
+cp "$laptop_state" reach.json
+jq '.hosts[0].name = "nid1\n  ProxyCommand x"' reach.json >"$laptop_state"
+refused "what is kept is judged too: exit 7" 7 'hosts\[0\]\.name' laptop postern config
+cp reach.json "$laptop_state"
+
+# ---- two sites ----
+folder=$laptop_home/.config/posterngate
+cp -a "$folder/cscs" "$folder/north"
+jq '.document.site = "north" | .document.jumpHosts[0] |= (.name = "pole" | .address = "pole.example") |
+    .document.clusters = [{name: "daint", address: "daint.north.example", port: 22}, {name: "frost", address: "frost.example", port: 22}]' \
+    site.json >"$folder/north/site.json"
+check "a second site" laptop postern --site north config
+says "a name that both have is told" 'daint is a name of the site cscs too'
+check "one line for both" test "$(bytes)" = "Include config.d/posterngate-cscs config.d/posterngate-north"
+check "the first site's" judge daint 'hostname daint.example'
+check "the second's" judge frost 'proxyjump pole'
+refused "which one must be said: exit 2" 2 'cscs, north' laptop postern config
+check "one is removed" laptop postern --site cscs config --remove
+check "the other stays" test "$(bytes)" = "Include config.d/posterngate-north"
+rm -r "$folder/north"
+check "also when the site is gone from here" laptop postern --site north config --remove
+check "nothing is left" sh -c "! test -e '$dot/config' && ! test -e '$dot/config.d'"
+
+# ---- another home ----
+odd="$laptop_home/a home"
+install -d -o alice -g alice "$odd"
+cp -a "$laptop_home/.config" "$laptop_home/.local" "$odd/"
+rm -rf "$odd/.ssh"
+check "a home with a blank and without .ssh" laptop env HOME="$odd" postern config
+says "that is not ssh's" 'ssh -F'
+check "the folder is made 0700" test "$(stat -c %a "$odd/.ssh")" = 700
+check "ssh -F takes it" sh -c "'$work/bin/laptop' ssh -F '$odd/.ssh/config' -G daint | grep -qx 'certificatefile $odd/.ssh/cscs-key-cert.pub'"
+check "removed" laptop env HOME="$odd" postern config --remove
+check "nothing is left" sh -c "! find '$odd/.ssh' -type f | grep ."
 done_testing

@@ -1,4 +1,6 @@
 /* postern config: tells ssh, and others, how this site is reached. */
+#include "cli/connect/config.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -9,18 +11,9 @@
 #include "cli/connect/person_files.h"
 #include "cli/connect/process.h"
 #include "cli/connect/run_folder.h"
-#include "cli/connect/ssh_setup.h"
 #include "model/entity.h"
 
 enum { HOPS_MAX = 16, ASK_MS = 20 * 1000, SAID_BYTES = 64 * 1024, CONTROL_PATH_CHARS = 108 };
-
-struct config_call {
-    struct cli *cli;
-    const struct arguments *arguments;
-    struct site *site;
-    struct reach *reach;
-    struct ssh_setup setup; /* with what the arguments chose */
-};
 
 static err_t usage(struct cli *cli, const char *what, const char *value, const char *why) {
     trouble_next(&cli->trouble, "postern config --help");
@@ -220,6 +213,7 @@ static err_t apply(const struct config_call *call, const struct person_files *fi
     bool has_judge = !ssh_version_before(call->setup.options.ssh, 6, 8);
     bool was_good = has_judge && (!files->has_config || ssh_takes(files->config, &said));
     TRY(person_files_check(cli, files, buf_span(&edit->config), edit->line));
+    TRY(person_files_make_known_hosts(cli, files));
     TRY(edit->site.len > 0 ? person_files_put_site(cli, files, buf_span(&edit->site)) : OK);
     TRY(person_files_put_config(cli, files, buf_span(&edit->config), edit->line));
     TRY(edit->site.len == 0 ? person_files_remove_site(cli, files) : OK);
@@ -402,6 +396,9 @@ static err_t config_remove(struct cli *cli, const struct arguments *arguments) {
     struct edit edit CLEANUP(edit_done) = {.site = BUF(0), .config = BUF(LIMIT_SSH_CONFIG_BYTES)};
     char *name CLEANUP(freep) = NULL;
     TRY(find_name(cli, &name));
+    if (arguments_has(arguments, "putty")) {
+        return config_putty_remove(cli, name);
+    }
     TRY(person_files_open(cli, name, false, &files));
     TRY(make_edit(cli, &files, name, ssh_setup_same_home(), true, (span_t){0}, &edit));
     if (arguments_has(arguments, "diff")) {
@@ -409,6 +406,9 @@ static err_t config_remove(struct cli *cli, const struct arguments *arguments) {
     }
     TRY(person_files_put_config(cli, &files, buf_span(&edit.config), NULL));
     TRY(person_files_remove_site(cli, &files));
+    if (files.site_count <= 1) {
+        person_files_remove_known_hosts(&files);
+    }
     if (cli->json) {
         json_t *answer CLEANUP(json_freep) =
             json_pack("{s:s, s:b}", "site", name, "removed", (int)files.has_site_file);
@@ -432,7 +432,11 @@ static err_t config_run(struct cli *cli, const struct arguments *arguments) {
     TRY(ssh_setup_make(site, reach, &setup));
     TRY(choose(cli, arguments, &hops, &setup.options));
     struct config_call call = {cli, arguments, site, reach, setup};
-    return config_write(&call);
+    const char *aiida = arguments_value(arguments, "aiida");
+    return arguments_has(arguments, "putty")    ? config_putty(&call)
+           : arguments_has(arguments, "vscode") ? config_vscode(&call)
+           : aiida != NULL                      ? config_aiida(&call, aiida)
+                                                : config_write(&call);
 }
 
 static const struct option options[] = {
@@ -444,6 +448,11 @@ static const struct option options[] = {
     {0, "agent-forwarding", NULL, "let hosts inside use your agent", .many = true},
     {0, "jump", "HOP[,HOP…]", "the way in: hosts of yours, then the site's jump hosts"},
     {0, "through-login", NULL, "to compute nodes through their login host", .many = true},
+    {0, "putty", NULL, "for PuTTY: sessions, and a file for its registry", .many = true},
+    {0, "putty-key", "PATH", "the .ppk file that the registry file names"},
+    {0, "aiida", "HOST", "for AiiDA: YAML for verdi computer setup and configure"},
+    {0, "vscode", NULL, "for Visual Studio Code: its settings.json", .many = true},
+    {'o', "output", "FOLDER", "where --putty and --aiida put their files; here otherwise"},
     {.name = NULL},
 };
 

@@ -15,8 +15,8 @@
 enum { LOCK_MS = 30 * 1000 };
 
 void person_files_done(struct person_files *files) {
-    char *const texts[] = {files->ssh_folder, files->folder, files->site_file, files->config,
-                           files->config_file};
+    char *const texts[] = {files->ssh_folder,  files->folder, files->site_file,
+                           files->known_hosts, files->config, files->config_file};
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         free(texts[i]);
     }
@@ -122,6 +122,7 @@ err_t person_files_open(struct cli *cli, const char *site, bool make, struct per
     TRY(path_expand("~/.ssh", &files.ssh_folder));
     TRY(path_join(files.ssh_folder, PERSON_CONFIG_FOLDER, &files.folder));
     TRY(path_join(files.ssh_folder, "config", &files.config));
+    TRY(path_join(files.ssh_folder, "known_hosts", &files.known_hosts));
     TRY(path_join(files.folder, name, &files.site_file));
     TRY(lock(cli, &files.lock));
     TRY(make ? make_folder(cli, files.folder) : OK);
@@ -220,4 +221,18 @@ err_t person_files_remove_site(struct cli *cli, const struct person_files *files
     }
     (void)rmdir(files->folder); /* fails where there is more in it */
     return OK;
+}
+
+err_t person_files_make_known_hosts(struct cli *cli, const struct person_files *files) {
+    err_t err = file_put(files->known_hosts, (span_t){0}, 0600, FILE_EXCLUSIVE | FILE_HIDDEN);
+    return failed(err) && err.code != ERR_EXISTS
+               ? trouble_of(&cli->trouble, err, "cannot write %s", files->known_hosts)
+               : OK;
+}
+
+void person_files_remove_known_hosts(const struct person_files *files) {
+    struct stat status;
+    if (lstat(files->known_hosts, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0) {
+        (void)unlink(files->known_hosts);
+    }
 }

@@ -17,6 +17,7 @@ struct person_files {
     char *ssh_folder;  /* $HOME/.ssh */
     char *folder;      /* $HOME/.ssh/config.d */
     char *site_file;   /* $HOME/.ssh/config.d/posterngate-SITE */
+    char *known_hosts; /* $HOME/.ssh/known_hosts */
     char *config;      /* $HOME/.ssh/config, as a person calls it */
     char *config_file; /* what that leads to */
     mode_t mode;       /* of config; 0600 where there is none yet */
@@ -41,6 +42,10 @@ err_t person_files_check(struct cli *cli, const struct person_files *files, span
 /* Replaces config, and removes one that becomes empty, unless it is a link. */
 err_t person_files_put_config(struct cli *cli, const struct person_files *files, span_t text,
                               const char *line);
+/* An empty ~/.ssh/known_hosts where there is none: asyncssh fails over one that is named and
+ * missing. Removing takes away one that is empty. */
+err_t person_files_make_known_hosts(struct cli *cli, const struct person_files *files);
+void person_files_remove_known_hosts(const struct person_files *files);
 /* Replaces our own file. */
 err_t person_files_put_site(struct cli *cli, const struct person_files *files, span_t text);
 /* Removes our own file, and the folder with it when nothing else is in it. */

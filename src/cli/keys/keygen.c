@@ -10,6 +10,7 @@
 #include "cli/document.h"
 #include "cli/keys/key_file.h"
 #include "cli/keys/passphrase.h"
+#include "cli/keys/token_key.h"
 
 enum { ROUNDS = 100, RSA_BITS = 4096, ECDSA_BITS = 256, ED25519_BITS = 256, HOST_CHARS = 256 };
 
@@ -20,6 +21,7 @@ struct wish {
     uint32_t rounds;
     char *path;
     char *comment;
+    bool on_token;   /* then the token chooses what follows from the type */
     bool is_default; /* the path is where `postern sign` looks by itself */
 };
 
@@ -29,15 +31,18 @@ static void wish_done(struct wish *wish) {
 }
 
 static err_t bad_type(struct cli *cli, const char *name) {
-    if (strcmp(name, "ed25519-sk") == 0 || strcmp(name, "ecdsa-sk") == 0) {
-        trouble_next(&cli->trouble, "ssh-keygen -t %s", name);
-        return trouble_set(&cli->trouble, EXIT_USAGE,
-                           "keys on a security token are made by ssh-keygen; postern signs them as "
-                           "any other");
-    }
     trouble_next(&cli->trouble, "postern keygen -t ed25519");
     return trouble_set(&cli->trouble, EXIT_USAGE, "%s is no type of key; there are %s", name,
-                       "ed25519, ecdsa and rsa");
+                       "ed25519, ecdsa, rsa, ed25519-sk and ecdsa-sk");
+}
+
+static err_t choose_token_type(struct cli *cli, const struct arguments *arguments,
+                               struct wish *out) {
+    if (arguments_has(arguments, "bits")) {
+        return trouble_set(&cli->trouble, EXIT_USAGE, "--bits: a security token's keys have 256");
+    }
+    out->on_token = true;
+    return OK;
 }
 
 static err_t choose_type(struct cli *cli, const struct arguments *arguments, struct wish *out) {
@@ -47,6 +52,13 @@ static err_t choose_type(struct cli *cli, const struct arguments *arguments, str
     out->name = given == NULL ? "ed25519" : given;
     bool rsa = strcmp(out->name, "rsa") == 0;
     bool ecdsa = strcmp(out->name, "ecdsa") == 0;
+    if (token_key_is_type(out->name)) {
+        return choose_token_type(cli, arguments, out);
+    }
+    if (arguments_has(arguments, "option")) {
+        return trouble_set(&cli->trouble, EXIT_USAGE,
+                           "--option is for keys on a security token: -t ed25519-sk");
+    }
     if (!rsa && !ecdsa && strcmp(out->name, "ed25519") != 0) {
         return bad_type(cli, out->name);
     }
@@ -98,6 +110,9 @@ static err_t choose_path(const struct arguments *arguments, const struct site *s
     struct user_key usual CLEANUP(user_key_done) = {0};
     char own[64];
     (void)snprintf(own, sizeof own, "~/.ssh/id_%s", out->name);
+    for (char *dash = own; (dash = strchr(dash, '-')) != NULL;) {
+        *dash = '_'; /* id_ed25519_sk, as ssh-keygen has it */
+    }
     const char *otherwise = site == NULL ? own : document_key_file(site->document);
     const char *given = arguments_value(arguments, "file");
     TRY(user_key_paths(otherwise, &usual));
@@ -176,7 +191,8 @@ static err_t keygen_run(struct cli *cli, const struct arguments *arguments) {
                                &passphrase));
     }
     bool encrypted = passphrase.len != 0;
-    TRY(private_key_generate(wish.type, wish.bits, &key));
+    TRY(wish.on_token ? token_key_make(cli, arguments, wish.name, &key)
+                      : private_key_generate(wish.type, wish.bits, &key));
     TRY(private_key_write(key, wish.comment, encrypted ? &passphrase : NULL, wish.rounds, &file));
     TRY(key_pair_put(cli, wish.path, buf_span(&file), private_key_public(key), wish.comment,
                      force));
@@ -184,11 +200,14 @@ static err_t keygen_run(struct cli *cli, const struct arguments *arguments) {
 }
 
 static const struct option options[] = {
-    {'t', "type", "ed25519|ecdsa|rsa", "ed25519 otherwise"},
+    {'t', "type", "ed25519|ecdsa|rsa|ed25519-sk|ecdsa-sk",
+     "ed25519 otherwise; -sk: on a security token"},
     {'b', "bits", "NUMBER", "of rsa, 4096 otherwise; of ecdsa 256, 384 or 521"},
     {'f', "file", "KEY", "where the private key goes; the site's default key otherwise"},
     {'C', "comment", "TEXT", "what tells the key from others; user@host otherwise"},
     {'a', "rounds", "NUMBER", "how slow a passphrase is to try, 100 otherwise"},
+    {'O', "option", "NAME",
+     "of a security token's key: resident, verify-required; as ssh-keygen -O", .many = true},
     {0, "no-passphrase", NULL, "do not ask for a passphrase", .many = true},
     {0, "force", NULL, "replace a key that is there", .many = true},
     {.name = NULL},
@@ -199,7 +218,8 @@ const struct command command_keygen = {
     .arguments = "",
     .summary = "Make a new SSH key pair",
     .details = "The passphrase is asked for twice; one that is easily guessed is refused.\n"
-               "Keys on security tokens: ssh-keygen -t ed25519-sk.",
+               "A key on a security token (-t ed25519-sk) is made by ssh-keygen; what is written\n"
+               "here is the handle by which the token knows it.",
     .options = options,
     .run = keygen_run,
 };

@@ -180,3 +180,10 @@ err_t path_join(const char *dir, const char *name, char **out) {
     *out = joined;
     return OK;
 }
+
+void file_keep_only(int fd) {
+    if (fd > 3) {
+        (void)close_range(3, (unsigned)fd - 1, 0);
+    }
+    (void)close_range((unsigned)fd + 1, ~0U, 0);
+}

@@ -40,6 +40,9 @@ err_t file_make_dirs(const char *path, mode_t mode);
  */
 err_t file_lock(const char *path, int wait_ms, int *fd);
 
+/* In a child: closes every descriptor but the standard ones and this one. */
+void file_keep_only(int fd);
+
 /* Joins with one slash; the caller frees *out. */
 err_t path_join(const char *dir, const char *name, char **out);
 

@@ -154,6 +154,7 @@ enum limits {
     LIMIT_HOME_FILE_BYTES = 4096,   /* of a key file in a home, that is read */
     LIMIT_HOME_FILE_CHARS = 64,     /* its name */
     LIMIT_HOME_S = 10,              /* for one look into a home, or one writing */
+    LIMIT_HOME_MARK_MS = 2000,      /* to see whether anything was touched there */
     LIMIT_INTERNAL_KEYS_COUNT = 64, /* of one account: each frontend may keep one */
     LIMIT_JOB_QUESTION_BYTES = 4096,
     LIMIT_JOB_ANSWER_BYTES = 64 * 1024,

@@ -1,6 +1,9 @@
 /* A key pair in a home whose user does with it what users do. */
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +12,7 @@
 #include "base/limits.h"
 #include "fixture.h"
 #include "host/home/home_files.h"
+#include "host/home/home_marker.h"
 #include "ssh/private_key.h"
 
 enum { OTHER_UID = 42099 };
@@ -258,6 +262,14 @@ static void becomes_the_user(void **state) {
     assert_int_equal(geteuid(), 0);
 }
 
+/* As it is used: root, and another's home. */
+static void become_used(struct world *world) {
+    if (geteuid() == 0) {
+        world->home.uid = world->home.gid = OTHER_UID;
+        sh(world, "chown 42099:42099 . && chmod 700 .");
+    }
+}
+
 static void marks_every_touch(void **state) {
     struct world *world = *state;
     static const char *const touches[] = {
@@ -271,10 +283,7 @@ static void marks_every_touch(void **state) {
         "mv .ssh away && mkdir .ssh",
         "rmdir .ssh && ln -s away .ssh",
     };
-    if (geteuid() == 0) { /* as it is used */
-        world->home.uid = world->home.gid = OTHER_UID;
-        sh(world, "chown 42099:42099 . && chmod 700 .");
-    }
+    become_used(world);
     struct home_mark before, after;
     home_mark(&world->home, &before);
     assert_ok(home_put(&world->home, buf_span(&world->private_text), NULL));
@@ -293,10 +302,61 @@ static void marks_every_touch(void **state) {
     assert_int_equal(geteuid(), getuid());
 }
 
+static void holds_up_nobody(void **state) {
+    struct world *world = *state;
+    struct home_marker marker CLEANUP(home_marker_done) = HOME_MARKER;
+    struct home_mark direct, asked, untouched;
+    struct fault fault = {0};
+    become_used(world);
+    char longest[PATH_MAX + 1];
+    memset(&asked, 0x55, sizeof asked);
+    memcpy(&untouched, &asked, sizeof asked);
+    memset(longest, 'h', sizeof longest);
+    longest[0] = '/';
+    longest[PATH_MAX] = '\0';
+    struct home far = world->home;
+    far.dir = longest;
+    assert_fails(home_marker_ask(&marker, &far, &asked, &fault), ERR_TOO_LONG);
+    assert_int_equal(marker.process, -1);
+    longest[PATH_MAX - 1] = '\0'; /* fits, and there is none */
+    assert_ok(home_marker_ask(&marker, &far, &asked, &fault));
+    home_mark(&far, &direct);
+    assert_memory_equal(&asked, &direct, sizeof asked);
+
+    assert_ok(home_put(&world->home, buf_span(&world->private_text), NULL));
+    assert_ok(home_marker_ask(&marker, &world->home, &asked, &fault));
+    home_mark(&world->home, &direct);
+    assert_memory_equal(&asked, &direct, sizeof asked);
+    /* As one that waits for a file server; the signal is as good as the call that does not return.
+     */
+    int stuck = fcntl(marker.process, F_DUPFD_CLOEXEC, 3);
+    assert_true(stuck >= 0);
+    assert_int_equal(pidfd_send_signal(stuck, SIGSTOP, NULL, 0), 0);
+    int64_t began = clock_monotonic_ms();
+    memcpy(&asked, &untouched, sizeof asked);
+    assert_fails(home_marker_ask(&marker, &world->home, &asked, &fault), ERR_TIMEOUT);
+    assert_memory_equal(&asked, &untouched, sizeof asked);
+    assert_true(clock_monotonic_ms() - began >= LIMIT_HOME_MARK_MS);
+    assert_string_equal(fault.field, world->home.dir);
+    /* It is gone, and another is asked. */
+    struct pollfd gone = {stuck, POLLIN, 0};
+    assert_int_equal(poll(&gone, 1, 10000), 1);
+    assert_int_equal(close(stuck), 0);
+    assert_ok(home_marker_ask(&marker, &world->home, &asked, &fault));
+    assert_memory_equal(&asked, &direct, sizeof asked);
+    /* So is one that was ended by somebody else. */
+    assert_int_equal(pidfd_send_signal(marker.process, SIGKILL, NULL, 0), 0);
+    gone.fd = marker.process;
+    assert_int_equal(poll(&gone, 1, 10000), 1);
+    assert_fails(home_marker_ask(&marker, &world->home, &asked, &fault), ERR_CLOSED);
+    assert_ok(home_marker_ask(&marker, &world->home, &asked, &fault));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(follows_no_link_to_a_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(leaves_alone_what_is_anothers, setup, teardown),
+        cmocka_unit_test_setup_teardown(holds_up_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(puts_a_pair, setup, teardown),
         cmocka_unit_test_setup_teardown(overwrites_nothing_in_place, setup, teardown),
         cmocka_unit_test_setup_teardown(mends_what_was_touched, setup, teardown),

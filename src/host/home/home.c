@@ -47,18 +47,11 @@ static bool become(const struct home *home) {
            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
 }
 
-static void keep_only(int fd) {
-    if (fd > 3) {
-        (void)close_range(3, (unsigned)fd - 1, 0);
-    }
-    (void)close_range((unsigned)fd + 1, ~0U, 0);
-}
-
 static _Noreturn void run_child(const struct home *home, deed *run, const void *context,
                                 int output) {
     static struct report report; /* shorter than PIPE_BUF: written at once */
     _Static_assert(sizeof report <= 4096, "a pipe takes it whole");
-    keep_only(output);
+    file_keep_only(output);
     err_t err = become(home) ? run(home, context, &report) : FAIL(ERR_PERMISSION);
     report.code = err.code;
     if (failed(err) && report.fault.reason[0] == '\0') {

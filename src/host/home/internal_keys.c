@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "host/home/home_marker.h"
 #include "host/home/internal_table.h"
 #include "host/host.h"
 #include "ssh/private_key.h"
@@ -33,6 +34,8 @@ struct keeper {
     size_t news_at;
     struct kept_table table;
     size_t next; /* to be looked at */
+    struct home_marker marker;
+    bool stalled; /* a file server gave no answer: the others are seen to in the next turn */
 };
 
 enum internal_step internal_decide(const struct internal_facts *facts) {
@@ -234,7 +237,7 @@ static void note(struct kept *kept, err_t err, const struct fault *fault) {
 }
 
 /* False when there was nothing to look at. */
-static bool see_to(const struct keeper *keeper, struct kept *kept) {
+static bool see_to(struct keeper *keeper, struct kept *kept) {
     struct local_user user;
     struct home_mark mark = {0};
     struct fault fault = {0};
@@ -243,13 +246,16 @@ static bool see_to(const struct keeper *keeper, struct kept *kept) {
         return false;
     }
     bool local = find_user(keeper->config, kept->name, &user);
-    if (local) {
-        home_mark(&user.home, &mark);
+    err_t err = local ? home_marker_ask(&keeper->marker, &user.home, &mark, &fault) : OK;
+    if (failed(err)) {
+        keeper->stalled = err.code == ERR_TIMEOUT;
+        note(kept, err, &fault);
+        return true;
     }
     if (kept->settled && memcmp(&mark, &kept->mark, sizeof mark) == 0) {
         return false;
     }
-    err_t err = look_after(keeper, kept, local ? &user.home : NULL, &settled, &fault);
+    err = look_after(keeper, kept, local ? &user.home : NULL, &settled, &fault);
     note(kept, err, &fault);
     kept->settled = settled || err.code == ERR_NOT_FOUND;
     kept->mark = mark; /* of before the look: what is touched meanwhile is seen at the next */
@@ -301,7 +307,7 @@ static err_t update(struct keeper *keeper, bool *frontend) {
 /* Goes on where it stopped, also after an update: those who wait for the feed hold up nobody. */
 static size_t see_to_news(struct keeper *keeper, size_t max) {
     size_t done = 0;
-    for (; keeper->news > 0 && done < max; keeper->news--) {
+    for (; keeper->news > 0 && done < max && !keeper->stalled; keeper->news--) {
         if (keeper->news_at >= keeper->table.count) {
             keeper->news_at = 0;
         }
@@ -313,13 +319,14 @@ static size_t see_to_news(struct keeper *keeper, size_t max) {
 
 err_t keeper_run(struct keeper *keeper, size_t max) {
     bool frontend = false;
+    keeper->stalled = false;
     TRY(update(keeper, &frontend));
     if (!frontend) {
         keeper->news = 0;
         return OK;
     }
     size_t done = see_to_news(keeper, max);
-    for (size_t i = 0; done + i < max && i < keeper->table.count; i++) {
+    for (size_t i = 0; done + i < max && i < keeper->table.count && !keeper->stalled; i++) {
         if (keeper->next >= keeper->table.count) {
             keeper->next = 0;
         }
@@ -358,7 +365,8 @@ err_t keeper_open(const struct config *config, const struct identity *identity, 
     if (keeper == NULL) {
         return FAIL(ERR_MEMORY);
     }
-    *keeper = (struct keeper){.config = config, .identity = identity, .lock = -1};
+    *keeper =
+        (struct keeper){.config = config, .identity = identity, .lock = -1, .marker = HOME_MARKER};
     TRY(open_all(keeper, fault));
     *out = TAKE(keeper);
     return OK;
@@ -366,6 +374,7 @@ err_t keeper_open(const struct config *config, const struct identity *identity, 
 
 void keeper_free(struct keeper *keeper) {
     if (keeper != NULL) {
+        home_marker_done(&keeper->marker);
         kept_table_done(&keeper->table);
         replica_close(keeper->replica);
         free(keeper->folder);

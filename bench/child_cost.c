@@ -1,13 +1,15 @@
 /*
- * child_cost RUNS COMMAND…: runs a command that many times, its output thrown away, and prints the
- * CPU time (user and system, of the child alone) and the elapsed time of one run as JSON, in
- * microseconds, and the most memory that one held: {"runs":200,"cpu_us":{"p50":…,"p99":…,"mean":…},
- * "wall_us":{…},"peak_kb":…}. Fails when a run does.
+ * child_cost [-x FILE] RUNS COMMAND…: runs a command that many times (each time without FILE), its
+ * output thrown away, and prints the CPU time (user and system, of the child alone) and the elapsed
+ * time of one run as JSON, in microseconds, and the most memory that one held:
+ * {"runs":200,"cpu_us":{"p50":…,"p99":…,"mean":…}, "wall_us":{…},"peak_kb":…}. Fails when a run
+ * does.
  */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -62,15 +64,24 @@ static void print_figures(const char *name, int64_t *values, size_t count) {
 
 int main(int argc, char **argv) {
     int64_t peak_kb = 0;
+    const char *without = NULL;
+    if (argc > 2 && strcmp(argv[1], "-x") == 0) {
+        without = argv[2];
+        argv += 2;
+        argc -= 2;
+    }
     size_t runs = argc > 2 ? strtoul(argv[1], NULL, 10) : 0;
     int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     int64_t *cpu = calloc(runs + 1, sizeof *cpu);
     int64_t *wall = calloc(runs + 1, sizeof *wall);
     if (runs == 0 || runs > 1000000 || null_fd < 0 || cpu == NULL || wall == NULL) {
-        (void)fputs("usage: child_cost RUNS COMMAND…\n", stderr);
+        (void)fputs("usage: child_cost [-x FILE] RUNS COMMAND…\n", stderr);
         return 2;
     }
     for (size_t i = 0; i < runs; i++) {
+        if (without != NULL) {
+            (void)unlink(without);
+        }
         if (run_once(argv + 2, null_fd, &cpu[i], &wall[i], &peak_kb) != 0) {
             (void)fprintf(stderr, "child_cost: run %zu of %s failed\n", i, argv[2]);
             return 1;

@@ -15,7 +15,7 @@ password='blue river stone 47'
 refused "--bits" 2 'have 256' "$postern" keygen -t ed25519-sk -b 384
 refused "--option of another type" 2 'security token' "$postern" keygen -t rsa -O resident
 refused "no token" 4 'plugged in' "$postern" keygen -t ed25519-sk --no-passphrase
-check "nothing is left of it" test -z "$(ls -A "$HOME" "$XDG_RUNTIME_DIR" | grep -v :)"
+check "nothing is left of it" test -z "$(find "$HOME" "$XDG_RUNTIME_DIR" -mindepth 1)"
 export SSH_SK_PROVIDER=$BUILD/tests/e2e/stand_in_token.so
 for type in ed25519-sk ecdsa-sk; do
     file=$HOME/.ssh/id_${type//-/_}

@@ -66,6 +66,17 @@ err_t bearer_count_projects(struct store *store, const struct account *account, 
     return OK;
 }
 
+/* Whether a second factor is among the methods (RFC 8176). */
+static bool shows_second_factor(const char *methods) {
+    span_t rest = span_str(methods);
+    while (rest.len > 0) {
+        if (span_equal_str(span_until(&rest, ' '), "mfa")) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static err_t look_up(struct store *store, const char *hash, int64_t now, struct caller *out) {
     struct session session;
     TRY(store_session_find(store, hash, &session));
@@ -75,7 +86,7 @@ static err_t look_up(struct store *store, const char *hash, int64_t now, struct 
     struct caller caller = {.is_account = true};
     TRY(store_account_get(store, session.account_id, &caller.account));
     TRY(bearer_count_projects(store, &caller.account, &caller.project_count));
-    caller.signed_in_at = session.api_key_id == 0 ? session.created_at : 0;
+    caller.signed_in_at = shows_second_factor(session.methods) ? session.authenticated_at : 0;
     memcpy(caller.session_hash, hash, HASH_CHARS);
     caller.session_expires_at = session.expires_at;
     caller.api_key_id = session.api_key_id;

@@ -14,6 +14,7 @@ static const struct command *const commands[] = {
     &command_whoami,
     &command_access,
     &command_credentials,
+    &command_grant,
 
     &command_sign,
     &command_refresh,

@@ -110,7 +110,7 @@ renews "… or ahead" 401 proof_refused "$(proof machine $(($(now_ms) + 125000))
 body=$(proof machine "$(now_ms)" bob)
 renews "the machine renews" 200 - "$body"
 certificate "… a certificate of bob, for daint alone" '^ +bob@daint$'
-says "… of its key" "$(ssh-keygen -lf "$work/machine.pub" | cut -d' ' -f2)"
+says "… of its key" "$(ssh-keygen -lf "$work/machine.pub" | cut -d' ' -f2 | sed 's/[+]/[+]/g')"
 says "… with the command" 'force-command rsync --server'
 says "… from the machine, and the jump host before the cluster" 'source-address 127.0.0.1/32,198.51.100.1/32'
 check "… and of no other principal" test "$(sed -n '/Principals:/,/Critical/p' "$work/last" | wc -l)" = 3

@@ -8,6 +8,7 @@
 
 #include "authority/authority.h"
 #include "authority/bearer.h"
+#include "authority/metrics.h"
 #include "authority/rate.h"
 #include "authority/routes/login.h"
 #include "authority/routes/signing.h"
@@ -166,7 +167,16 @@ static void run(struct call *call) {
 
 static void answer(struct call *call) {
     const struct renewal *own = call_own(call, sizeof *own, release);
-    signing_send(call, &own->signing, 200);
+    buf_clear(&call->text);
+    err_t err = signing_print(&own->signing, &call->text);
+    err = failed(err)
+              ? err
+              : buf_add_format(&call->text, "},\"username\":\"%s\"}", call->caller.account.name);
+    if (call_ok(call, err, NULL)) {
+        metrics_count_certificate(call->authority->metrics, CERT_USER);
+        call_answer_text(call, 200, "application/json");
+    }
+    call_send(call);
 }
 
 static void finish(struct call *call) {

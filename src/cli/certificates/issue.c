@@ -45,26 +45,32 @@ static err_t prepare_files(struct cli *cli, const struct user_key *key) {
     return failed(err) ? trouble_of(&cli->trouble, err, "cannot write %s", path) : OK;
 }
 
+err_t certificate_take(struct cli *cli, struct site *site, const struct user_key *key,
+                       const char *username, const json_t *ssh_key, struct cert **out) {
+    struct cert *cert CLEANUP(cert_freep) = NULL;
+    const char *line = NULL;
+    TRY(answer_text(cli, ssh_key, "publicKey", &line));
+    TRY(received_check(cli, site, line, key->public, username, &cert));
+    TRY(prepare_files(cli, key));
+    TRY(received_write(cli, cert, key->comment, key->cert_path));
+    *out = TAKE(cert);
+    return OK;
+}
+
 err_t certificate_issue(struct cli *cli, struct site *site, struct api *api,
                         const struct user_key *key, const char *principal, json_t *wish,
                         json_t **ssh_key, struct cert **out) {
     json_t *owned CLEANUP(json_freep) = wish;
     json_t *body = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
-    struct cert *cert CLEANUP(cert_freep) = NULL;
     const json_t *told = NULL;
-    const char *line = NULL;
     TRY(make_body(key->public, owned, &body));
     TRY(api_send(api, HTTP_POST, "/api/v1/ssh-keys/sign", body, &answer));
     TRY(answer_object(cli, answer, "sshKey", &told));
-    TRY(answer_text(cli, told, "publicKey", &line));
-    TRY(received_check(cli, site, line, key->public,
-                       principal != NULL ? principal : api_username(api), &cert));
-    TRY(prepare_files(cli, key));
-    TRY(received_write(cli, cert, key->comment, key->cert_path));
+    TRY(certificate_take(cli, site, key, principal != NULL ? principal : api_username(api), told,
+                         out));
     if (ssh_key != NULL) {
         *ssh_key = json_incref(json_object_get(answer, "sshKey"));
     }
-    *out = TAKE(cert);
     return OK;
 }

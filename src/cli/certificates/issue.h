@@ -19,4 +19,9 @@ err_t certificate_issue(struct cli *cli, struct site *site, struct api *api,
                         const struct user_key *key, const char *principal, json_t *wish,
                         json_t **ssh_key, struct cert **out);
 
+/* The same for an answer that came another way: what the authority says of the certificate
+ * ("sshKey"), which must be this account's. */
+err_t certificate_take(struct cli *cli, struct site *site, const struct user_key *key,
+                       const char *username, const json_t *ssh_key, struct cert **out);
+
 #endif

@@ -24,6 +24,7 @@
 #include "cli/certificates/received.h"
 #include "cli/certificates/renewal.h"
 #include "cli/cli.h"
+#include "cli/credentials/grant.h"
 #include "cli/credentials/sign_in.h"
 #include "cli/document.h"
 #include "cli/site.h"
@@ -104,15 +105,22 @@ static err_t find_key(struct refresh *refresh) {
     return OK;
 }
 
-static err_t renew_by(struct refresh *refresh, enum sign_in_way way) {
+static err_t sign_by(struct refresh *refresh, enum sign_in_way way, struct cert **out) {
     struct cli *cli = refresh->cli;
     struct api *api CLEANUP(api_closep) = NULL;
-    struct cert *cert CLEANUP(cert_freep) = NULL;
     const char *duration = arguments_value(refresh->arguments, "duration");
-    TRY(sign_in(cli, refresh->site, &refresh->key, way, &api));
+    if (way == SIGN_IN_GRANT) {
+        return grant_renew(cli, refresh->site, &refresh->key, out);
+    }
+    TRY(sign_in(cli, refresh->site, way, &api));
     json_t *wish = json_pack("{s:s*}", "duration", duration);
     TRY(wish == NULL ? FAIL(ERR_MEMORY) : OK);
-    TRY(certificate_issue(cli, refresh->site, api, &refresh->key, NULL, wish, NULL, &cert));
+    return certificate_issue(cli, refresh->site, api, &refresh->key, NULL, wish, NULL, out);
+}
+
+static err_t renew_by(struct refresh *refresh, enum sign_in_way way) {
+    struct cert *cert CLEANUP(cert_freep) = NULL;
+    TRY(sign_by(refresh, way, &cert));
     refresh->outcome = OUTCOME_RENEWED;
     refresh->way = way;
     return OK;

@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "cli/credentials/grant.h"
 #include "cli/credentials/keyring.h"
 #include "cli/credentials/one_time_code.h"
 #include "cli/credentials/record.h"
@@ -119,8 +118,7 @@ void sign_in_was_refused(const struct site *site, enum sign_in_way way) {
     }
 }
 
-err_t sign_in(struct cli *cli, struct site *site, const struct user_key *key, enum sign_in_way way,
-              struct api **out) {
+err_t sign_in(struct cli *cli, struct site *site, enum sign_in_way way, struct api **out) {
     const char *api_key = getenv("POSTERN_API_KEY");
     switch (way) {
     case SIGN_IN_SESSION:
@@ -130,10 +128,9 @@ err_t sign_in(struct cli *cli, struct site *site, const struct user_key *key, en
                                                      : api_open_as(cli, site, api_key, out);
     case SIGN_IN_STORED_API_KEY:
         return by_stored_api_key(cli, site, out);
-    case SIGN_IN_GRANT:
-        return grant_open(cli, site, key, out);
     case SIGN_IN_PASSWORD:
         return by_password(cli, site, out);
+    case SIGN_IN_GRANT: /* gives a certificate, and signs nobody in: grant.h */
     case SIGN_IN_WAYS:
         break;
     }

@@ -9,7 +9,7 @@ enum sign_in_way {
     SIGN_IN_SESSION,        /* the token of `postern login` */
     SIGN_IN_API_KEY,        /* $POSTERN_API_KEY */
     SIGN_IN_STORED_API_KEY, /* the keyring's */
-    SIGN_IN_GRANT,          /* of the key */
+    SIGN_IN_GRANT,          /* of the key: grant_renew(), and not sign_in() */
     SIGN_IN_PASSWORD,       /* password and TOTP secret of the keyring */
     SIGN_IN_WAYS,
 };
@@ -25,8 +25,7 @@ const char *sign_in_text(enum sign_in_way way);
  * SIGN_IN_PASSWORD waits for the next one-time code, half a minute at most, where this one was used
  * already, or may have been: once.
  */
-err_t sign_in(struct cli *cli, struct site *site, const struct user_key *key, enum sign_in_way way,
-              struct api **out);
+err_t sign_in(struct cli *cli, struct site *site, enum sign_in_way way, struct api **out);
 
 /* After sign_in(), or a call of what it opened, ended with EXIT_LOGIN: remembers it. */
 void sign_in_was_refused(const struct site *site, enum sign_in_way way);

@@ -113,9 +113,23 @@ fi
 # ---- what is due ---------------------------------------------------------------------------------
 signs "one of a minute" 1 "$postern" sign -d 1min
 signs "is not due at once, nor again and again" 0 bash -c "for i in {1..20}; do '$refresh' -d 1min || exit 1; done"
-minute=$(serial_of)
-renewed() { "$refresh" -d 1min && [ "$(serial_of)" != "$minute" ]; }
-signs "but once half of it is over" 1 wait_for 45 renewed
+# As a workflow's daemons do it: before each login, all of them at once, and then they log in.
+cat >"$work/worker.sh" <<'END'
+until [ $SECONDS -ge 40 ]; do
+    "$1" -d 1min || exit
+    "$2" status >/dev/null || exit
+    read -rt 0.7 <> <(:) || :
+done
+END
+workers() {
+    local pids=() pid
+    for _ in {1..20}; do
+        bash "$work/worker.sh" "$refresh" "$postern" &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do wait "$pid" || return; done
+}
+signs "twenty workers for more than half of it: it is renewed once, and is valid whenever it is used" 1 workers
 check "before it ends: that does not count against the quota" test "$("$postern" --json list --all | jq '[.sshKeys[]] | length')" = 3
 due_and_valid
 check "--json tells by what it signed in" "$refresh" --json
@@ -211,7 +225,11 @@ check "--json" "$refresh" --json
 has "says so as well" '.status == "kept" and (.reason | contains("cannot reach"))'
 serve
 silent "$refresh" # for a minute the authority is not asked again
+cp "$state/refresh.json" "$work/failure.json"
 check "what failed a moment ago is not tried again" test "$("$refresh" --json | jq -r .status)" = kept
+"$postern" sign -f "$work/elsewhere" -d 1min >"$work/last" 2>&1 && touch -d '10 minutes ago' "$work/elsewhere-cert.pub"
+check "another key's certificate is" test "$("$refresh" --json -f "$work/elsewhere" | jq -r .status)" = renewed
+cp "$work/failure.json" "$state/refresh.json"
 jq '.failedAtMs -= 61000' "$state/refresh.json" >"$work/refresh.json" && cp "$work/refresh.json" "$state/refresh.json"
 check "but a minute later" test "$("$refresh" --json | jq -r .status)" = renewed
 check "and the failure is forgotten" test ! -e "$state/refresh.json"

@@ -12,7 +12,7 @@ static err_t attempt_path(const char *site, char **out) {
     return site_state_path(site, "refresh.json", out);
 }
 
-void attempt_load(const char *site, struct attempt *out) {
+void attempt_load(const char *site, const char *cert_path, struct attempt *out) {
     char *path CLEANUP(freep) = NULL;
     struct buf bytes CLEANUP(buf_done) = BUF(LIMIT_STATE_FILE_BYTES);
     *out = (struct attempt){0};
@@ -22,7 +22,8 @@ void attempt_load(const char *site, struct attempt *out) {
     json_t *json CLEANUP(json_freep) =
         json_loadb((const char *)bytes.data, bytes.len, JSON_REJECT_DUPLICATES, NULL);
     long long exit = member_number(json, "exit");
-    if (exit <= EXIT_DONE || exit >= EXIT_INTERRUPTED) {
+    if (exit <= EXIT_DONE || exit >= EXIT_INTERRUPTED ||
+        strcmp(member_text(json, "file"), cert_path) != 0) {
         return;
     }
     out->at_ms = member_number(json, "failedAtMs");
@@ -31,12 +32,13 @@ void attempt_load(const char *site, struct attempt *out) {
     (void)snprintf(out->trouble.next, sizeof out->trouble.next, "%s", member_text(json, "next"));
 }
 
-err_t attempt_save(const char *site, const struct attempt *attempt) {
+err_t attempt_save(const char *site, const char *cert_path, const struct attempt *attempt) {
     char *path CLEANUP(freep) = NULL;
     TRY(attempt_path(site, &path));
-    json_t *json CLEANUP(json_freep) = json_pack(
-        "{s:I, s:i, s:s, s:s}", "failedAtMs", (json_int_t)attempt->at_ms, "exit",
-        (int)attempt->trouble.exit, "what", attempt->trouble.what, "next", attempt->trouble.next);
+    json_t *json CLEANUP(json_freep) =
+        json_pack("{s:s, s:I, s:i, s:s, s:s}", "file", cert_path, "failedAtMs",
+                  (json_int_t)attempt->at_ms, "exit", (int)attempt->trouble.exit, "what",
+                  attempt->trouble.what, "next", attempt->trouble.next);
     char *text CLEANUP(freep) = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
     TRY(text == NULL ? FAIL(ERR_MEMORY) : OK);
     return file_put(path, span_str(text), 0600, 0);

@@ -1,7 +1,7 @@
 /*
- * The last renewal that failed, in $XDG_STATE_HOME/posterngate/SITE/refresh.json: fifty programs
- * that want to renew while the authority is away shall ask it once, and not wait for it fifty
- * times.
+ * The last renewal of a certificate that failed, in $XDG_STATE_HOME/posterngate/SITE/refresh.json:
+ * fifty programs that want to renew while the authority is away shall ask it once, and not wait for
+ * it fifty times.
  */
 #ifndef POSTERN_CLI_ATTEMPT_H
 #define POSTERN_CLI_ATTEMPT_H
@@ -13,9 +13,9 @@ struct attempt {
     struct trouble trouble;
 };
 
-/* One that cannot be read is none. */
-void attempt_load(const char *site, struct attempt *out);
-err_t attempt_save(const char *site, const struct attempt *attempt);
+/* cert_path: of the certificate. One of another certificate is none, nor is what cannot be read. */
+void attempt_load(const char *site, const char *cert_path, struct attempt *out);
+err_t attempt_save(const char *site, const char *cert_path, const struct attempt *attempt);
 void attempt_forget(const char *site);
 
 /*

@@ -157,7 +157,7 @@ static err_t renew(struct refresh *refresh) {
 static err_t renew_once(struct refresh *refresh) {
     struct trouble *trouble = &refresh->cli->trouble;
     struct attempt attempt;
-    attempt_load(refresh->site->name, &attempt);
+    attempt_load(refresh->site->name, refresh->key.cert_path, &attempt);
     if (attempt_answers(&attempt, refresh->started_ms, is_valid(refresh), clock_now_ms())) {
         *trouble = attempt.trouble;
         return FAIL(ERR_REFUSED);
@@ -175,7 +175,8 @@ static err_t renew_once(struct refresh *refresh) {
         (void)trouble_set(trouble, exit_of_err(err), "%s", err_text(err));
     }
     attempt = (struct attempt){.at_ms = clock_now_ms(), .trouble = *trouble};
-    ignore_err(attempt_save(refresh->site->name, &attempt)); /* then the next one asks as well */
+    /* Not kept: the next one asks as well. */
+    ignore_err(attempt_save(refresh->site->name, refresh->key.cert_path, &attempt));
     return err;
 }
 
@@ -231,8 +232,6 @@ static err_t report(const struct refresh *refresh) {
     static const char *const names[] = {"valid", "renewed", "kept"};
     const char *way =
         refresh->outcome == OUTCOME_RENEWED ? sign_in_text(refresh->way) : (const char *)NULL;
-    char until[80];
-    received_until(refresh->look.cert, until);
     if (refresh->cli->json) {
         char expires[TIME_CHARS] = "forever";
         if (refresh->look.cert->valid_before <= INT64_MAX) {
@@ -246,6 +245,8 @@ static err_t report(const struct refresh *refresh) {
         return shown == NULL ? FAIL(ERR_MEMORY) : print_json(shown);
     }
     if (arguments_has(refresh->arguments, "verbose")) {
+        char until[80];
+        received_until(refresh->look.cert, until);
         (void)printf("%s: %s until %s%s%s\n", refresh->key.cert_path,
                      refresh->outcome == OUTCOME_RENEWED ? "renewed, valid" : "valid", until,
                      way != NULL ? ", by " : "", way != NULL ? way : "");
@@ -310,7 +311,7 @@ static const struct option options[] = {
     {0, "wait", "TIME", "how long to wait for another one at work: 1min, which is the most"},
     {0, "agent", NULL, "also keep the certificate in the SSH agent", .many = true},
     {'v', "verbose", NULL, "say what was done", .many = true},
-    {'q', "quiet", NULL, "say nothing at all", .many = true},
+    {'q', "quiet", NULL, "say nothing of failures either", .many = true},
     {.name = NULL},
 };
 

@@ -34,6 +34,10 @@ says "is its login host" '^daint-ln001$'
 check "ssh to the login host by its name" logs_in daint-ln001 true
 check "ssh to the node of her job" logs_in nid001234 hostname
 says "is the node" '^nid001234$'
+check "ssh to her job by its number, without a question about a host key" logs_in job-4711 hostname
+says "is its node" '^nid001234$'
+check "and by its cluster" logs_in -o HostName=job-4711@daint job-4711 true
+refused "a job of nobody" any '' logs_in job-4712 true
 laptop ssh -n -o BatchMode=yes ela >last 2>&1
 says "ssh ela says who she is" 'alice'
 check "scp takes the same way" laptop scp -q -o BatchMode=yes .ssh/cscs-key.pub daint:copied

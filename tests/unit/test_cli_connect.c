@@ -333,7 +333,10 @@ static void with_options(void **state) {
     options.gssapi = true;
     options.ignore_unknown = "OfTheirs*,Another";
     options.suffix = ".g5k";
+    options.postern = "/opt/bin/postern";
     write_config(reach, &options);
+    says("job-1", "knownhostscommand /opt/bin/postern --site cscs known-hosts --for %H");
+    says_not("nid001234", "knownhostscommand");
     assert_int_equal(fixture_run("printf 'Another 1\\nOfTheirsToo 2\\n' >>config"), 0);
     says("ela2", "proxyjump me@gw.example:2222,other");
     says("ela", "proxyjump ela2");
@@ -371,8 +374,10 @@ static void for_old_clients(void **state) {
     struct ssh_config_options options = usual;
     options.ssh = (struct ssh_version){6, 6};
     options.own_path = "/tmp/a config";
+    options.postern = "/opt/bin/postern";
     write_config(reach, &options);
-    assert_int_equal(fixture_run("! grep -E 'ProxyJump|CertificateFile|Include' config"), 0);
+    assert_int_equal(
+        fixture_run("! grep -E 'ProxyJump|CertificateFile|Include|HostsCommand ' config"), 0);
     says("daint", "proxycommand ssh -F '\\''/tmp/a config'\\'' -W '\\''[%h]:%p'\\'' ela");
     says("nid001234", "proxycommand ssh -F '\\''/tmp/a config'\\'' -W '\\''[%h]:%p'\\'' ela");
     /* The quote would end the shell's. */
@@ -422,13 +427,14 @@ static void hostile(void **state) {
     (void)state;
     struct reach *reach CLEANUP(reach_freep) = judged(document, kept);
     static const char line[] = "x\nProxyCommand touch /tmp/x";
-    struct ssh_config_options cases[] = {usual, usual, usual, usual, usual, usual};
+    struct ssh_config_options cases[] = {usual, usual, usual, usual, usual, usual, usual};
     cases[0].username = line;
     cases[1].key_file = line;
     cases[2].known_hosts = line;
     cases[3].suffix = line;
     cases[4].ignore_unknown = line;
     cases[5].refresh = "/bin/x\nProxyCommand y";
+    cases[6].postern = "/bin/x y";
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct buf text CLEANUP(buf_done) = BUF(LIMIT_SSH_CONFIG_BYTES);
         struct fault fault = {0};

@@ -5,10 +5,12 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/limits.h"
 #include "cli/api.h"
 #include "cli/cli.h"
+#include "cli/jobs/job_name.h"
 #include "cli/site.h"
 #include "model/entity.h"
 #include "ssh/key.h"
@@ -57,6 +59,76 @@ static err_t write_plain(struct cli *cli, const struct site *site, const json_t 
     return failed(err) ? trouble_of(&cli->trouble, err, "cannot write %s", *path) : OK;
 }
 
+/* --- for one host, as ssh asks (KnownHostsCommand) --- */
+
+/* "host" or "[host]:port"; what it says is printed back, so it must be no more than that. */
+static err_t host_asked(struct cli *cli, const char *asked, char **out) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  "._:@+-";
+    const char *begin = asked[0] == '[' ? asked + 1 : asked;
+    size_t len = strspn(begin, letters);
+    const char *end = begin + len;
+    bool whole = asked[0] == '[' ? end[0] == ']' && end[1] == ':' && end[2] != '\0' &&
+                                       strspn(end + 2, "0123456789") == strlen(end + 2)
+                                 : end[0] == '\0';
+    if (len == 0 || !whole) {
+        return trouble_set(&cli->trouble, EXIT_USAGE, "%s is no host", asked);
+    }
+    *out = strndup(begin, len);
+    return *out == NULL ? FAIL(ERR_MEMORY) : OK;
+}
+
+static err_t print_keys(const char *asked, const json_t *lines) {
+    size_t index;
+    json_t *line;
+    json_array_foreach(lines, index, line) {
+        struct key *key CLEANUP(key_freep) = NULL;
+        struct buf text CLEANUP(buf_done) = BUF(LIMIT_KEY_LINE_CHARS);
+        const char *told = json_string_value(line);
+        if (told == NULL || failed(key_parse_line(span_str(told), &key, NULL))) {
+            continue;
+        }
+        TRY(key_print_line(key, NULL, &text));
+        (void)printf("%s %.*s\n", asked, (int)text.len, (const char *)text.data);
+    }
+    return OK;
+}
+
+static err_t print_host(struct cli *cli, struct api *api, const char *asked, const char *name) {
+    json_t *answer CLEANUP(json_freep) = NULL;
+    const json_t *hosts = NULL;
+    size_t index;
+    json_t *host;
+    TRY(api_call(api, HTTP_GET, "/api/v1/known-hosts?include_compute=true", &answer));
+    TRY(answer_array(cli, answer, "knownHosts", &hosts));
+    json_array_foreach(hosts, index, host) {
+        if (strcasecmp(member_text(host, "name"), name) == 0 ||
+            strcasecmp(member_text(host, "address"), name) == 0) {
+            TRY(print_keys(asked, json_object_get(host, "publicKeys")));
+        }
+    }
+    return OK;
+}
+
+/* A host's certificate does not have the names of the jobs on it: its key counts for them. */
+static err_t print_for(struct cli *cli, struct api *api, const char *asked) {
+    json_t *jobs CLEANUP(json_freep) = NULL;
+    const json_t *job = NULL;
+    const char *node = NULL;
+    char *name CLEANUP(freep) = NULL;
+    TRY(host_asked(cli, asked, &name));
+    if (strncasecmp(name, "job-", 4) == 0) {
+        TRY(api_pages(api, "/api/v1/jobs", "jobs", "after", "id", &jobs));
+        if (failed(job_name_find(json_object_get(jobs, "jobs"), name, &job, &node))) {
+            return OK;
+        }
+    }
+    return job != NULL && node == NULL ? print_keys(asked, json_object_get(job, "hostKeys"))
+                                       : print_host(cli, api, asked, node != NULL ? node : name);
+}
+
+/* --- files --- */
+
 static err_t known_hosts_run(struct cli *cli, const struct arguments *arguments) {
     struct site *site CLEANUP(site_freep) = NULL;
     struct api *api CLEANUP(api_closep) = NULL;
@@ -64,8 +136,12 @@ static err_t known_hosts_run(struct cli *cli, const struct arguments *arguments)
     char *plain CLEANUP(freep) = NULL;
     char *marked CLEANUP(freep) = NULL;
     const json_t *hosts = NULL;
-    (void)arguments;
+    const char *asked = arguments_value(arguments, "for");
     TRY(site_open(&cli->trouble, cli->site, &site));
+    if (asked != NULL) {
+        TRY(api_open(cli, site, API_SIGNED_IN, &api));
+        return print_for(cli, api, asked);
+    }
     TRY(api_refresh_document(cli, site));
     TRY(api_open(cli, site, API_SIGNED_IN, &api));
     TRY(api_call(api, HTTP_GET, "/api/v1/known-hosts", &answer));
@@ -81,9 +157,15 @@ static err_t known_hosts_run(struct cli *cli, const struct arguments *arguments)
     return OK;
 }
 
+static const struct option options[] = {
+    {0, "for", "HOST", "print the keys of that host or job-ID alone, as ssh asks for them"},
+    {.name = NULL},
+};
+
 const struct command command_known_hosts = {
     .name = "known-hosts",
     .arguments = "",
     .summary = "Write the files by which ssh and other clients know the hosts",
+    .options = options,
     .run = known_hosts_run,
 };

@@ -358,6 +358,20 @@ static err_t put_nodes(const struct writer *writer) {
     return nodes->count > 0 ? end_nodes(writer, &nodes->items[nodes->count - 1]) : OK;
 }
 
+/* ssh runs it without a shell. */
+static err_t put_keys_command(const struct writer *writer) {
+    const struct ssh_config_options *options = writer->options;
+    if (options->postern == NULL || ssh_version_before(options->ssh, 8, 5)) {
+        return OK;
+    }
+    if (!ssh_config_can_run(options->postern) || !has_only(options->site, "_.-")) {
+        return fault_set(writer->fault, ERR_MALFORMED, "KnownHostsCommand",
+                         "it cannot hold this path: %s", options->postern);
+    }
+    return buf_add_format(writer->out, "    KnownHostsCommand %s --site %s known-hosts --for %%H\n",
+                          options->postern, options->site);
+}
+
 /* A gate knows them; with no jump host nobody does. */
 static err_t put_jobs(const struct writer *writer) {
     if (writer->way.own_count == 0) {
@@ -365,6 +379,7 @@ static err_t put_jobs(const struct writer *writer) {
     }
     TRY(buf_add_format(writer->out, "Host%s job-*\n", guard(writer)));
     TRY(put_via(writer, writer->jump));
+    TRY(put_keys_command(writer));
     return put_rest(writer, true);
 }
 
@@ -491,7 +506,7 @@ static err_t put_refresh(const struct writer *writer) {
  * too. */
 static err_t put_head(const struct writer *writer) {
     const char *theirs = writer->options->ignore_unknown;
-    TRY(buf_add_str(writer->out, "IgnoreUnknown UseKeychain"));
+    TRY(buf_add_str(writer->out, "IgnoreUnknown UseKeychain,KnownHostsCommand"));
     if (theirs != NULL) {
         if (!has_only(theirs, "_,?*!-")) {
             return fault_set(writer->fault, ERR_MALFORMED, "IgnoreUnknown",

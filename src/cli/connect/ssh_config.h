@@ -6,7 +6,8 @@
  *   each login host     by its name
  *   compute hosts       by patterns, digits being any: nid001234 gives nid??????; a name that would
  *                       leave too little of itself stands as it is
- *   job-*               one's running jobs, as a gate knows them
+ *   job-*               one's running jobs, as a gate knows them; OpenSSH from 8.5 on asks
+ *                       `postern known-hosts --for` for the key of the host that is meant
  *   NAME.suffix         where there is a suffix: every cluster, login host and compute host by a
  *                       block of its own, so that no shell has to cut the suffix off
  *
@@ -44,6 +45,7 @@ struct ssh_config_options {
     const char *known_hosts;      /* the site's own */
     const char *user_known_hosts; /* looked at after it; optional */
     const char *refresh; /* program that renews the certificate, called before a login; optional */
+    const char *postern; /* this program, asked for the keys of a job's host; optional */
     const char *control_path;   /* for ControlPath: connections are shared; optional */
     const char *suffix;         /* optional */
     const char *ignore_unknown; /* options of which the person's own file says the same; optional */

@@ -17,6 +17,7 @@ void ssh_setup_done(struct ssh_setup *setup) {
     free(setup->key_file);
     free(setup->known_hosts);
     free(setup->refresh);
+    free(setup->postern);
     *setup = (struct ssh_setup){0};
 }
 
@@ -95,8 +96,7 @@ static bool is_one_file(const char *a, const char *b) {
 }
 
 /* What $PATH calls it stays when a package brings the next version; NULL where there is neither. */
-static err_t find_refresh(char **out) {
-    static const char name[] = "postern-refresh";
+static err_t find_program(const char *name, char **out) {
     char *own CLEANUP(freep) = NULL;
     char *known CLEANUP(freep) = NULL;
     err_t err = beside(name, &own);
@@ -115,12 +115,16 @@ static err_t find_files(const struct site *site, struct ssh_setup *setup) {
     TRY(site_config_path(site->name, "known_hosts", &known_hosts));
     TRY(ssh_setup_path(setup->same_home, known_hosts, &setup->known_hosts));
     TRY(ssh_setup_path(setup->same_home, document_key_file(site->document), &setup->key_file));
-    TRY(find_refresh(&setup->refresh));
+    TRY(find_program("postern-refresh", &setup->refresh));
+    TRY(find_program("postern", &setup->postern));
     if (setup->refresh != NULL && !ssh_config_can_run(setup->refresh)) {
         print_warning("plain ssh will not renew certificates: its configuration cannot hold the "
                       "path %s",
                       setup->refresh);
         free(TAKE(setup->refresh));
+    }
+    if (setup->postern != NULL && !ssh_config_can_run(setup->postern)) {
+        free(TAKE(setup->postern)); /* beside the other, which was warned of */
     }
     return OK;
 }
@@ -142,6 +146,7 @@ err_t ssh_setup_make(const struct site *site, const struct reach *reach, struct 
     setup.options.known_hosts = setup.known_hosts;
     setup.options.user_known_hosts = "~/.ssh/known_hosts";
     setup.options.refresh = setup.refresh;
+    setup.options.postern = setup.postern;
     setup.options.gssapi = member_true(site->document, "gssapi");
     *out = setup;
     setup = (struct ssh_setup){0};

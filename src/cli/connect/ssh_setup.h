@@ -8,7 +8,7 @@
 struct ssh_setup {
     struct ssh_config_options options; /* all but what a person may choose; borrows from below */
     bool same_home; /* ssh, which goes by the account's home directory, and $HOME mean the same */
-    char *username, *key_file, *known_hosts, *refresh;
+    char *username, *key_file, *known_hosts, *refresh, *postern;
 };
 void ssh_setup_done(struct ssh_setup *setup);
 

@@ -122,6 +122,7 @@ add -qD 2>/dev/null
 certify +1h "$key"
 check "a key is added with its certificate" "$postern" agent -f "$key"
 check "as the certificate" bash -c "SSH_AUTH_SOCK='$own' ssh-add -l | grep -c CERT | grep -qx 1"
+check "and by itself, by which ssh finds it for a CertificateFile" bash -c "SSH_AUTH_SOCK='$own' ssh-add -l | grep laptop | grep -vc CERT | grep -qx 1"
 certify +2h "$key"
 check "a later certificate takes its place" "$postern" agent -f "$key"
 check "there is one" bash -c "SSH_AUTH_SOCK='$own' ssh-add -l | grep -c CERT | grep -qx 1"

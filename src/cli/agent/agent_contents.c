@@ -89,29 +89,41 @@ err_t agent_contents_remove(struct agent_client *agent, const struct agent_entry
     return call(agent, &request);
 }
 
-/* Left in the agent they are offered first, and a server counts each as a failed attempt. */
-static err_t remove_predecessors(struct agent_client *agent, const struct cert *cert) {
+/* Left in the agent they are offered first, and a server counts each as a failed attempt. *plain:
+ * the agent holds the key without a certificate, and nobody asked us to keep it there. */
+static err_t remove_predecessors(struct agent_client *agent, const struct cert *cert, bool *plain) {
     struct agent_contents contents CLEANUP(agent_contents_done) = {0};
+    bool found = false, removed = false;
     TRY(agent_contents_read(agent, &contents));
     for (size_t i = 0; i < contents.count; i++) {
         const struct agent_entry *entry = &contents.entries[i];
-        if (entry->cert != NULL && key_equal(entry->key, cert->key) &&
-            key_equal(entry->cert->ca_key, cert->ca_key)) {
+        bool same = entry->key != NULL && key_equal(entry->key, cert->key);
+        found = found || (same && entry->cert == NULL);
+        if (same && entry->cert != NULL && key_equal(entry->cert->ca_key, cert->ca_key)) {
             TRY(agent_contents_remove(agent, entry));
+            removed = true;
         }
     }
+    *plain = found && !removed;
     return OK;
+}
+
+static err_t add(struct agent_client *agent, const struct private_key *key, const struct cert *cert,
+                 const char *comment, uint32_t lifetime_s) {
+    struct buf request CLEANUP(buf_done) = BUF(LIMIT_AGENT_MESSAGE_BYTES);
+    TRY(agent_put_add_identity(&request, key, cert, comment, lifetime_s));
+    return call(agent, &request);
 }
 
 err_t agent_contents_add(struct agent_client *agent, const struct private_key *key,
                          const struct cert *cert, const char *comment, int64_t now) {
-    struct buf request CLEANUP(buf_done) = BUF(LIMIT_AGENT_MESSAGE_BYTES);
-    uint64_t left = 0;
-    if (cert != NULL) {
-        ignore_err(remove_predecessors(agent, cert)); /* a leftover costs an attempt, no more */
-        left = cert->valid_before > (uint64_t)now ? cert->valid_before - (uint64_t)now : 1;
-        left = left > UINT32_MAX ? UINT32_MAX : left;
+    bool plain = false;
+    if (cert == NULL) {
+        return add(agent, key, NULL, comment, 0);
     }
-    TRY(agent_put_add_identity(&request, key, cert, comment, (uint32_t)left));
-    return call(agent, &request);
+    ignore_err(remove_predecessors(agent, cert, &plain)); /* a leftover costs an attempt, no more */
+    uint64_t left = cert->valid_before > (uint64_t)now ? cert->valid_before - (uint64_t)now : 1;
+    left = left > UINT32_MAX ? UINT32_MAX : left;
+    TRY(add(agent, key, cert, comment, (uint32_t)left));
+    return plain ? OK : add(agent, key, NULL, comment, (uint32_t)left);
 }

@@ -32,7 +32,9 @@ err_t agent_contents_remove(struct agent_client *agent, const struct agent_entry
 
 /*
  * Adds the key with its certificate, to be dropped when that ends, in place of earlier
- * certificates of the same key by the same CA. cert NULL: the plain key, until it is removed.
+ * certificates of the same key by the same CA; and, as ssh-add does, the plain key for as long,
+ * unless it is there: with CertificateFile, ssh asks the agent to sign by that alone. cert NULL:
+ * the plain key, until it is removed.
  */
 err_t agent_contents_add(struct agent_client *agent, const struct private_key *key,
                          const struct cert *cert, const char *comment, int64_t now);

@@ -69,21 +69,39 @@ static bool needs_quotes(const char *word) {
     return word[0] == '\0' || word[strspn(word, plain)] != '\0';
 }
 
+static void add_word(struct mend *mend, const char *word) {
+    size_t len = strlen(mend->command);
+    const char *quote = needs_quotes(word) ? "'" : "";
+    INVARIANT(mend->word_count < MEND_WORDS);
+    (void)snprintf(mend->words[mend->word_count++], FACT_CHARS, "%s", word);
+    (void)snprintf(mend->command + len, sizeof mend->command - len, "%s%s%s%s", len > 0 ? " " : "",
+                   quote, word, quote);
+}
+
+static void add_words(struct finding *out, va_list words) {
+    for (const char *word; (word = va_arg(words, const char *)) != NULL;) {
+        add_word(&out->mend, word);
+    }
+    out->mend.kind = MEND_RUN;
+}
+
 void mend_run(struct finding *out, ...) {
-    struct mend *mend = &out->mend;
-    size_t len = 0;
     va_list words;
     va_start(words, out);
-    for (const char *word; (word = va_arg(words, const char *)) != NULL;) {
-        INVARIANT(mend->word_count < MEND_WORDS);
-        (void)snprintf(mend->words[mend->word_count++], FACT_CHARS, "%s", word);
-        const char *quote = needs_quotes(word) ? "'" : "";
-        len += (size_t)snprintf(mend->command + len, sizeof mend->command - len, "%s%s%s%s",
-                                len > 0 ? " " : "", quote, word, quote);
-        len = len < sizeof mend->command ? len : sizeof mend->command - 1;
-    }
+    add_words(out, words);
     va_end(words);
-    mend->kind = MEND_RUN;
+}
+
+void mend_postern(struct finding *out, const struct facts *facts, ...) {
+    va_list words;
+    add_word(&out->mend, "postern");
+    if (facts->site_named) {
+        add_word(&out->mend, "--site");
+        add_word(&out->mend, facts->site->name);
+    }
+    va_start(words, facts);
+    add_words(out, words);
+    va_end(words);
 }
 
 void mend_mode(struct finding *out, const struct facts *facts, const char *path, mode_t mode) {
@@ -96,13 +114,14 @@ void mend_mode(struct finding *out, const struct facts *facts, const char *path,
 
 void mend_sign(struct finding *out, const struct facts *facts) {
     if (facts->session == SESSION_NONE) {
-        mend_run(out, "postern", "--site", facts->site->name, "login", NULL);
+        mend_postern(out, facts, "login", NULL);
+    } else if (facts->default_key) {
+        mend_postern(out, facts, "sign", NULL);
     } else {
-        mend_run(out, "postern", "--site", facts->site->name, "sign", "-f", facts->paths.path,
-                 NULL);
+        mend_postern(out, facts, "sign", "-f", facts->paths.path, NULL);
     }
 }
 
 void mend_config(struct finding *out, const struct facts *facts) {
-    mend_run(out, "postern", "--site", facts->site->name, "config", NULL);
+    mend_postern(out, facts, "config", NULL);
 }

@@ -71,10 +71,11 @@ void finding_set(struct finding *out, enum health health, const char *format, ..
 void mend_tell(struct finding *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Ends with NULL; the command is the words, quoted for a shell where they need it. */
 void mend_run(struct finding *out, ...) __attribute__((sentinel));
+/* The same with "postern" and, where one was named, the site before the words. */
+void mend_postern(struct finding *out, const struct facts *facts, ...) __attribute__((sentinel));
 void mend_mode(struct finding *out, const struct facts *facts, const char *path, mode_t mode);
-/* postern sign -f KEY, or postern login where nobody is signed in. */
+/* postern sign, or postern login where nobody is signed in. */
 void mend_sign(struct finding *out, const struct facts *facts);
-/* postern --site SITE config */
 void mend_config(struct finding *out, const struct facts *facts);
 
 void check_client(const struct facts *facts, struct finding *out);

@@ -34,29 +34,6 @@ void check_config_file(const struct facts *facts, struct finding *out) {
     }
 }
 
-void check_include(const struct facts *facts, struct finding *out) {
-    const struct config_look *look = &facts->config_look;
-    if (!facts->site_config.there) {
-        finding_set(out, HEALTH_BROKEN, "postern has not configured ssh for %s yet",
-                    facts->site->name);
-        mend_config(out, facts);
-    } else if (look->include_line == 0) {
-        finding_set(out, HEALTH_BROKEN,
-                    "~/.ssh/config does not include ~/.ssh/config.d/posterngate-%s",
-                    facts->site->name);
-        mend_config(out, facts);
-    } else if (look->block_line != 0 && look->block_line < look->include_line) {
-        finding_set(out, HEALTH_BROKEN,
-                    "the Include on line %u of ~/.ssh/config stands behind the block that begins "
-                    "on line %u, and so counts for that block alone; it has to come first",
-                    look->include_line, look->block_line);
-        mend_config(out, facts);
-    } else {
-        finding_set(out, HEALTH_FINE, "~/.ssh/config.d/posterngate-%s, on line %u",
-                    facts->site->name, look->include_line);
-    }
-}
-
 /* ", as line 7 of ~/.ssh/config says" */
 static const char *says_line(const struct facts *facts, const char *alias, const char *keyword,
                              char out[FACT_NAME_CHARS]) {
@@ -141,6 +118,31 @@ void check_settings(const struct facts *facts, struct finding *out) {
     finding_set(out, HEALTH_FINE, "%s is %s@%s port %s%s%s", target->alias, target->user,
                 target->hostname, target->port, facts->jump.alias[0] != '\0' ? ", over " : "",
                 facts->jump.alias);
+}
+
+/* What somebody wrote by hand does as well, as long as it leads there. */
+void check_include(const struct facts *facts, struct finding *out) {
+    struct finding settings = {0};
+    check_settings(facts, &settings);
+    enum health bad = settings.health == HEALTH_BROKEN ? HEALTH_BROKEN : HEALTH_NOTE;
+    const struct config_look *look = &facts->config_look;
+    if (!facts->site_config.there) {
+        finding_set(out, bad, "postern has not configured ssh for %s yet", facts->site->name);
+        mend_config(out, facts);
+    } else if (look->include_line == 0) {
+        finding_set(out, bad, "~/.ssh/config does not include ~/.ssh/config.d/posterngate-%s",
+                    facts->site->name);
+        mend_config(out, facts);
+    } else if (look->block_line != 0 && look->block_line < look->include_line) {
+        finding_set(out, bad,
+                    "the Include on line %u of ~/.ssh/config stands behind the block that begins "
+                    "on line %u, and so counts for that block alone; it has to come first",
+                    look->include_line, look->block_line);
+        mend_config(out, facts);
+    } else {
+        finding_set(out, HEALTH_FINE, "~/.ssh/config.d/posterngate-%s, on line %u",
+                    facts->site->name, look->include_line);
+    }
 }
 
 static void judge_identity(const struct facts *facts, const struct fact_key *key,

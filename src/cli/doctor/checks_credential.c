@@ -28,7 +28,7 @@ static void say_when(uint64_t when, int64_t now, char out[DURATION_CHARS]) {
 static void judge_valid(const struct facts *facts, const char *shown, struct finding *out) {
     const struct cert *cert = facts->look.cert;
     char when[DURATION_CHARS];
-    say_when(cert->valid_before, facts->now, when);
+    say_when(cert->valid_before, facts_true_now(facts), when);
     if (facts->username[0] != '\0' && !has_principal(cert, facts->username)) {
         finding_set(out, HEALTH_BROKEN, "%s is not for %s but for %s", shown, facts->username,
                     cert->principal_count > 0 ? cert->principals[0] : "nobody");
@@ -37,7 +37,7 @@ static void judge_valid(const struct facts *facts, const char *shown, struct fin
         finding_set(out, HEALTH_BROKEN, "%s is of another key than the private key beside it",
                     shown);
         mend_sign(out, facts);
-    } else if (cert->valid_before < (uint64_t)facts->now + SOON_S) {
+    } else if (cert->valid_before < (uint64_t)facts_true_now(facts) + SOON_S) {
         finding_set(out, HEALTH_NOTE, "%s expires %s", shown, when);
         mend_sign(out, facts);
     } else {
@@ -45,11 +45,23 @@ static void judge_valid(const struct facts *facts, const char *shown, struct fin
     }
 }
 
+/* The look at the file went by this machine's clock, which may be what is wrong. */
+static enum look_state true_state(const struct facts *facts) {
+    const struct look *look = &facts->look;
+    uint64_t now = (uint64_t)facts_true_now(facts);
+    if (look->state != LOOK_VALID && look->state != LOOK_EXPIRED && look->state != LOOK_NOT_YET) {
+        return look->state;
+    }
+    return now < look->cert->valid_after     ? LOOK_NOT_YET
+           : now >= look->cert->valid_before ? LOOK_EXPIRED
+                                             : LOOK_VALID;
+}
+
 void check_certificate(const struct facts *facts, struct finding *out) {
     const struct look *look = &facts->look;
     char shown[FACT_CHARS], when[DURATION_CHARS];
     facts_short(facts, facts->paths.cert_path, shown);
-    switch (look->state) {
+    switch (true_state(facts)) {
     case LOOK_VALID:
         judge_valid(facts, shown, out);
         return;
@@ -57,15 +69,14 @@ void check_certificate(const struct facts *facts, struct finding *out) {
         finding_set(out, HEALTH_BROKEN, "there is no certificate %s", shown);
         break;
     case LOOK_EXPIRED:
-        say_when(look->cert->valid_before, facts->now, when);
+        say_when(look->cert->valid_before, facts_true_now(facts), when);
         finding_set(out, HEALTH_BROKEN, "%s expired %s%s", shown, when,
                     facts->session == SESSION_NONE ? ", and nobody is signed in to get a new one"
                                                    : "");
         break;
     case LOOK_NOT_YET:
-        say_when(look->cert->valid_after, facts->now, when);
-        finding_set(out, HEALTH_BROKEN, "%s becomes valid only %s, by this machine's clock", shown,
-                    when);
+        say_when(look->cert->valid_after, facts_true_now(facts), when);
+        finding_set(out, HEALTH_BROKEN, "%s becomes valid only %s", shown, when);
         break;
     case LOOK_MISMATCH:
     case LOOK_FOREIGN_CA:
@@ -112,18 +123,6 @@ void check_revoked(const struct facts *facts, struct finding *out) {
 
 /* --- the agent --- */
 
-static bool in_agent(const struct facts *facts) {
-    const struct key *key =
-        facts->key.public != NULL ? facts->key.public : facts->key_public.public;
-    for (size_t i = 0; key != NULL && i < facts->in_agent.count; i++) {
-        const struct key *held = facts->in_agent.entries[i].key;
-        if (held != NULL && key_equal(held, key)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void mend_agent(struct finding *out, bool load) {
     if (load) {
         mend_run(out, "postern", "agent", "--load", NULL);
@@ -144,7 +143,7 @@ void check_agent(const struct facts *facts, struct finding *out) {
                     "open a connection to your authentication agent\" means",
                     facts_short(facts, facts->agent.dead, shown));
         mend_agent(out, wanted);
-    } else if (facts->agent.origin != AGENT_OF_ENVIRONMENT) {
+    } else if (!facts->agent_known) {
         finding_set(out, wanted ? HEALTH_BROKEN : HEALTH_NOTE,
                     "this shell knows of no agent ($SSH_AUTH_SOCK is not set)%s",
                     wanted ? ", and the key has a passphrase: ssh asks for it at every hop, and "
@@ -156,7 +155,7 @@ void check_agent(const struct facts *facts, struct finding *out) {
                     "the agent answers, but does not say what it holds; it may "
                     "be locked");
         mend_tell(out, "ssh-add -X");
-    } else if (wanted && !in_agent(facts)) {
+    } else if (wanted && !facts_key_in_agent(facts)) {
         finding_set(out, HEALTH_NOTE,
                     "the agent does not hold the key, so ssh asks for its "
                     "passphrase at every hop");

@@ -28,25 +28,13 @@ void check_folder(const struct facts *facts, struct finding *out) {
     }
 }
 
-static bool held_by_agent(const struct facts *facts) {
-    const struct key *key = facts->key_public.public;
-    for (size_t i = 0; key != NULL && i < facts->in_agent.count; i++) {
-        const struct key *held = facts->in_agent.entries[i].key;
-        if (held != NULL && key_equal(held, key)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What is there keeps another name: it may be somebody's only copy of something. */
 static void mend_replace(const struct facts *facts, struct finding *out) {
     const char *path = facts->key.file.path;
     char shown[FACT_CHARS];
     facts_short(facts, path, shown);
-    mend_run(out, "postern", "--site", facts->site->name, "keygen", "-f", path, NULL);
-    mend_tell(out, "mv %s %s.was && postern --site %s keygen -f %s", shown, shown,
-              facts->site->name, shown);
+    mend_postern(out, facts, "keygen", "-f", path, NULL);
+    mend_tell(out, "mv %s %s.was && postern keygen -f %s", shown, shown, shown);
     out->mend.kind = MEND_REPLACE;
     (void)snprintf(out->mend.path, sizeof out->mend.path, "%s", path);
 }
@@ -113,12 +101,11 @@ void check_key(const struct facts *facts, struct finding *out) {
         const struct key *key = facts->key.public;
         finding_set(out, HEALTH_FINE, "%s%s%s", shown, key != NULL ? ", " : "",
                     key != NULL ? key_type_display(key) : "");
-    } else if (facts->key.content == KEY_ABSENT && held_by_agent(facts)) {
+    } else if (facts->key.content == KEY_ABSENT && facts_key_in_agent(facts)) {
         finding_set(out, HEALTH_FINE, "in the agent alone");
     } else if (facts->key.content == KEY_ABSENT) {
         finding_set(out, HEALTH_BROKEN, "there is no key %s", shown);
-        mend_run(out, "postern", "--site", facts->site->name, "keygen", "-f", facts->paths.path,
-                 NULL);
+        mend_postern(out, facts, "keygen", "-f", facts->paths.path, NULL);
     } else {
         judge_content(facts, shown, out);
     }

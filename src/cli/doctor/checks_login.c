@@ -38,6 +38,9 @@ void check_way(const struct facts *facts, struct finding *out) {
                     "them, or the host is overloaded",
                     host, port);
         return;
+    case PROBE_TURNED_AWAY:
+        finding_set(out, HEALTH_BROKEN, "%s says: %s", host, probe->said + strlen("posterngate: "));
+        return;
     case PROBE_OTHER:
         finding_set(out, HEALTH_BROKEN,
                     "another program than an SSH server answers on %s port %s: "
@@ -112,12 +115,12 @@ void check_job(const struct facts *facts, struct finding *out) {
     if (ended != NULL && !failed(time_parse(span_str(member_text(ended, "endedTime")), &when))) {
         char text[DURATION_CHARS];
         duration_print_relative(when, facts->now, text);
-        finding_set(out, HEALTH_BROKEN, "your job %s on %s ended %s", member_text(ended, "job"),
-                    target, text);
+        finding_set(out, HEALTH_BROKEN, "your job %s, which %s was of, ended %s",
+                    member_text(ended, "job"), target, text);
     } else {
         finding_set(out, HEALTH_BROKEN,
-                    "no job of yours runs on %s, and nodes let in only those "
-                    "whose jobs run there",
+                    "%s is of no running job of yours, and nodes let in only those whose jobs run "
+                    "there",
                     target);
     }
     mend_tell(out, "postern jobs");
@@ -189,6 +192,12 @@ static void judge_unknown_host(const struct facts *facts, struct finding *out) {
                     "knows none of its hosts",
                     facts->site->name);
         mend_config(out, facts);
+    } else if (is_its_key(facts)) {
+        finding_set(out, HEALTH_BROKEN,
+                    "ssh has not met a host yet and asks whether to trust its key; %s is the one "
+                    "that the authority knows: answer yes",
+                    facts->verdict.shown);
+        mend_tell(out, "ssh %s", facts->target.alias);
     } else {
         finding_set(out, HEALTH_BROKEN, "a host shows no certificate of %s: %s", facts->site->name,
                     facts->verdict.said);
@@ -204,7 +213,7 @@ static void judge_gate(const struct facts *facts, struct finding *out) {
     } else if (strstr(said, "your certificate") != NULL || strstr(said, "postern sign") != NULL) {
         mend_sign(out, facts);
     } else if (strstr(said, "postern access") != NULL) {
-        mend_tell(out, "postern access --from mine");
+        mend_tell(out, "postern access --from everywhere");
     } else if (strstr(said, "postern jobs") != NULL) {
         mend_tell(out, "postern jobs");
     } else if (strstr(said, "postern whoami") != NULL) {
@@ -224,18 +233,25 @@ static void judge_too_many(const struct facts *facts, struct finding *out) {
     }
 }
 
-/* What nobody could type here, a person may. */
+/* ssh would have asked for the passphrase, and nobody could be asked: it went on to the plain key,
+ * and what it was told of that is not to the point. */
 static bool wants_passphrase(const struct facts *facts) {
-    return facts->key.content == KEY_PRIVATE && facts->key.encrypted &&
-           facts->verdict.outcome == SSH_DENIED;
+    const struct ssh_verdict *verdict = &facts->verdict;
+    bool of_key = verdict->outcome == SSH_DENIED ||
+                  (verdict->outcome == SSH_GATE_SAID && strncmp(verdict->said, "the key ", 8) == 0);
+    return of_key && facts->key.content == KEY_PRIVATE && facts->key.encrypted &&
+           !facts_key_in_agent(facts);
 }
 
 static void judge_denied(const struct facts *facts, struct finding *out) {
     const char *host = facts->verdict.host[0] != '\0' ? facts->verdict.host : facts->target.alias;
-    if (wants_passphrase(facts)) {
-        finding_set(out, HEALTH_UNKNOWN,
-                    "ssh would ask for the passphrase of the key, and is not let here");
-        mend_tell(out, "ssh %s", facts->target.alias);
+    char *subnets CLEANUP(freep) = NULL;
+    if (!failed(member_join(facts->access, "ipSubnets", NULL, &subnets)) && subnets[0] != '\0') {
+        finding_set(out, HEALTH_BROKEN,
+                    "%s does not let in, and you chose to come in from %s alone: a certificate "
+                    "from before does not say that you come over %s",
+                    host, subnets, facts->jump.alias);
+        mend_sign(out, facts);
         return;
     }
     finding_set(out, HEALTH_BROKEN,
@@ -311,6 +327,10 @@ void check_login(const struct facts *facts, struct finding *out) {
         finding_set(out, HEALTH_FINE, "ssh %s gets in", facts->target.alias);
     } else if (facts->try_status < 0) {
         finding_set(out, HEALTH_BROKEN, "ssh %s was not done within a minute", facts->target.alias);
+    } else if (wants_passphrase(facts)) {
+        finding_set(out, HEALTH_UNKNOWN,
+                    "ssh would ask for the passphrase of the key, which cannot be typed here");
+        mend_tell(out, "ssh %s", facts->target.alias);
     } else {
         judge_verdict(facts, out);
     }

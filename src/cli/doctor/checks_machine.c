@@ -68,13 +68,18 @@ void check_client(const struct facts *facts, struct finding *out) {
     finding_set(out, HEALTH_FINE, "OpenSSH %u.%u", version / 100, version % 100);
 }
 
+static int64_t seconds_off(const struct facts *facts) {
+    int64_t ahead = facts->has_date ? facts->now - facts->date : 0;
+    return ahead < 0 ? -ahead : ahead;
+}
+
 void check_clock(const struct facts *facts, struct finding *out) {
     if (!facts->has_date) {
         finding_set(out, HEALTH_UNKNOWN, "the authority does not say what time it is");
         return;
     }
-    int64_t ahead = facts->now - facts->date;
-    int64_t off = ahead < 0 ? -ahead : ahead;
+    bool ahead = facts->now > facts->date;
+    int64_t off = seconds_off(facts);
     if (off <= CLOCK_NOTE_S) {
         finding_set(out, HEALTH_FINE, "as the authority's");
         return;
@@ -85,7 +90,7 @@ void check_clock(const struct facts *facts, struct finding *out) {
     time_print_local(facts->date, there);
     finding_set(out, off > CLOCK_WRONG_S ? HEALTH_BROKEN : HEALTH_NOTE,
                 "this machine's clock is %s %s the authority's: here it is %s, there %s", by,
-                ahead > 0 ? "ahead of" : "behind", here, there);
+                ahead ? "ahead of" : "behind", here, there);
     mend_tell(out, "sudo timedatectl set-ntp true");
 }
 
@@ -102,6 +107,9 @@ void check_authority(const struct facts *facts, struct finding *out) {
         return;
     case AUTHORITY_UNTRUSTED:
         finding_set(out, HEALTH_BROKEN, "%s", facts->authority_said);
+        if (seconds_off(facts) > CLOCK_WRONG_S) {
+            return; /* which is why */
+        }
         mend_tell(out, "postern init %s --fingerprint SHA256", facts->site->url);
         return;
     default:
@@ -154,7 +162,7 @@ void check_account(const struct facts *facts, struct finding *out) {
     case SESSION_NONE:
         finding_set(out, HEALTH_NOTE, "nobody is signed in%s",
                     facts->look.state == LOOK_VALID ? "; the certificate goes on working" : "");
-        mend_run(out, "postern", "--site", facts->site->name, "login", NULL);
+        mend_postern(out, facts, "login", NULL);
         return;
     default:
         finding_set(out, HEALTH_UNKNOWN, "the authority could not be asked");

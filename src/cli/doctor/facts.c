@@ -20,6 +20,7 @@ void facts_done(struct facts *facts) {
     json_decref(facts->ended_jobs);
     json_decref(facts->certificates);
     json_decref(facts->known_hosts);
+    json_decref(facts->access);
     buf_done(&facts->config_text);
     buf_done(&facts->site_config_text);
     buf_done(&facts->known_hosts_text);
@@ -52,6 +53,18 @@ void facts_join(char *out, size_t size, span_t a, span_t b) {
     }
 }
 
+bool facts_key_in_agent(const struct facts *facts) {
+    const struct key *key =
+        facts->key.public != NULL ? facts->key.public : facts->key_public.public;
+    for (size_t i = 0; key != NULL && i < facts->in_agent.count; i++) {
+        const struct key *held = facts->in_agent.entries[i].key;
+        if (held != NULL && key_equal(held, key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 size_t facts_expired_in_agent(const struct facts *facts) {
     size_t count = 0;
     for (size_t i = 0; i < facts->in_agent.count; i++) {
@@ -80,6 +93,8 @@ static void gather_certificate(struct cli *cli, struct facts *facts) {
 err_t facts_gather(struct cli *cli, const char *given, const char *key, struct facts *facts) {
     char *home CLEANUP(freep) = NULL;
     facts->now = clock_now_s();
+    facts->site_named = cli->site != NULL;
+    facts->default_key = key == NULL;
     TRY(path_expand("~", &home));
     size_t len = strlen(home);
     (void)snprintf(facts->home, sizeof facts->home, "%.*s",

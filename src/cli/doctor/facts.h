@@ -84,11 +84,13 @@ enum target_kind { TARGET_NONE, TARGET_JUMP, TARGET_CLUSTER, TARGET_INSIDE };
 struct facts {
     int64_t now;
     const struct site *site; /* borrowed */
+    bool site_named;         /* --site was given, and has to be again */
+    bool default_key;        /* the key is the site's default one */
     char home[FACT_CHARS];
     char username[FACT_NAME_CHARS]; /* ""; nobody has signed in here yet */
 
-    int ssh_status; /* of `ssh -V` */
-    unsigned ssh_version;
+    int ssh_status;       /* of `ssh -V` */
+    unsigned ssh_version; /* 902 for OpenSSH 9.2; 0: not known */
     char ssh_text[FACT_NAME_CHARS];
 
     enum fact_authority authority;
@@ -97,7 +99,7 @@ struct facts {
     int64_t date; /* by the authority's clock */
     enum fact_session session;
     char session_said[FACT_CHARS];
-    json_t *whoami, *jobs, *ended_jobs, *certificates, *known_hosts; /* answers; NULL: none */
+    json_t *whoami, *jobs, *ended_jobs, *certificates, *known_hosts, *access; /* NULL: none */
 
     struct fact_file folder, config, site_config, user_known_hosts; /* ~/.ssh and below */
     struct buf config_text, site_config_text, known_hosts_text;
@@ -113,6 +115,7 @@ struct facts {
 
     struct agent_place agent;
     struct agent_contents in_agent;
+    bool agent_known;  /* $SSH_AUTH_SOCK names it, so that ssh finds it */
     bool agent_silent; /* it lives and does not say what it holds */
 
     enum target_kind target_kind;
@@ -137,6 +140,12 @@ static inline bool facts_ssh_works(const struct facts *facts) {
            facts->try_status != 127 && facts->try_status < 128;
 }
 
+/* By the authority's clock where it told the time: it is the one that certificates are judged by.
+ */
+static inline int64_t facts_true_now(const struct facts *facts) {
+    return facts->has_date ? facts->date : facts->now;
+}
+
 /* The parts of facts_gather(), each of one file. */
 void facts_gather_files(struct facts *facts);
 /* The first look at what a key file is; file->path is set. */
@@ -153,6 +162,8 @@ void facts_join(char *out, size_t size, span_t a, span_t b);
 /* The text as far as there is room. */
 void facts_cut(char *out, size_t size, span_t text);
 
+/* Whether the agent holds the key, with a certificate or without. */
+bool facts_key_in_agent(const struct facts *facts);
 /* How many certificates in the agent have expired. */
 size_t facts_expired_in_agent(const struct facts *facts);
 /* "~/.ssh/config" for "/home/alice/.ssh/config". */

@@ -13,6 +13,8 @@ void facts_gather_agent(struct facts *facts) {
     if (failed(agent_find(&facts->agent)) || facts->agent.origin == AGENT_NONE) {
         return;
     }
+    const char *known = getenv("SSH_AUTH_SOCK");
+    facts->agent_known = known != NULL && strcmp(known, facts->agent.socket) == 0;
     err_t err = agent_client_open(facts->agent.socket, &agent);
     if (!failed(err)) {
         agent_client_set_timeout(agent, QUICK_AGENT_MS);
@@ -76,6 +78,7 @@ void facts_gather_authority(struct cli *cli, struct facts *facts) {
     (void)snprintf(facts->username, sizeof facts->username, "%s",
                    member_text(facts->whoami, "username"));
     facts->known_hosts = get(api, "/api/v1/known-hosts");
+    facts->access = get(api, "/api/v1/access");
     facts->certificates = get(api, "/api/v1/ssh-keys?include_revoked=true");
 }
 

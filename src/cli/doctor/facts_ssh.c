@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/connect/ssh_config.h"
 #include "cli/doctor/facts.h"
 #include "cli/doctor/program.h"
 
@@ -23,8 +24,10 @@ static void gather_version(struct facts *facts) {
     }
     span_t text = buf_span(&out);
     span_t line = span_until(&text, '\n');
-    facts->ssh_version = ssh_words_version(line);
+    struct ssh_version version = {0};
     facts_cut(facts->ssh_text, sizeof facts->ssh_text, line);
+    ignore_err(ssh_version_parse(facts->ssh_text, &version)); /* then it is 0 */
+    facts->ssh_version = version.major * 100 + version.minor;
 }
 
 static void set(char *out, size_t size, span_t value) {
@@ -85,7 +88,8 @@ static void gather_config(struct facts *facts, struct fact_ssh *out) {
     if (failed(program_run(words, CONFIG_MS, &text, &status)) || status != 0) {
         span_t rest = buf_span(&text);
         span_t line = span_until(&rest, '\n');
-        (void)snprintf(out->said, sizeof out->said, "%.*s", (int)line.len, (const char *)line.data);
+        line.len -= line.len > 0 && line.data[line.len - 1] == '\r' ? 1 : 0;
+        facts_cut(out->said, sizeof out->said, line);
         return;
     }
     out->known = true;

@@ -85,7 +85,9 @@ static enum probe_result read_version(int fd, int64_t deadline_ms, char said[PRO
             return PROBE_SSH;
         }
         if (got <= 0 || lines == VERSION_LINES_MAX || len + 1 == sizeof line) {
-            return said[0] == '\0' ? PROBE_SILENT : PROBE_OTHER;
+            return said[0] == '\0'                           ? PROBE_SILENT
+                   : strncmp(said, "posterngate: ", 13) == 0 ? PROBE_TURNED_AWAY
+                                                             : PROBE_OTHER;
         }
         len = 0;
     }
@@ -103,6 +105,9 @@ void probe_ssh(const char *host, const char *port, int timeout_ms, struct probe 
         freeaddrinfo(found);
     }
     if (fd >= 0) {
+        /* Both sides say who they are at once; what is no SSH server may wait for something. */
+        static const char version[] = "SSH-2.0-postern-doctor\r\n";
+        (void)send(fd, version, sizeof version - 1, MSG_NOSIGNAL);
         probe.result = read_version(fd, clock_monotonic_ms() + timeout_ms, probe.said);
     }
     *out = probe;

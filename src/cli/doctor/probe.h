@@ -10,10 +10,11 @@ enum probe_result {
     PROBE_UNREACHABLE, /* no way there */
     PROBE_NO_ANSWER,   /* a firewall swallows it, or the machine is down */
     PROBE_SILENT,      /* connected, and then nothing came */
+    PROBE_TURNED_AWAY, /* a gate that says in `said` why it takes nobody from here */
     PROBE_OTHER,       /* something that is not SSH came */
 };
 
-enum { PROBE_SAID_CHARS = 128 };
+enum { PROBE_SAID_CHARS = 256 };
 
 struct probe {
     enum probe_result result;

@@ -154,7 +154,9 @@ static void read_line(span_t line, size_t *best, struct ssh_verdict *out) {
     /* Each hop shows one; it is the last that has not been taken. */
     note_shown(line, out);
     note_offending(line, out);
-    if (!is_debug(line) || find(line, "Certificate invalid: ") != NULL) {
+    /* What a gate says before the protocol begins, ssh takes for debugging. */
+    if (!is_debug(line) || find(line, "Certificate invalid: ") != NULL ||
+        find(line, "banner line 0: posterngate: ") != NULL) {
         note_rank(line, best, out);
     }
 }
@@ -166,27 +168,4 @@ void ssh_words_read(span_t text, struct ssh_verdict *out) {
         read_line(span_until(&text, '\n'), &best, &verdict);
     }
     *out = verdict;
-}
-
-unsigned ssh_words_version(span_t text) {
-    const char *at = find(text, "OpenSSH_");
-    const char *end = (const char *)text.data + text.len;
-    if (at == NULL) {
-        return 0;
-    }
-    at += strlen("OpenSSH_");
-    /* Windows: "OpenSSH_for_Windows_9.5p1" */
-    while (at < end && !isdigit((unsigned char)*at) && !isspace((unsigned char)*at)) {
-        at++;
-    }
-    unsigned parts[2] = {0, 0};
-    for (size_t i = 0; i < 2; i++) {
-        for (; at < end && isdigit((unsigned char)*at) && parts[i] < 100; at++) {
-            parts[i] = parts[i] * 10 + (unsigned)(*at - '0');
-        }
-        if (i == 0 && (at == end || *at++ != '.')) {
-            return 0;
-        }
-    }
-    return parts[0] * 100 + parts[1];
 }

@@ -45,7 +45,4 @@ struct ssh_verdict {
 /* The most telling line decides; of several such the first. */
 void ssh_words_read(span_t text, struct ssh_verdict *out);
 
-/* `ssh -V`: "OpenSSH_9.2p1 Debian-2, OpenSSL …" → 902; 0 for anything else. */
-unsigned ssh_words_version(span_t text);
-
 #endif

@@ -18,7 +18,7 @@ static struct site site = {.name = site_name, .url = site_url};
 static struct facts facts;
 static struct finding findings[CHECKS_MAX];
 
-static void set(char *field, const char *text) { (void)snprintf(field, 200, "%s", text); }
+#define set(field, text) facts_cut((field), sizeof(field), span_str(text))
 
 static void fill_hop(struct fact_ssh *ssh, const char *alias, const char *hostname) {
     ssh->known = true;

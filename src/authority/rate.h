@@ -13,6 +13,7 @@ enum rate {
     RATE_HOST_CERTIFICATES, /* of a host */
     RATE_JOB_CERTIFICATES,  /* for jobs, that a host asks for: one for each `postern job run` */
     RATE_NODE_JOBS,         /* changes of a job that a compute host tells, by the job's nodes */
+    RATE_IMPERSONATIONS,    /* certificates of others that a portal asks for: one a connection */
     RATE_KEY_PAIRS,         /* made here: an RSA pair takes a second of the threads that sign in */
     RATE_SNAPSHOTS,         /* of the feed, that are begun: each is the whole site's */
     RATE_PAGES,             /* of such, but for the first */

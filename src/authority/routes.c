@@ -24,6 +24,7 @@ const struct route *const route_tables[] = {
     registered_key_routes,
     job_routes,
     grant_routes,
+    ticket_routes,
     grant_renewal_routes,
     access_routes,
     known_hosts_routes,

@@ -13,8 +13,8 @@ static const char *prefix_of(enum token_kind kind) {
     static const char *const prefixes[] = {
         [TOKEN_SESSION] = "pgs_", [TOKEN_API_KEY] = "pgk_",    [TOKEN_HOST] = "pgh_",
         [TOKEN_ENROL] = "pge_",   [TOKEN_INVITATION] = "pgi_", [TOKEN_WINDOW] = "pgw_",
-        [TOKEN_REFRESH] = "pgr_", [TOKEN_BROWSER] = "pgb_",    [TOKEN_CODE] = "pgc_",
-        [TOKEN_DEVICE] = "pgd_",
+        [TOKEN_TICKET] = "pgt_",  [TOKEN_REFRESH] = "pgr_",    [TOKEN_BROWSER] = "pgb_",
+        [TOKEN_CODE] = "pgc_",    [TOKEN_DEVICE] = "pgd_",
     };
     INVARIANT((size_t)kind < COUNT_OF(prefixes));
     return prefixes[kind];

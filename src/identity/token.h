@@ -2,8 +2,8 @@
  * Bearer tokens, API keys, invitations and enrolment tokens: random, shown once, kept as SHA-256.
  * 256 bits of randomness need no slow hash. The prefix tells people and secret scanners what they
  * found: "pgs_" session, "pgk_" API key, "pgh_" host token, "pge_" host enrolment, "pgi_"
- * invitation, "pgw_" a session that the enrolment window let in, "pgr_" refresh token, "pgb_" a
- * browser's session, "pgc_" authorization code, "pgd_" device code.
+ * invitation, "pgt_" a one-time token, "pgw_" a session that the enrolment window let in, "pgr_"
+ * refresh token, "pgb_" a browser's session, "pgc_" authorization code, "pgd_" device code.
  */
 #ifndef POSTERN_IDENTITY_TOKEN_H
 #define POSTERN_IDENTITY_TOKEN_H
@@ -18,6 +18,7 @@ enum token_kind {
     TOKEN_HOST,
     TOKEN_ENROL,
     TOKEN_INVITATION,
+    TOKEN_TICKET,
     TOKEN_WINDOW,
     TOKEN_REFRESH,
     TOKEN_BROWSER,

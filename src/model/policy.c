@@ -178,6 +178,12 @@ static struct decision decide_duration(const struct policy *policy, const struct
     return allowed;
 }
 
+struct decision policy_duration(const struct policy *policy, int64_t duration_s) {
+    const struct sign_request request = {.duration_s = duration_s};
+    int64_t ignored;
+    return decide_duration(policy, NULL, &request, &ignored);
+}
+
 /* ---- subnets ---- */
 
 static struct decision refuse_subnets(const struct subnet_list *imposed, const char *whose) {
@@ -348,6 +354,22 @@ static struct decision decide_job(const struct account *account, const struct jo
 
 static int64_t no_later_than_job(const struct job *job, int64_t until) {
     return job->ends_at != 0 && job->ends_at < until ? job->ends_at : until;
+}
+
+struct decision policy_impersonate(const struct account *service, const struct account *account,
+                                   bool is_member) {
+    if (service->kind != ACCOUNT_SERVICE || !service->impersonates || service->disabled) {
+        return decision_refuse(DECISION_impersonation_refused, "username",
+                               "%.32s may not ask for certificates of others; an administrator "
+                               "allows it: postern admin service-account set",
+                               service->name);
+    }
+    if (account->id == 0 || account->kind != ACCOUNT_PERSON || account->disabled ||
+        service->project_id == 0 || !is_member) {
+        return decision_refuse(DECISION_impersonation_refused, "username",
+                               "this is no member of the project that %s serves", service->name);
+    }
+    return allowed;
 }
 
 static struct decision decide_quota(const struct policy *policy, const struct sign_facts *facts) {

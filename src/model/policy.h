@@ -30,7 +30,8 @@
     X(sign_in_needed, 403)                                                                         \
     X(grants_refused, 403)                                                                         \
     X(grant_ended, 403)                                                                            \
-    X(proof_refused, 401)
+    X(proof_refused, 401)                                                                          \
+    X(impersonation_refused, 403)
 
 enum decision_code {
 #define DECISION_ENUM(code, status) DECISION_##code,
@@ -139,6 +140,16 @@ struct decision policy_sign(const struct policy *policy, const struct sign_reque
 
 /* Whether a key may be used at all: the part of policy_sign() that needs no account. */
 struct decision policy_key(const struct policy *policy, const struct key *key);
+
+/* Whether certificates of this length may be asked for at all. */
+struct decision policy_duration(const struct policy *policy, int64_t duration_s);
+
+/*
+ * Whether a service account may have certificates of that account: of an enabled person who is a
+ * member of its project, and only where it was allowed to. `account` may be zero: there is none.
+ */
+struct decision policy_impersonate(const struct account *service, const struct account *account,
+                                   bool is_member);
 
 /* A key that is to be trusted by itself. At most one of the two times is asked for; both 0: the
  * default. */

@@ -785,6 +785,42 @@ static void test_bounds(void **state) {
     assert_true(span_equal_str(buf_span(&text), "192.0.2.0/24,198.51.100.1/32"));
 }
 
+static void test_impersonate(void **state) {
+    (void)state;
+    const struct account portal = {
+        .id = 7, .name = "portal", .kind = ACCOUNT_SERVICE, .project_id = 3, .impersonates = true};
+    const struct account carol = {.id = 8, .name = "carol", .kind = ACCOUNT_PERSON};
+    struct account service = portal, account = carol;
+    assert_true(policy_impersonate(&service, &account, true).allowed);
+    assert_false(policy_impersonate(&service, &account, false).allowed);
+    service.impersonates = false;
+    assert_false(policy_impersonate(&service, &account, true).allowed);
+    service = portal;
+    service.kind = ACCOUNT_PERSON;
+    assert_false(policy_impersonate(&service, &account, true).allowed);
+    service = portal;
+    service.disabled = true;
+    assert_false(policy_impersonate(&service, &account, true).allowed);
+    service = portal;
+    service.project_id = 0;
+    assert_false(policy_impersonate(&service, &account, true).allowed);
+    service = portal;
+    account.disabled = true;
+    assert_false(policy_impersonate(&service, &account, true).allowed);
+    account = carol;
+    account.kind = ACCOUNT_SERVICE;
+    assert_false(policy_impersonate(&service, &account, true).allowed);
+    account = (struct account){.id = 0};
+    struct decision decision = policy_impersonate(&service, &account, true);
+    assert_false(decision.allowed);
+    assert_int_equal(decision.code, DECISION_impersonation_refused);
+
+    struct policy policy;
+    policy_default(&policy);
+    assert_true(policy_duration(&policy, 60).allowed);
+    assert_false(policy_duration(&policy, 61).allowed);
+}
+
 static void expect_scope(const struct cert *cert, const char *account, bool everywhere,
                          const char *clusters) {
     struct scope scope = scope_of(cert, account);
@@ -857,6 +893,7 @@ int main(void) {
         cmocka_unit_test(test_serials_of_replicas),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_scope),
+        cmocka_unit_test(test_impersonate),
     };
     return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
 }

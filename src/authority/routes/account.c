@@ -100,6 +100,11 @@ json_t *account_json(struct call *call, const struct account *account) {
                   account_projects_json(call, account), "enrolled",
                   login.password_hash[0] != '\0' && login.totp_secret_bytes != 0, "createdTime",
                   call_json_time(account->created_at));
+    if (json != NULL && account->kind == ACCOUNT_SERVICE &&
+        json_object_set_new(json, "impersonates", json_boolean(account->impersonates)) != 0) {
+        json_decref(json);
+        return NULL;
+    }
     if (json != NULL && login.window_until > call->now &&
         json_object_set_new(json, "windowExpireTime", call_json_time(login.window_until)) != 0) {
         json_decref(json);
@@ -247,6 +252,7 @@ struct change_request {
     bool has_display_name, has_email;
     bool disabled, has_disabled;
     bool administrator, has_administrator;
+    bool impersonates, has_impersonates;
     int64_t quota_per_day; /* -1: not given */
 };
 
@@ -256,6 +262,8 @@ static err_t change_read(struct call *call) {
     TRY(call_read_bool(call, "disabled", CALL_OPTIONAL, &own->disabled, &own->has_disabled));
     TRY(call_read_bool(call, "administrator", CALL_OPTIONAL, &own->administrator,
                        &own->has_administrator));
+    TRY(call_read_bool(call, "impersonates", CALL_OPTIONAL, &own->impersonates,
+                       &own->has_impersonates));
     TRY(read_display_name(call, own->display_name, sizeof own->display_name));
     TRY(read_email(call, own->email, sizeof own->email));
     own->has_display_name = json_is_string(json_object_get(call->body, "displayName"));
@@ -312,6 +320,8 @@ static void apply(const struct change_request *request, struct account *account)
     account->disabled = request->has_disabled ? request->disabled : account->disabled;
     account->administrator =
         request->has_administrator ? request->administrator : account->administrator;
+    account->impersonates =
+        request->has_impersonates ? request->impersonates : account->impersonates;
     if (request->quota_per_day >= 0) {
         account->quota_per_day = (uint32_t)request->quota_per_day;
     }
@@ -336,12 +346,15 @@ static void describe(const struct account *was, const struct account *is, char *
     const char *rank = was->administrator == is->administrator ? ""
                        : is->administrator                     ? "made administrator "
                                                                : "administrator no more ";
+    const char *others = was->impersonates == is->impersonates ? ""
+                         : is->impersonates                    ? "may impersonate "
+                                                               : "may impersonate no more ";
     const char *rest = was->quota_per_day == is->quota_per_day &&
                                strcmp(was->display_name, is->display_name) == 0 &&
                                strcmp(was->email, is->email) == 0
                            ? ""
                            : "details changed";
-    (void)snprintf(out, size, "%s%s%s", access, rank, rest);
+    (void)snprintf(out, size, "%s%s%s%s", access, rank, others, rest);
 }
 
 static void change_run(struct call *call) {
@@ -360,6 +373,12 @@ static void change_run(struct call *call) {
     if (is.administrator && is.kind != ACCOUNT_PERSON) {
         call_problem(call, 422, "not_a_person", "administrator",
                      "%s is a service account; only people can be administrators", is.name);
+        return;
+    }
+    if (is.impersonates && is.kind != ACCOUNT_SERVICE) {
+        call_problem(call, 422, "not_a_service", "impersonates",
+                     "%s is a person; only service accounts ask for certificates of others",
+                     is.name);
         return;
     }
     bool was_ruling = was.administrator && !was.disabled;

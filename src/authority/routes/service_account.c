@@ -9,6 +9,7 @@
 #include "authority/routes/project.h"
 #include "authority/routes/publish.h"
 #include "authority/routes/revoke.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/secret.h"
 #include "base/text.h"
@@ -183,12 +184,18 @@ static bool find_managed(struct call *call, struct account *out) {
 static json_t *api_key_json(const struct api_key *key) {
     char id[24];
     (void)snprintf(id, sizeof id, "%llu", (unsigned long long)key->id);
-    json_t *json = json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:b}", "id", id, "name", key->name, "hint",
-                             key->hint, "ipSubnets", call_json_subnets(&key->subnets),
-                             "createdTime", call_json_time(key->created_at), "expireTime",
+    json_t *json = json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:b}", "id", id, "name", key->name,
+                             "hint", key->hint, "ipSubnets", call_json_subnets(&key->subnets),
+                             "clusters", call_json_clusters(&key->clusters), "createdTime",
+                             call_json_time(key->created_at), "expireTime",
                              call_json_time(key->expires_at), "revoked", key->revoked_at != 0);
     if (json != NULL && key->last_used_at != 0) {
         (void)json_object_set_new(json, "lastUsedTime", call_json_time(key->last_used_at));
+    }
+    if (json != NULL && key->duration_max_s != 0) {
+        char text[DURATION_CHARS];
+        duration_print(key->duration_max_s, text);
+        (void)json_object_set_new(json, "maxDuration", json_string(text));
     }
     return json;
 }
@@ -215,6 +222,8 @@ struct key_request {
     char name[LIMIT_DISPLAY_NAME_CHARS + 1];
     int64_t lifetime_s;
     struct subnet_list subnets;
+    struct cluster_list clusters;
+    int64_t duration_max_s; /* 0: the site's */
 };
 
 static err_t key_read(struct call *call) {
@@ -224,6 +233,8 @@ static err_t key_read(struct call *call) {
     TRY(call_read_string(call, "name", CALL_REQUIRED, LIMIT_DISPLAY_NAME_CHARS, &name));
     TRY(call_read_duration(call, "expiresIn", CALL_OPTIONAL, &own->lifetime_s));
     TRY(call_read_subnets(call, "ipSubnets", CALL_OPTIONAL, &own->subnets));
+    TRY(call_read_clusters(call, "clusters", CALL_OPTIONAL, &own->clusters));
+    TRY(call_read_duration(call, "maxDuration", CALL_OPTIONAL, &own->duration_max_s));
     if (name[0] == '\0') {
         call_problem(call, 422, "name_refused", "name", "give the key a name to tell it by");
         return FAIL(ERR_MALFORMED);
@@ -257,6 +268,26 @@ static bool has_room(struct call *call, const struct account *account) {
     return true;
 }
 
+/* A manager gives what the project has, and no certificate lasts as long as none does here. */
+static bool may_bind(struct call *call, const struct account *account,
+                     const struct key_request *own) {
+    const char *unreached;
+    if (!account_unreached(call, account, &own->clusters, &unreached)) {
+        return false;
+    }
+    if (unreached != NULL) {
+        call_problem(call, 422, "clusters_refused", "clusters",
+                     "the project of %s does not reach %s", account->name, unreached);
+        return false;
+    }
+    if (own->duration_max_s != 0) {
+        struct decision decision = policy_duration(&call->authority->policy, own->duration_max_s);
+        (void)snprintf(decision.field, sizeof decision.field, "maxDuration");
+        call_decision(call, &decision);
+    }
+    return !call_refused(call);
+}
+
 static void audit_key(struct call *call, const char *key, const char *detail) {
     char target[LIMIT_HOST_NAME_CHARS + 1];
     (void)snprintf(target, sizeof target, "%.100s/%.140s", call_path(call, "name"), key);
@@ -267,11 +298,14 @@ static void key_create_run(struct call *call) {
     const struct key_request *own = call_own(call, sizeof *own, NULL);
     struct account account;
     audit_key(call, own->name, NULL);
-    if (!find_managed(call, &account) || !has_room(call, &account)) {
+    if (!find_managed(call, &account) || !may_bind(call, &account, own) ||
+        !has_room(call, &account)) {
         return;
     }
     struct api_key key = {.account_id = account.id,
                           .subnets = own->subnets,
+                          .clusters = own->clusters,
+                          .duration_max_s = own->duration_max_s,
                           .created_at = call->now,
                           .expires_at = call->now + own->lifetime_s};
     memcpy(key.name, own->name, sizeof key.name);
@@ -295,13 +329,17 @@ static void key_create_run(struct call *call) {
 /* Whoever has a leaked key has what it obtained, too: its sessions and certificates end with it. */
 static bool end_key(struct call *call, struct api_key *key, size_t *certificates) {
     struct store *store = call_store(call);
-    struct revoke_scope scope = {.account_id = key->account_id, .api_key_id = key->id};
+    const struct revoke_scope own = {.account_id = key->account_id, .api_key_id = key->id};
+    const struct revoke_scope for_others = {.by_id = key->account_id, .api_key_id = key->id};
+    size_t others = 0;
     key->revoked_at = call->now;
     call_forget_bearers(call);
     return call_ok(call, store_api_key_update(store, key), "the API key") &&
            call_ok(call, store_session_remove_all(store, key->account_id, key->id, call->now),
                    "the sessions") &&
-           revoke_all(call, scope, "API key revoked", certificates);
+           revoke_all(call, for_others, "API key revoked", &others) &&
+           revoke_all(call, own, "API key revoked", certificates) &&
+           (*certificates += others, true);
 }
 
 static void key_revoke_run(struct call *call) {

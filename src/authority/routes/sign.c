@@ -2,7 +2,7 @@
 #include "authority/authority.h"
 #include "authority/metrics.h"
 #include "authority/rate.h"
-#include "authority/routes/signing.h"
+#include "authority/routes/impersonation.h"
 #include "ssh/private_key.h"
 
 enum {
@@ -19,6 +19,7 @@ struct request {
     secret_t passphrase;
     struct private_key *private_key;
     struct buf private_text;
+    const char *username; /* in whose place a service account asks; NULL: its own */
 };
 _Static_assert(sizeof(struct request) <= CALL_OWN_BYTES, "fits into call_own()");
 
@@ -72,6 +73,8 @@ static err_t read_generate(struct call *call) {
     buf_init(&own->private_text, LIMIT_KEY_FILE_BYTES);
     span_t passphrase = {NULL, 0};
     TRY(read_key_type(call, own));
+    TRY(call_read_string(call, "username", CALL_OPTIONAL, LIMIT_ACCOUNT_NAME_CHARS,
+                         &own->username));
     TRY(call_read_duration(call, "duration", CALL_OPTIONAL, &own->signing.duration_s));
     TRY(call_read_text(call, "passphrase", CALL_OPTIONAL, PASSPHRASE_CHARS_MAX, &passphrase));
     if (passphrase.len > 0 &&
@@ -86,11 +89,18 @@ static err_t read_generate(struct call *call) {
 
 static void run_sign(struct call *call) {
     struct request *own = call_own(call, sizeof *own, release);
-    const struct signing_for for_caller = signing_for_caller(call);
+    struct signing_for for_whom = signing_for_caller(call);
+    struct impersonation other;
     struct sign_grant grant;
-    if (signing_decide(call, &for_caller, &own->signing, &grant) &&
-        rate_spend(call, RATE_CERTIFICATES)) {
-        (void)signing_record(call, &for_caller, &own->signing, &grant);
+    if (own->username != NULL) {
+        if (!impersonation_begin(call, own->username, &other)) {
+            return;
+        }
+        for_whom = impersonation_for(&other);
+    }
+    if (signing_decide(call, &for_whom, &own->signing, &grant) &&
+        rate_spend(call, own->username != NULL ? RATE_IMPERSONATIONS : RATE_CERTIFICATES)) {
+        (void)signing_record(call, &for_whom, &own->signing, &grant);
     }
 }
 
@@ -104,15 +114,23 @@ static void make_pair(struct call *call) {
         err = key_copy(private_key_public(own->private_key), &own->signing.key);
     }
     if (!failed(err)) {
-        err = private_key_write(own->private_key, call->caller.account.name,
+        err = private_key_write(own->private_key,
+                                own->username != NULL ? own->username : call->caller.account.name,
                                 own->passphrase.len > 0 ? &own->passphrase : NULL,
                                 GENERATED_KDF_ROUNDS, &own->private_text);
     }
     (void)call_ok(call, err, NULL);
 }
 
+/* Who may not ask for others' certificates keeps no thread busy either. */
 static void run_generate(struct call *call) {
-    if (rate_spend(call, RATE_KEY_PAIRS)) {
+    const struct request *own = call_own(call, sizeof *own, release);
+    struct impersonation other;
+    if (own->username != NULL && !impersonation_begin(call, own->username, &other)) {
+        return;
+    }
+    bool quick = own->username != NULL && own->new_type != KEY_RSA;
+    if (quick || rate_spend(call, RATE_KEY_PAIRS)) {
         call_defer(call, make_pair, run_sign);
     }
 }
@@ -141,7 +159,7 @@ static void answer(struct call *call) {
     }
     if (call_ok(call, err, NULL)) {
         metrics_count_certificate(call->authority->metrics, CERT_USER);
-        call_answer_text(call, 200, "application/json");
+        call_answer_text(call, own->username != NULL ? 201 : 200, "application/json");
     }
     call_send(call);
 }

@@ -56,6 +56,7 @@ bool signing_facts(struct call *call, const struct signing_for *for_whom, const 
                   "the jump hosts"))) {
         return false;
     }
+    facts.key_has_valid |= for_whom->uncounted;
     *out = facts;
     return true;
 }

@@ -30,6 +30,7 @@ struct signing_for {
     const struct bounds *bounds;
     entity_id api_key_id, grant_id;
     entity_id by_id; /* a service account, in the place of the account */
+    bool uncounted;  /* it does not use up the account's quota */
 };
 struct signing_for signing_for_caller(const struct call *call);
 

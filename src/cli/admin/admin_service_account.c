@@ -34,24 +34,49 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
     return admin_list(cli, path, "accounts", columns);
 }
 
+static err_t set_run(struct cli *cli, const struct arguments *arguments) {
+    const char *name = arguments->words[0];
+    json_t *impersonates = NULL;
+    char *path CLEANUP(freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(admin_yes_no(cli, "impersonates", arguments_value(arguments, "impersonates"),
+                     &impersonates));
+    TRY(api_path(cli, &path, "/api/v1/accounts/", name, NULL));
+    TRY(admin_send(cli, HTTP_PUT, path, json_pack("{s:o*}", "impersonates", impersonates),
+                   &answer));
+    return admin_done(cli, answer, "Service account %s is changed.", name);
+}
+
+/* NULL without the option. */
+static err_t option_array(const struct arguments *arguments, const char *option, json_t **out) {
+    json_t *list CLEANUP(json_freep) = NULL;
+    size_t at = 0;
+    for (const char *text; (text = arguments_next(arguments, option, &at)) != NULL;) {
+        list = list != NULL ? list : json_array();
+        if (json_array_append_new(list, json_string(text)) != 0) {
+            return FAIL(ERR_MEMORY);
+        }
+    }
+    *out = TAKE(list);
+    return OK;
+}
+
 /* Made here and shown once: it goes to standard output, its story to standard error. */
 static err_t key_create_run(struct cli *cli, const struct arguments *arguments) {
     const char *name = arguments->words[0];
     const char *label = arguments_value(arguments, "name");
     json_t *subnets CLEANUP(json_freep) = NULL;
+    json_t *clusters CLEANUP(json_freep) = NULL;
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
-    size_t at = 0;
-    for (const char *subnet; (subnet = arguments_next(arguments, "ip-subnet", &at)) != NULL;) {
-        subnets = subnets != NULL ? subnets : json_array();
-        if (json_array_append_new(subnets, json_string(subnet)) != 0) {
-            return FAIL(ERR_MEMORY);
-        }
-    }
+    TRY(option_array(arguments, "ip-subnet", &subnets));
+    TRY(option_array(arguments, "cluster", &clusters));
     TRY(api_path(cli, &path, "/api/v1/service-accounts/", name, "/api-keys", NULL));
     TRY(admin_send(cli, HTTP_POST, path,
-                   json_pack("{s:s, s:s*, s:O*}", "name", label != NULL ? label : name, "expiresIn",
-                             arguments_value(arguments, "expires"), "ipSubnets", subnets),
+                   json_pack("{s:s, s:s*, s:O*, s:O*, s:s*}", "name", label != NULL ? label : name,
+                             "expiresIn", arguments_value(arguments, "expires"), "ipSubnets",
+                             subnets, "clusters", clusters, "maxDuration",
+                             arguments_value(arguments, "max-duration")),
                    &answer));
     if (cli->json) {
         return print_json(answer);
@@ -74,6 +99,8 @@ static err_t key_list_run(struct cli *cli, const struct arguments *arguments) {
         {"Name", "name", CELL_TEXT, NULL},
         {"Begins With", "hint", CELL_TEXT, NULL},
         {"Subnets", "ipSubnets", CELL_LIST, NULL},
+        {"Clusters", "clusters", CELL_LIST, NULL},
+        {"Each Lasts", "maxDuration", CELL_TEXT, NULL},
         {"Expires", "expireTime", CELL_TIME, NULL},
         {"Last Used", "lastUsedTime", CELL_TIME, NULL},
         {"Revoked", "revoked", CELL_YES_NO, NULL},
@@ -107,6 +134,13 @@ static const struct option key_create_options[] = {
     {0, "name", "TEXT", "what the key is for"},
     {0, "expires", "TIME", "how long it is good: 90d"},
     {0, "ip-subnet", "CIDR", "only good from there; may be given again", .many = true},
+    {0, "cluster", "NAME", "only for this cluster; may be given again", .many = true},
+    {0, "max-duration", "TIME", "the longest of its certificates: 1min"},
+    {.name = NULL},
+};
+
+static const struct option set_options[] = {
+    {0, "impersonates", "yes|no", "it gets certificates of its project's members, as portals do"},
     {.name = NULL},
 };
 
@@ -144,12 +178,19 @@ static const struct command create = {.name = "create",
                                     .summary = "List service accounts",
                                     .options = list_options,
                                     .run = list_run},
+                            set = {.name = "set",
+                                   .arguments = "NAME",
+                                   .summary = "Change what a service account may do",
+                                   .options = set_options,
+                                   .words_min = 1,
+                                   .words_max = 1,
+                                   .run = set_run},
                             key = {.name = "key",
                                    .arguments = "COMMAND",
                                    .summary = "API keys of a service account",
                                    .children = key_children};
 
-static const struct command *const children[] = {&create, &list, &key, NULL};
+static const struct command *const children[] = {&create, &list, &set, &key, NULL};
 
 const struct command command_admin_service_account = {
     .name = "service-account",

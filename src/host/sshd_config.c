@@ -61,6 +61,13 @@ static err_t put_host_keys(const struct config *config, struct buf *out) {
     return OK;
 }
 
+/* sshd's own 10:30:100 takes the workers of one workflow for a flood: from ten logins at once on it
+ * drops some, whoever they are. */
+static err_t put_startups(struct buf *out) {
+    return buf_add_str(out, "\n# A workflow has many workers, and all come from one address.\n"
+                            "MaxStartups 200:30:400\n");
+}
+
 /* From OpenSSH 9.8 on, sshd turns away an address from which many logins failed. */
 static err_t put_penalties(const struct sshd_config *from, struct buf *out) {
     bool told = from->exempt != NULL && from->exempt[0] != '\0';
@@ -115,7 +122,8 @@ err_t sshd_config_print(const struct sshd_config *from, struct buf *out) {
     TRY(put_trust(from, out));
     TRY(put_methods(from, out));
     TRY(put_host_keys(from->config, out));
-    TRY(from->jump_host ? OK : put_penalties(from, out)); /* before the first Match */
+    TRY(put_startups(out)); /* before the first Match */
+    TRY(from->jump_host ? OK : put_penalties(from, out));
     if (from->jump_host) {
         TRY(put_jump(from, out));
     }

@@ -396,6 +396,7 @@ static void test_sshd_config(void **state) {
         "\nAuthorizedKeysCommand none\n",
         "\nPasswordAuthentication no\n",
         "\nKbdInteractiveAuthentication no\n",
+        "\nMaxStartups 200:30:400\n",
         "\nHostCertificate /etc/ssh/k-cert.pub\n",
         "\nHostKey /etc/ssh/k\n",
     };

@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
 done
 story=$root/demo/story-${site:-tour}.sh
 if [ ! -f "$story" ]; then
-    echo "demo: there is no story for the site \"$site\"; there are: cscs grid5000 mlcloud rescale" >&2
+    echo "demo: there is no story for the site \"$site\"; there are: aiida cscs grid5000 mlcloud rescale" >&2
     exit 2
 fi
 if [ "$jump" != gate ] && [ "$jump" != sshd ]; then

@@ -21,6 +21,7 @@ world_begin() {
         sshd_run_made=1
     fi
     install -m 755 "$root"/build/release/src/{authority/posternd,cli/postern,gate/postern-gate} "$world/bin/"
+    ln -s postern "$world/bin/postern-refresh"
     # The checkout may lie where the laptop's owner cannot look.
     install -m 755 "$root/tests/e2e/tty.py" "$world/bin/"
     find "$root/build/release/src/host" -maxdepth 1 -type f -perm -u+x -exec install -m 755 -t "$world/bin" {} +
@@ -93,6 +94,7 @@ start() { # NAME COMMAND…
 
 world_end() {
     local pid
+    as_you "postern agent --kill" >/dev/null 2>&1
     for pid in "${world_pids[@]}"; do kill "$pid" 2>/dev/null; done
     for pid in "${world_pids[@]}"; do wait "$pid" 2>/dev/null; done
     # Sessions that were still open end with their sshd's process group.
@@ -191,7 +193,7 @@ world_authority() { # SITE [DEFAULT-KEY-FILE [POLICY-SETTING…]]
         --admin operator >"$world/init.log" 2>&1 || { cat "$world/init.log"; return 1; }
     [ -z "${2:-}" ] || sed -i "/^site:/a\\  default_key_file: $2" "$world/authority/posternd.yaml"
     local setting
-    for setting in "${@:3}"; do sed -i "/^policy:/a\\  $setting" "$world/authority/posternd.yaml"; done
+    for setting in "${@:3}"; do sed -i "/^  ${setting%%:*}:/d; /^policy:/a\\  $setting" "$world/authority/posternd.yaml"; done
     start posternd "$world/bin/posternd" serve -c "$world/authority/posternd.yaml"
     await_port "$authority_port" || { cat "$world/posternd.log"; return 1; }
     tls_fingerprint=$(openssl s_client -connect "127.0.0.1:$authority_port" -showcerts </dev/null 2>/dev/null |
@@ -260,7 +262,8 @@ world_sshd() { # NAME ROLE PORT [SITE]
     esac
     {
         printf '%s\n' "Port $port" "ListenAddress $address" "HostKey $dir/ssh/ssh_host_ed25519_key" "PidFile none" \
-            "UsePAM no" "PrintMotd no" "Subsystem sftp /usr/lib/openssh/sftp-server" "AcceptEnv LANG LC_*"
+            "UsePAM no" "PrintMotd no" "Subsystem sftp /usr/lib/openssh/sftp-server" "AcceptEnv LANG LC_*" \
+            ${SLURM_CONF:+"SetEnv SLURM_CONF=$SLURM_CONF"}
         "$world/bin/postern-host" sshd-config --config "$dir/host.yaml" ${option:+"$option"}
     } >"$dir/ssh/sshd_config" || return 1
     /usr/sbin/sshd -t -f "$dir/ssh/sshd_config" || return 1
@@ -268,4 +271,30 @@ world_sshd() { # NAME ROLE PORT [SITE]
     # shellcheck disable=SC2034
     sshd_of[$name]=${world_pids[-1]}
     await_port "$port" "$address" || { cat "$world/sshd-$name.log"; return 1; }
+}
+
+# A cluster's batch scheduler: real Slurm, its controller on one host and a slurmd on another, by loopback and free ports. Whoever
+# logs in to a host of the centre afterwards finds it by SLURM_CONF, which that host's sshd sets (world_sshd). Nothing of the
+# machine's own Slurm or munge is read or written.
+world_slurm() { # CONTROLLER NODE
+    local controller=$1 node=$2 dir=$world/slurm
+    mkdir -p "$dir"/{state,spool,munge}
+    chmod 711 "$dir/munge"
+    (umask 077 && head -c 128 /dev/urandom >"$dir/munge.key")
+    printf '%s\n' "ClusterName=demo" "SlurmctldHost=$controller(127.0.0.1)" "SlurmUser=root" "SlurmctldPort=$(free_port)" \
+        "AuthType=auth/munge" "CredType=cred/munge" "AuthInfo=socket=$dir/munge/socket" "StateSaveLocation=$dir/state" \
+        "SlurmdSpoolDir=$dir/spool" "SlurmctldPidFile=$dir/slurmctld.pid" "SlurmdPidFile=$dir/slurmd.pid" \
+        "ProctrackType=proctrack/linuxproc" "SelectType=select/cons_tres" "SelectTypeParameters=CR_Core" \
+        "SlurmdParameters=config_overrides" "MailProg=/bin/true" "ReturnToService=2" "MinJobAge=300" "KillWait=1" \
+        "SchedulerParameters=sched_interval=2,batch_sched_delay=0,sched_min_interval=0" \
+        "NodeName=$node NodeAddr=127.0.0.1 Port=$(free_port) CPUs=16 State=UNKNOWN" \
+        "PartitionName=main Nodes=$node Default=YES MaxTime=60 DefaultTime=10 State=UP" >"$dir/slurm.conf"
+    echo "CgroupPlugin=cgroup/v1" >"$dir/cgroup.conf"
+    export SLURM_CONF=$dir/slurm.conf
+    start munged munged --foreground --force --num-threads=2 --socket="$dir/munge/socket" --key-file="$dir/munge.key" \
+        --pid-file="$dir/munged.pid" --log-file="$dir/munged.log" --seed-file="$dir/munge.seed"
+    await_that "test -S $dir/munge/socket" || return 1
+    start_on slurmctld "$controller" '' slurmctld -D
+    start_on slurmd "$node" '' slurmd -D -N "$node"
+    await_that "sinfo -h -t idle -o %N | grep -qx $node"
 }

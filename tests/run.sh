@@ -85,7 +85,7 @@ done
 if wanted demo; then
     run_one demo $sudo bash demo/demo.sh --once
     run_one demo-sshd $sudo bash demo/demo.sh --jump sshd --once
-    for site in cscs grid5000 mlcloud rescale; do run_one "demo-$site" $sudo bash demo/demo.sh --site $site --once; done
+    for site in aiida cscs grid5000 mlcloud rescale; do run_one "demo-$site" $sudo bash demo/demo.sh --site $site --once; done
 fi
 
 if [ $skipped = 0 ]; then

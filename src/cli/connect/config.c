@@ -11,6 +11,7 @@
 #include "cli/connect/person_files.h"
 #include "cli/connect/process.h"
 #include "cli/connect/run_folder.h"
+#include "cli/connect/ssh_value.h"
 #include "model/entity.h"
 
 enum { HOPS_MAX = 16, ASK_MS = 20 * 1000, SAID_BYTES = 64 * 1024, CONTROL_PATH_CHARS = 108 };
@@ -42,7 +43,7 @@ static err_t read_hops(struct cli *cli, const struct arguments *arguments, struc
     }
     char *rest = hops->text;
     for (char *hop; (hop = strsep(&rest, ",")) != NULL;) {
-        if (hops->count == HOPS_MAX || failed(ssh_hop_check(hop))) {
+        if (hops->count == HOPS_MAX || failed(ssh_value_check_hop(hop))) {
             return usage(cli, "--jump", given, "write [user@]host[:port], with commas between");
         }
         hops->items[hops->count++] = hop;
@@ -71,7 +72,7 @@ static err_t choose(struct cli *cli, const struct arguments *arguments, const st
     options->hop_count = hops->count;
     options->through_login = arguments_has(arguments, "through-login");
     options->forward_agent = arguments_has(arguments, "agent-forwarding");
-    if (options->suffix != NULL && failed(ssh_suffix_check(options->suffix))) {
+    if (options->suffix != NULL && failed(ssh_value_check_suffix(options->suffix))) {
         return usage(cli, "--suffix", options->suffix,
                      "it is a dot and lower-case letters, digits or hyphens: .g5k");
     }

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "cli/connect/config_line.h"
-#include "cli/connect/ssh_config.h"
+#include "cli/connect/ssh_value.h"
 
 static const char block_begins[] = "# begin of " PERSON_CONFIG_PREFIX;
 static const char block_ends[] = "# end of " PERSON_CONFIG_PREFIX;
@@ -172,7 +172,7 @@ static err_t put_include(span_t others, const struct person_config *want, const 
         }
         /* glob(7) would take these for a pattern. */
         TRY(strpbrk(path, "*?[") != NULL ? FAIL(ERR_MALFORMED) : buf_add_byte(&words, ' '));
-        TRY(ssh_config_put_value(&words, path));
+        TRY(ssh_value_put(&words, path));
     }
     if (words.len == 0) {
         return OK;

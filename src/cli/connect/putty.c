@@ -48,7 +48,7 @@ err_t putty_each(const struct reach *reach, const char *jump,
     for (size_t i = 0; i < reach->jump_count; i++) {
         const struct reach_host *host = &reach->jumps[i];
         TRY(take(context,
-                 &(struct putty_session){host->name, host->address, host->port, NULL, true}));
+                 &(struct putty_session){host->name, host->address, host->port, NULL, false}));
     }
     for (size_t i = 0; i < reach->cluster_count; i++) {
         const struct reach_cluster *cluster = &reach->clusters[i];

@@ -7,71 +7,9 @@
 #include "base/inet.h"
 #include "base/limits.h"
 #include "cli/connect/node_patterns.h"
+#include "cli/connect/ssh_value.h"
 
 enum { SSH_PORT = 22 };
-
-/* --- what is written must mean what it says --- */
-
-err_t ssh_version_parse(const char *text, struct ssh_version *out) {
-    static const char *const names[] = {"OpenSSH_for_Windows_", "OpenSSH_"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        size_t len = strlen(names[i]);
-        struct ssh_version version;
-        if (strncmp(text, names[i], len) == 0 && isdigit((unsigned char)text[len]) &&
-            sscanf(text + len, "%3u.%3u", &version.major, &version.minor) == 2) {
-            *out = version;
-            return OK;
-        }
-    }
-    return FAIL(ERR_MALFORMED);
-}
-
-bool ssh_version_before(struct ssh_version version, unsigned major, unsigned minor) {
-    return version.major != 0 &&
-           (version.major < major || (version.major == major && version.minor < minor));
-}
-
-static bool has_only(const char *text, const char *others) {
-    for (const char *at = text; *at != '\0'; at++) {
-        unsigned char byte = (unsigned char)*at;
-        bool plain = byte < 0x80 && isalnum(byte);
-        if (!plain && strchr(others, *at) == NULL) {
-            return false;
-        }
-    }
-    return true;
-}
-
-err_t ssh_hop_check(const char *hop) {
-    const char *at = strrchr(hop, '@');
-    const char *host = at == NULL ? hop : at + 1;
-    bool good = has_only(hop, "._-@:[]") && hop[0] != '-' && hop[0] != '\0' && hop[0] != '@' &&
-                host[0] != '-' && host[0] != '\0' && strlen(hop) <= LIMIT_HOST_NAME_CHARS;
-    return good ? OK : FAIL(ERR_MALFORMED);
-}
-
-err_t ssh_suffix_check(const char *suffix) {
-    size_t len = strlen(suffix);
-    bool good = suffix[0] == '.' && len > 1 && len <= 64 && suffix[len - 1] != '.' &&
-                strstr(suffix, "..") == NULL && strstr(suffix, ".-") == NULL;
-    for (size_t i = 0; good && i < len; i++) {
-        good = strchr("abcdefghijklmnopqrstuvwxyz0123456789-.", suffix[i]) != NULL;
-    }
-    return good ? OK : FAIL(ERR_MALFORMED);
-}
-
-err_t ssh_config_put_value(struct buf *out, const char *text) {
-    for (const char *at = text; *at != '\0'; at++) {
-        unsigned char byte = (unsigned char)*at;
-        /* '%' and "${" would be expanded; old and new versions unquote backslashes differently. */
-        if (byte < 0x20 || byte == 0x7f || strchr("\"'\\%", *at) != NULL ||
-            (at[0] == '$' && at[1] == '{')) {
-            return FAIL(ERR_MALFORMED);
-        }
-    }
-    bool plain = text[0] != '\0' && has_only(text, "_./~+@,:-");
-    return plain ? buf_add_str(out, text) : buf_add_format(out, "\"%s\"", text);
-}
 
 /* --- the way in --- */
 
@@ -107,7 +45,7 @@ static err_t find_way(const struct reach *reach, const struct ssh_config_options
         } else if (way.own_count > 0) {
             return fault_set(fault, ERR_NOT_FOUND, "jump",
                              "%s is no jump host of the site, and such hosts come first", hop);
-        } else if (failed(ssh_hop_check(hop))) {
+        } else if (failed(ssh_value_check_hop(hop))) {
             return fault_set(fault, ERR_MALFORMED, "jump", "%s is not [user@]host[:port]", hop);
         } else {
             way.front[way.front_count++] = hop;
@@ -130,8 +68,6 @@ const char *ssh_config_jump(const struct reach *reach, const struct ssh_config_o
                                  : NULL;
 }
 
-bool ssh_config_can_run(const char *path) { return path[0] == '/' && has_only(path, "_./+,@:=-"); }
-
 /* --- lines --- */
 
 struct writer {
@@ -148,7 +84,7 @@ struct writer {
 /* "    Keyword value" */
 static err_t put(const struct writer *writer, const char *keyword, const char *value) {
     TRY(buf_add_format(writer->out, "    %s ", keyword));
-    err_t err = ssh_config_put_value(writer->out, value);
+    err_t err = ssh_value_put(writer->out, value);
     return err.code == ERR_MALFORMED
                ? fault_set(writer->fault, ERR_MALFORMED, keyword,
                            "ssh's configuration cannot hold quotes, backslashes, percent signs or "
@@ -199,7 +135,7 @@ static err_t put_identity(const struct writer *writer) {
     if (options->user_known_hosts != NULL) {
         writer->out->len--; /* the newline: both stand in one line */
         TRY(buf_add_byte(writer->out, ' '));
-        TRY(ssh_config_put_value(writer->out, options->user_known_hosts));
+        TRY(ssh_value_put(writer->out, options->user_known_hosts));
         TRY(buf_add_byte(writer->out, '\n'));
     }
     return put(writer, "UseKeychain", "yes");
@@ -258,6 +194,8 @@ static err_t put_place(const struct writer *writer, const char *suffix, const ch
     return put_port(writer, port);
 }
 
+/* Of several jump hosts behind one address whichever answers is good: its certificate has that
+ * address. */
 static err_t put_jumps(const struct writer *writer) {
     const struct reach *reach = writer->reach;
     const struct way *way = &writer->way;
@@ -268,14 +206,14 @@ static err_t put_jumps(const struct writer *writer) {
             via = way->own[hop] == jump ? way->own[hop - 1]->name : via;
         }
         TRY(put_place(writer, "", jump->name, jump->address, jump->port,
-                      stands_beside(writer, jump->address, i, 0), true));
+                      stands_beside(writer, jump->address, i, 0), false));
         TRY(put_via(writer, via));
         TRY(put_rest(writer, false));
     }
     return OK;
 }
 
-/* Whichever login host answers at a cluster's address shows a certificate for that address. */
+/* The same holds for login hosts at a cluster's address. */
 static err_t put_clusters(const struct writer *writer) {
     const struct reach *reach = writer->reach;
     for (size_t i = 0; i < reach->cluster_count; i++) {
@@ -364,7 +302,7 @@ static err_t put_keys_command(const struct writer *writer) {
     if (options->postern == NULL || ssh_version_before(options->ssh, 8, 5)) {
         return OK;
     }
-    if (!ssh_config_can_run(options->postern) || !has_only(options->site, "_.-")) {
+    if (!ssh_value_can_run(options->postern) || !ssh_value_has_only(options->site, "_.-")) {
         return fault_set(writer->fault, ERR_MALFORMED, "KnownHostsCommand",
                          "it cannot hold this path: %s", options->postern);
     }
@@ -452,19 +390,19 @@ static err_t match_add(struct match *match, const char *pattern, const char *suf
     return buf_add_format(out, "%s%s%s", begins ? "Match originalhost " : ",", pattern, suffix);
 }
 
+static err_t match_both(struct match *match, const char *name, const char *address) {
+    TRY(match_add(match, name, ""));
+    bool both = strcmp(name, address) != 0 && !is_literal(address);
+    return both ? match_add(match, address, "") : OK;
+}
+
 static err_t match_places(struct match *match) {
-    const struct writer *writer = match->writer;
-    const struct reach *reach = writer->reach;
+    const struct reach *reach = match->writer->reach;
     for (size_t i = 0; i < reach->jump_count; i++) {
-        const struct reach_host *jump = &reach->jumps[i];
-        TRY(match_add(match, jump->name, ""));
-        TRY(strcmp(jump->name, jump->address) != 0 ? match_add(match, jump->address, "") : OK);
+        TRY(match_both(match, reach->jumps[i].name, reach->jumps[i].address));
     }
     for (size_t i = 0; i < reach->cluster_count; i++) {
-        const struct reach_cluster *cluster = &reach->clusters[i];
-        TRY(match_add(match, cluster->name, ""));
-        TRY(strcmp(cluster->name, cluster->address) != 0 ? match_add(match, cluster->address, "")
-                                                         : OK);
+        TRY(match_both(match, reach->clusters[i].name, reach->clusters[i].address));
     }
     for (size_t i = 0; i < reach->host_count; i++) {
         const struct reach_host *host = &reach->hosts[i];
@@ -486,7 +424,7 @@ static err_t put_refresh(const struct writer *writer) {
     if (options->refresh == NULL) {
         return OK;
     }
-    if (!ssh_config_can_run(options->refresh) || !has_only(options->site, "_.-")) {
+    if (!ssh_value_can_run(options->refresh) || !ssh_value_has_only(options->site, "_.-")) {
         return fault_set(writer->fault, ERR_MALFORMED, "Match exec",
                          "a shell could take this path for more: %s", options->refresh);
     }
@@ -508,7 +446,7 @@ static err_t put_head(const struct writer *writer) {
     const char *theirs = writer->options->ignore_unknown;
     TRY(buf_add_str(writer->out, "IgnoreUnknown UseKeychain,KnownHostsCommand"));
     if (theirs != NULL) {
-        if (!has_only(theirs, "_,?*!-")) {
+        if (!ssh_value_has_only(theirs, "_,?*!-")) {
             return fault_set(writer->fault, ERR_MALFORMED, "IgnoreUnknown",
                              "it is no list of patterns: %s", theirs);
         }
@@ -554,7 +492,7 @@ err_t ssh_config_write(const struct reach *reach, const struct ssh_config_option
                        struct buf *out, struct fault *fault) {
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_SSH_CONFIG_BYTES);
     struct writer writer = {.reach = reach, .options = options, .out = &text, .fault = fault};
-    if (options->suffix != NULL && failed(ssh_suffix_check(options->suffix))) {
+    if (options->suffix != NULL && failed(ssh_value_check_suffix(options->suffix))) {
         return fault_set(fault, ERR_MALFORMED, "suffix",
                          "it is a dot and lower-case letters, digits or hyphens: .g5k");
     }

@@ -21,20 +21,7 @@
 #include "base/err.h"
 #include "base/span.h"
 #include "cli/connect/reach.h"
-
-struct ssh_version {
-    unsigned major, minor; /* 0.0: not known; as today's */
-};
-/* From what `ssh -V` says: "OpenSSH_9.2p1 Debian-2", "OpenSSH_for_Windows_8.1p1". ERR_MALFORMED. */
-err_t ssh_version_parse(const char *text, struct ssh_version *out);
-/* Not known counts as newer than any. */
-bool ssh_version_before(struct ssh_version version, unsigned major, unsigned minor);
-
-/* "[user@]host[:port]", as ssh -J takes it: ERR_MALFORMED for what a shell or ssh could take for
- * something else. */
-err_t ssh_hop_check(const char *hop);
-/* ".g5k": a dot and labels of lower-case letters, digits and hyphens. ERR_MALFORMED. */
-err_t ssh_suffix_check(const char *suffix);
+#include "cli/connect/ssh_version.h"
 
 /* Paths may begin with "~/", which ssh expands. Optional ones are NULL. */
 struct ssh_config_options {
@@ -67,11 +54,5 @@ err_t ssh_config_write(const struct reach *reach, const struct ssh_config_option
 
 /* The name by which the configuration knows the last hop before the clusters; NULL without one. */
 const char *ssh_config_jump(const struct reach *reach, const struct ssh_config_options *options);
-
-/* True of a whole path that any shell leaves as it is, so that a Match line can run the program. */
-bool ssh_config_can_run(const char *path);
-
-/* Appends one argument of a line, quoted where it must be; ERR_MALFORMED as above. */
-err_t ssh_config_put_value(struct buf *out, const char *text);
 
 #endif

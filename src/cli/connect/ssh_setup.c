@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "cli/connect/process.h"
+#include "cli/connect/ssh_value.h"
 #include "cli/document.h"
 
 enum { ANSWER_BYTES = 4096, ANSWER_MS = 5000, PATH_BYTES = 4096 };
@@ -117,13 +118,13 @@ static err_t find_files(const struct site *site, struct ssh_setup *setup) {
     TRY(ssh_setup_path(setup->same_home, document_key_file(site->document), &setup->key_file));
     TRY(find_program("postern-refresh", &setup->refresh));
     TRY(find_program("postern", &setup->postern));
-    if (setup->refresh != NULL && !ssh_config_can_run(setup->refresh)) {
+    if (setup->refresh != NULL && !ssh_value_can_run(setup->refresh)) {
         print_warning("plain ssh will not renew certificates: its configuration cannot hold the "
                       "path %s",
                       setup->refresh);
         free(TAKE(setup->refresh));
     }
-    if (setup->postern != NULL && !ssh_config_can_run(setup->postern)) {
+    if (setup->postern != NULL && !ssh_value_can_run(setup->postern)) {
         free(TAKE(setup->postern)); /* beside the other, which was warned of */
     }
     return OK;

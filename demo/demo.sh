@@ -64,7 +64,7 @@ trap 'exit 143' TERM
 # The centre stays up for whoever wants to look around in it.
 play() {
     printf '\nThe centre stays up until Ctrl-C. In another terminal, a shell on the laptop:\n\n    %s\n\n' "$world/laptop/shell"
-    printf 'and in it ssh, scp, postern list, postern sign, … To sign in again: postern login, with the password\n'
+    printf 'and in it ssh, scp, postern list, postern sign, … To sign in again: postern login --password, with the password\n'
     printf '%s and a code from: oathtool --totp -b "$(cat ~/totp-secret)"\n' "$demo_password"
     printf 'The authority answers at %s; its log is %s\n' "$authority_url" "$world/posternd.log"
     while :; do

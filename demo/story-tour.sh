@@ -50,8 +50,8 @@ step refused "[Pp]ermission denied" "ssh daint hostname"
 
 chapter "Every morning: prove who you are, sign your key"
 step works "" "postern logout"
-step works "alice" "postern login" "python3 $world/bin/tty.py --send '[Uu]ser.*: ' alice --send '[Pp]assword.*: ' '$demo_password' \
-    --send '[Cc]ode.*: ' 'totp:$world/laptop/totp-secret:0' -- postern login"
+step works "alice" "postern login --password" "python3 $world/bin/tty.py --send '[Uu]ser.*: ' alice --send '[Pp]assword.*: ' '$demo_password' \
+    --send '[Cc]ode.*: ' 'totp:$world/laptop/totp-secret:0' -- postern login --password"
 step works "" "postern sign -f ~/.ssh/id_ed25519"
 step works "alice" "postern status -f ~/.ssh/id_ed25519"
 

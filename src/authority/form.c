@@ -1,29 +1,21 @@
 /* Forms (application/x-www-form-urlencoded, WHATWG URL section 5) as objects of texts. */
 #include "authority/plumbing.h"
-#include "base/secret.h"
 #include "base/text.h"
 
 enum { FIELDS_COUNT = 64 };
 
-/* The value of a digit of either case; -1 for anything else. */
-static int digit_of(uint8_t c) {
-    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-    const char *at = c != '\0' ? strchr(digits, c) : NULL;
-    return at == NULL ? -1 : (int)((at - digits) % 16);
-}
-
 static err_t decode(span_t text, struct buf *out) {
     for (size_t i = 0; i < text.len; i++) {
         uint8_t byte = text.data[i];
+        struct buf escaped CLEANUP(buf_done) = BUF(1);
         if (byte == '+') {
             byte = ' ';
         } else if (byte == '%') {
-            int high = i + 2 < text.len ? digit_of(text.data[i + 1]) : -1;
-            int low = high >= 0 ? digit_of(text.data[i + 2]) : -1;
-            if (low < 0) {
+            if (text.len - i < 3) {
                 return FAIL(ERR_MALFORMED);
             }
-            byte = (uint8_t)(high << 4 | low);
+            TRY(hex_decode(span_of(text.data + i + 1, 2), &escaped));
+            byte = escaped.data[0];
             i += 2;
         }
         TRY(byte == '\0' ? FAIL(ERR_MALFORMED) : buf_add_byte(out, byte));
@@ -37,7 +29,7 @@ static err_t add_field(json_t *body, span_t field) {
     struct buf value CLEANUP(buf_done) = BUF(LIMIT_HTTP_BODY_BYTES);
     span_t rest = field;
     TRY(decode(span_until(&rest, '='), &name));
-    TRY(decode(rest.data == field.data ? (span_t){NULL, 0} : rest, &value));
+    TRY(decode(rest, &value));
     TRY(buf_add_byte(&name, '\0'));
     if (json_object_get(body, (const char *)name.data) != NULL) {
         return FAIL(ERR_DUPLICATE);

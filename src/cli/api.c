@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/limits.h"
+#include "cli/account/oauth.h"
 #include "cli/document.h"
 #include "cli/sanitise.h"
 
@@ -162,6 +164,12 @@ static err_t token_of_answer(struct cli *cli, const json_t *answer, struct token
     }
     TRY(secret_copy(span_str(text), BEARER_CHARS_MAX / 2, &token.text));
     token.expires_at = clock_now_s() + lifetime;
+    const char *refresh = member_text(answer, "refresh_token");
+    long long renewable = member_number(answer, "refresh_expires_in");
+    if (refresh[0] != '\0' && renewable > 0 && renewable <= TOKEN_LIFETIME_S_MAX) {
+        TRY(secret_copy(span_str(refresh), BEARER_CHARS_MAX / 2, &token.refresh));
+        token.ends_at = clock_now_s() + renewable;
+    }
     const char *username = member_text(answer, "username");
     if (username[0] != '\0' && (token.username = strdup(username)) == NULL) {
         return FAIL(ERR_MEMORY);
@@ -199,6 +207,43 @@ static err_t exchange_api_key(struct api *api) {
     return token_save(&api->cli->trouble, api->site, api->api_key.text, &api->token);
 }
 
+/* ERR_NOT_FOUND, with trouble left alone, when the sign-in is over. */
+static err_t renew_locked(struct api *api) {
+    struct cli *cli = api->cli;
+    struct token old CLEANUP(token_done) = {0};
+    struct buf form CLEANUP(buf_done) = BUF(BEARER_CHARS_MAX);
+    char error[OAUTH_ERROR_CHARS];
+    json_t *answer CLEANUP(json_freep) = NULL;
+    err_t err = token_load(&cli->trouble, api->site, NULL, &api->token);
+    if (err.code != ERR_NOT_FOUND) {
+        return err; /* somebody else did it meanwhile */
+    }
+    TRY(token_load_renewable(&cli->trouble, api->site, &old));
+    TRY(form_add(&form, "grant_type", "refresh_token"));
+    TRY(form_add(&form, "client_id", "posterngate-cli"));
+    TRY(form_add(&form, "refresh_token", old.refresh.text));
+    TRY(oauth_post_authority(cli, api->site, "/oauth/token", &form, error, &answer));
+    if (strcmp(error, "invalid_grant") == 0) {
+        TRY(token_remove(&cli->trouble, api->site, NULL));
+        return FAIL(ERR_NOT_FOUND);
+    }
+    if (error[0] != '\0') {
+        return trouble_set(&cli->trouble, EXIT_AUTHORITY, "%s did not renew the sign-in: %s",
+                           api->site->name, member_text(answer, "error_description"));
+    }
+    TRY(token_of_answer(cli, answer, &api->token));
+    return token_save(&cli->trouble, api->site, NULL, &api->token);
+}
+
+/* A person's token that can be renewed is, without a word. */
+static err_t renew(struct api *api) {
+    struct token old CLEANUP(token_done) = {0};
+    int lock CLEANUP(fd_closep) = -1;
+    TRY(token_load_renewable(&api->cli->trouble, api->site, &old));
+    TRY(token_lock(&api->cli->trouble, api->site, &lock));
+    return renew_locked(api);
+}
+
 /* ERR_NOT_FOUND leaves trouble alone. */
 static err_t sign_in(struct api *api, const char *api_key) {
     if (api_key != NULL) {
@@ -208,7 +253,7 @@ static err_t sign_in(struct api *api, const char *api_key) {
     if (err.code == ERR_NOT_FOUND && api_key != NULL) {
         return exchange_api_key(api);
     }
-    TRY(err);
+    TRY(err.code == ERR_NOT_FOUND ? renew(api) : err);
     api->from_cache = api_key != NULL;
     return set_bearer(api);
 }

@@ -52,16 +52,24 @@ err_t site_save(struct trouble *trouble, const struct site *site);
 struct token {
     secret_t text;
     int64_t expires_at;
-    char *username; /* NULL when not known */
+    secret_t refresh; /* what renews it, once; empty without */
+    int64_t ends_at;  /* when it can no longer be renewed; 0 without */
+    char *username;   /* NULL when not known */
 };
 void token_done(struct token *token);
 /* api_key NULL: the login's. ERR_NOT_FOUND (absent or past its time) leaves trouble alone. */
 err_t token_load(struct trouble *trouble, const struct site *site, const char *api_key,
                  struct token *out);
+/* The same of one that can be renewed, past its time or not; else ERR_NOT_FOUND. */
+err_t token_load_renewable(struct trouble *trouble, const struct site *site, struct token *out);
 err_t token_save(struct trouble *trouble, const struct site *site, const char *api_key,
                  const struct token *token);
 /* Absent is fine. */
 err_t token_remove(struct trouble *trouble, const struct site *site, const char *api_key);
+
+/* Whoever renews a token holds this: two that did so at once would end the sign-in. Closing *fd
+ * unlocks. */
+err_t token_lock(struct trouble *trouble, const struct site *site, int *fd);
 
 /* A file among what is known of a site; the caller frees *out. */
 err_t site_config_path(const char *name, const char *file, char **out);

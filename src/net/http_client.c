@@ -150,6 +150,14 @@ static bool target_ok(const char *path) {
     return *path == '/';
 }
 
+static bool has_field(const struct http_client *client, const char *name) {
+    bool found = false;
+    for (size_t i = 0; i < client->field_count; i++) {
+        found |= strcasecmp(client->fields[i].name, name) == 0;
+    }
+    return found;
+}
+
 static err_t build_request(struct http_client *client, enum http_method method, const char *path,
                            span_t body) {
     static const char *const names[] = {
@@ -167,7 +175,7 @@ static err_t build_request(struct http_client *client, enum http_method method, 
                        client->server.prefix, path, client->server.authority));
     TRY(buf_add_str(out, "User-Agent: postern/" POSTERN_VERSION "\r\nAccept: application/json, "
                          "application/problem+json\r\n"));
-    if (body.len > 0) {
+    if (body.len > 0 && !has_field(client, "Content-Type")) {
         TRY(buf_add_str(out, "Content-Type: application/json\r\n"));
     }
     if (body.len > 0 || method == HTTP_POST || method == HTTP_PUT) {

@@ -45,10 +45,10 @@ void http_response_init(struct http_response *response);
 void http_response_done(struct http_response *response);
 
 /*
- * body may be empty (then no Content-Type is sent); else it is JSON. ERR_CONNECT, ERR_TLS,
- * ERR_TIMEOUT, ERR_CLOSED, ERR_TOO_LONG, ERR_PROTOCOL, each with a fault that names the address and
- * the reason. Any status is OK here. SIGINT and SIGTERM end a waiting call with their default
- * action.
+ * body may be empty (then no Content-Type is sent); else it is JSON, or what the header
+ * Content-Type was set to. ERR_CONNECT, ERR_TLS, ERR_TIMEOUT, ERR_CLOSED, ERR_TOO_LONG,
+ * ERR_PROTOCOL, each with a fault that names the address and the reason. Any status is OK here.
+ * SIGINT and SIGTERM end a waiting call with their default action.
  */
 err_t http_client_call(struct http_client *client, enum http_method method, const char *path,
                        span_t body, int timeout_ms, struct http_response *response,

@@ -7,7 +7,7 @@
 
 tty() { python3 "$here/tty.py" "$@"; }
 export HOME=$work/home LC_ALL=C.UTF-8 TERM=xterm NO_COLOR=1
-unset XDG_CONFIG_HOME XDG_STATE_HOME POSTERN_API_KEY SSH_AUTH_SOCK
+unset XDG_CONFIG_HOME XDG_STATE_HOME POSTERN_API_KEY SSH_AUTH_SOCK DISPLAY WAYLAND_DISPLAY BROWSER
 mkdir "$HOME" && mkdir -m 700 "$HOME/.ssh"
 config=$HOME/.config/posterngate/cscs state=$HOME/.local/state/posterngate/cscs
 password='correct horse battery' port=$(free_port)
@@ -79,9 +79,9 @@ check_json "whoami --json" '.username == "operator" and .administrator == true' 
 check "logout" "$postern" logout
 check "the token is gone" test ! -e "$state/token"
 refused "a wrong password: exit 3" 3 '' tty --send 'User name' operator --send 'Password: ' 'wrong' --send 'Code.*: ' 123456 \
-    -- "$postern" login
+    -- "$postern" login --password
 check "login; the password is not echoed" tty --send 'User name \[operator\]' '' --send 'Password: ' 'echo?' \
-    --send 'ECHO|' "$password" --send 'Code.*: ' "totp:$work/totp:0" -- "$postern" login
+    --send 'ECHO|' "$password" --send 'Code.*: ' "totp:$work/totp:0" -- "$postern" login --password
 says "echo was off" 'ECHO OFF'
 if grep -qF "$password" "$work/last"; then report 1 "the password is not shown"; else report 0 "the password is not shown"; fi
 refused "Ctrl-C at a prompt: exit 130" 130 '' tty --signal 'Password: ' SIGINT -- "$postern" login --user operator

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The embedded issuer is an OpenID provider: codes with PKCE, device grants, refresh tokens that are good once, keys that rotate; a
 # browser is curl, and openssl verifies what was signed.
-# shellcheck shell=bash disable=SC1091,SC2154
+# shellcheck shell=bash disable=SC1091,SC2154,SC2317
 . "$(dirname "$0")/lib.sh"
 . "$here/authority_world.sh"
 . "$here/oidc_world.sh"

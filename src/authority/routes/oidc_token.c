@@ -25,6 +25,7 @@ struct token_request {
     char token[TOKEN_CHARS]; /* the code, device code or refresh token */
     /* What comes of it. */
     struct session session;
+    int64_t ends_at; /* of the sign-in */
     bool offline;
     char nonce[AUTHORIZATION_TEXT_CHARS];
     char access[TOKEN_CHARS], refresh[TOKEN_CHARS];
@@ -199,6 +200,7 @@ static bool add_tokens(struct call *call) {
         session.expires_at = call->now + ISSUER_ACCESS_S;
     }
     own->session.expires_at = session.expires_at;
+    own->ends_at = end;
     if (!session_add(call, &session, own->access)) {
         return false;
     }
@@ -249,7 +251,11 @@ static void sign(struct call *call) {
         "expires_in", (json_int_t)(own->session.expires_at - call->now), "id_token",
         (const char *)token.data, "scope",
         own->offline ? "openid profile offline_access" : "openid profile", "username", own->name);
-    call_json_set_text(answer, "refresh_token", own->refresh);
+    if (own->refresh[0] != '\0') {
+        call_json_set_text(answer, "refresh_token", own->refresh);
+        (void)json_object_set_new(answer, "refresh_expires_in",
+                                  json_integer(own->ends_at - call->now));
+    }
     call_answer(call, 200, answer);
 }
 

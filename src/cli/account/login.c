@@ -1,10 +1,11 @@
-/* postern login, logout: the bearer token of a person. Passwords and codes come from the terminal
- * alone. */
+/* postern login, logout: the bearer token of a person, by a browser, by a code for one elsewhere,
+ * or by a password. Passwords and codes come from the terminal alone. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "cli/account/oauth.h"
 #include "cli/api.h"
 #include "cli/cli.h"
 #include "cli/site.h"
@@ -40,10 +41,11 @@ static err_t report(struct cli *cli, const struct site *site, const json_t *answ
     struct token token CLEANUP(token_done) = {0};
     TRY(token_load(&cli->trouble, site, NULL, &token));
     char until[80];
-    time_and_distance(token.expires_at, until);
+    int64_t ends_at = token.refresh.len > 0 ? token.ends_at : token.expires_at;
+    time_and_distance(ends_at, until);
     if (cli->json) {
         char expires[TIME_CHARS];
-        time_print_utc(token.expires_at, expires);
+        time_print_utc(ends_at, expires);
         json_t *shown CLEANUP(json_freep) =
             json_pack("{s:s, s:s, s:s}", "site", site->name, "username",
                       member_text(answer, "username"), "expireTime", expires);
@@ -177,9 +179,9 @@ static err_t login_invitation(struct cli *cli, struct terminal *terminal, struct
     return report(cli, site, answer);
 }
 
-static err_t login_run(struct cli *cli, const struct arguments *arguments) {
-    struct site *site CLEANUP(site_freep) = NULL;
-    TRY(site_open(&cli->trouble, cli->site, &site));
+/* Password and code are asked at the terminal, which must be there. */
+static err_t login_at_terminal(struct cli *cli, struct site *site,
+                               const struct arguments *arguments) {
     struct terminal *terminal CLEANUP(terminal_closep) = NULL;
     if (failed(terminal_open(&terminal))) {
         return trouble_set(&cli->trouble, EXIT_LOGIN,
@@ -194,6 +196,53 @@ static err_t login_run(struct cli *cli, const struct arguments *arguments) {
         return trouble_set(&cli->trouble, EXIT_LOGIN, "nothing was answered");
     }
     return err;
+}
+
+static bool is_set(const char *name) {
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0';
+}
+
+/* A browser that opens here would be seen by whoever types: not so over SSH, nor without a display.
+ */
+static bool has_browser(void) {
+#ifdef __APPLE__
+    bool display = true;
+#else
+    bool display = is_set("DISPLAY") || is_set("WAYLAND_DISPLAY") || is_set("BROWSER");
+#endif
+    return display && !is_set("SSH_CONNECTION") && !is_set("SSH_TTY");
+}
+
+static bool has_terminal(void) {
+    struct terminal *terminal CLEANUP(terminal_closep) = NULL;
+    return !failed(terminal_open(&terminal));
+}
+
+static err_t login_by_issuer(struct cli *cli, struct site *site,
+                             const struct arguments *arguments) {
+    struct oauth oauth CLEANUP(oauth_done) = {.embedded = false};
+    json_t *answer CLEANUP(json_freep) = NULL;
+    bool headless = arguments_has(arguments, "headless") || !has_browser();
+    if (headless && !arguments_has(arguments, "headless") && !has_terminal()) {
+        return trouble_set(&cli->trouble, EXIT_LOGIN,
+                           "there is neither a browser nor a terminal to sign in with; services "
+                           "set POSTERN_API_KEY instead of signing in");
+    }
+    TRY(oauth_open(cli, site, arguments_value(arguments, "issuer"), &oauth));
+    TRY(headless ? oauth_by_device(&oauth, site, &answer)
+                 : oauth_by_browser(&oauth, site, site->username, &answer));
+    refresh_quietly(cli, site);
+    return report(cli, site, answer);
+}
+
+static err_t login_run(struct cli *cli, const struct arguments *arguments) {
+    struct site *site CLEANUP(site_freep) = NULL;
+    TRY(site_open(&cli->trouble, cli->site, &site));
+    bool typed = arguments_has(arguments, "password") ||
+                 arguments_value(arguments, "user") != NULL ||
+                 arguments_value(arguments, "invitation") != NULL;
+    return typed ? login_at_terminal(cli, site, arguments) : login_by_issuer(cli, site, arguments);
 }
 
 static err_t logout_run(struct cli *cli, const struct arguments *arguments) {
@@ -221,7 +270,11 @@ static err_t logout_run(struct cli *cli, const struct arguments *arguments) {
 }
 
 static const struct option options[] = {
-    {'u', "user", "NAME", "who signs in; asked for otherwise"},
+    {0, "headless", NULL,
+     "show a code for a browser on another machine; so without a display and over SSH"},
+    {0, "password", NULL, "ask for password and code here, without a browser"},
+    {'u', "user", "NAME", "who signs in, with --password"},
+    {0, "issuer", "URL", "by which of the site's issuers"},
     {0, "invitation", "CODE", "first sign-in, or after a reset: choose password and authenticator"},
     {.name = NULL},
 };
@@ -229,8 +282,10 @@ static const struct option options[] = {
 const struct command command_login = {
     .name = "login",
     .arguments = "",
-    .summary = "Sign in with password and authenticator code",
-    .details = "Password and code are asked at the terminal. Services set POSTERN_API_KEY instead.",
+    .summary = "Sign in, with a browser or at the terminal",
+    .details =
+        "Opens a browser, or shows a code for one on another machine. With --password, password and\n"
+        "code are asked at the terminal. Services set POSTERN_API_KEY instead.",
     .options = options,
     .run = login_run,
 };

@@ -13,10 +13,16 @@
 #include "cli/site.h"
 
 /* A token that ends within this time is not worth a call. */
-enum { TOKEN_MARGIN_S = 10, TOKEN_CHARS_MAX = 16 * 1024, TOKEN_HASH_BYTES = 16 };
+enum {
+    TOKEN_MARGIN_S = 10,
+    TOKEN_CHARS_MAX = 16 * 1024,
+    TOKEN_HASH_BYTES = 16,
+    TOKEN_LOCK_MS = 60 * 1000
+};
 
 void token_done(struct token *token) {
     secret_done(&token->text);
+    secret_done(&token->refresh);
     free(token->username);
     *token = (struct token){0};
 }
@@ -58,8 +64,34 @@ static err_t check_private(struct trouble *trouble, const char *path, mode_t wan
     return OK;
 }
 
-err_t token_load(struct trouble *trouble, const struct site *site, const char *api_key,
-                 struct token *out) {
+static err_t take_text(const json_t *json, const char *name, char **out) {
+    const char *text = member_text(json, name);
+    *out = text[0] != '\0' ? strdup(text) : NULL;
+    return text[0] != '\0' && *out == NULL ? FAIL(ERR_MEMORY) : OK;
+}
+
+/* A damaged one is as good as absent. */
+static err_t parse(const json_t *json, struct token *out) {
+    const char *text = member_text(json, "accessToken"),
+               *refresh = member_text(json, "refreshToken");
+    struct token token CLEANUP(token_done) = {0};
+    if (text[0] == '\0' ||
+        failed(time_parse(span_str(member_text(json, "expireTime")), &token.expires_at))) {
+        return FAIL(ERR_NOT_FOUND);
+    }
+    TRY(secret_copy(span_str(text), TOKEN_CHARS_MAX, &token.text));
+    if (refresh[0] != '\0' &&
+        !failed(time_parse(span_str(member_text(json, "endTime")), &token.ends_at))) {
+        TRY(secret_copy(span_str(refresh), TOKEN_CHARS_MAX, &token.refresh));
+    }
+    TRY(take_text(json, "username", &token.username));
+    *out = token;
+    token = (struct token){0};
+    return OK;
+}
+
+static err_t read_token(struct trouble *trouble, const struct site *site, const char *api_key,
+                        struct token *out) {
     char *dir CLEANUP(freep) = NULL;
     char *path CLEANUP(freep) = NULL;
     TRY(site_state_path(site->name, NULL, &dir));
@@ -73,21 +105,37 @@ err_t token_load(struct trouble *trouble, const struct site *site, const char *a
     }
     json_t *json CLEANUP(json_freep) =
         json_loadb((const char *)bytes.data, bytes.len, JSON_REJECT_DUPLICATES, NULL);
-    const char *text = json_string_value(json_object_get(json, "accessToken"));
+    return parse(json, out);
+}
+
+err_t token_load(struct trouble *trouble, const struct site *site, const char *api_key,
+                 struct token *out) {
     struct token token CLEANUP(token_done) = {0};
-    if (text == NULL ||
-        failed(time_parse(span_str(member_text(json, "expireTime")), &token.expires_at)) ||
-        token.expires_at - TOKEN_MARGIN_S <= clock_now_s()) {
-        return FAIL(ERR_NOT_FOUND); /* damaged or past its time: as good as absent */
-    }
-    TRY(secret_copy(span_str(text), TOKEN_CHARS_MAX, &token.text));
-    const char *username = member_text(json, "username");
-    if (username[0] != '\0' && (token.username = strdup(username)) == NULL) {
-        return FAIL(ERR_MEMORY);
+    TRY(read_token(trouble, site, api_key, &token));
+    if (token.expires_at - TOKEN_MARGIN_S <= clock_now_s()) {
+        return FAIL(ERR_NOT_FOUND);
     }
     *out = token;
     token = (struct token){0};
     return OK;
+}
+
+err_t token_load_renewable(struct trouble *trouble, const struct site *site, struct token *out) {
+    struct token token CLEANUP(token_done) = {0};
+    TRY(read_token(trouble, site, NULL, &token));
+    if (token.refresh.len == 0 || token.ends_at - TOKEN_MARGIN_S <= clock_now_s()) {
+        return FAIL(ERR_NOT_FOUND);
+    }
+    *out = token;
+    token = (struct token){0};
+    return OK;
+}
+
+err_t token_lock(struct trouble *trouble, const struct site *site, int *fd) {
+    char *path CLEANUP(freep) = NULL;
+    TRY(site_state_path(site->name, "token.lock", &path));
+    err_t err = file_lock(path, TOKEN_LOCK_MS, fd);
+    return failed(err) ? trouble_of(trouble, err, "cannot lock %s", path) : OK;
 }
 
 err_t token_save(struct trouble *trouble, const struct site *site, const char *api_key,
@@ -96,11 +144,14 @@ err_t token_save(struct trouble *trouble, const struct site *site, const char *a
     char *path CLEANUP(freep) = NULL;
     TRY(site_state_path(site->name, NULL, &dir));
     TRY(token_path(site, api_key, &path));
-    char expires[TIME_CHARS];
+    char expires[TIME_CHARS], ends[TIME_CHARS];
     time_print_utc(token->expires_at, expires);
+    time_print_utc(token->ends_at, ends);
+    bool renewable = token->refresh.len > 0;
     json_t *json CLEANUP(json_freep) =
-        json_pack("{s:s, s:s, s:s*}", "accessToken", token->text.text, "expireTime", expires,
-                  "username", token->username);
+        json_pack("{s:s, s:s, s:s*, s:s*, s:s*}", "accessToken", token->text.text, "expireTime",
+                  expires, "username", token->username, "refreshToken",
+                  renewable ? token->refresh.text : NULL, "endTime", renewable ? ends : NULL);
     char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
     if (text == NULL) {
         return FAIL(ERR_MEMORY);

@@ -1,0 +1,32 @@
+/*
+ * Where a browser of this machine brings an answer to a program (RFC 8252 section 7.3): a listener
+ * on a port of the system's choice, on 127.0.0.1, or [::1] where there is no IPv4. Blocking; other
+ * programs of the machine can connect as well, so what comes must be judged by its secret state.
+ */
+#ifndef POSTERN_NET_LOOPBACK_H
+#define POSTERN_NET_LOOPBACK_H
+
+#include "base/err.h"
+#include "base/span.h"
+
+struct loopback;
+
+enum { LOOPBACK_URL_CHARS = 48 };
+
+err_t loopback_open(struct loopback **out);
+void loopback_close(struct loopback *loopback);
+void loopback_closep(struct loopback **loopback);
+/* "http://127.0.0.1:41234" */
+const char *loopback_url(const struct loopback *loopback);
+
+/*
+ * Waits for GET of `path` and gives its query; anything else is answered 404 meanwhile. The asker
+ * is then answered by loopback_answer(), or by the next wait, which lets it go. ERR_TIMEOUT at the
+ * deadline (clock_monotonic_ms()).
+ */
+err_t loopback_wait(struct loopback *loopback, const char *path, int64_t deadline_ms,
+                    struct buf *query);
+/* A page for the one who asked; closes the connection. */
+void loopback_answer(struct loopback *loopback, unsigned status, const char *html);
+
+#endif

@@ -58,8 +58,8 @@ many() {
         pids+=($!)
     done
     for pid in "${pids[@]}"; do wait "$pid" || result=1; done
-    [ $result = 0 ] || cat "$work/err"
-    return $result
+    [ "$result" = 0 ] || cat "$work/err"
+    return "$result"
 }
 check "six at once renew it once" many
 check "the sign-in still stands" "$postern" whoami

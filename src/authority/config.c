@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "authority/external_issuer.h"
 #include "base/clock.h"
 #include "base/inet.h"
 #include "base/text.h"
@@ -122,6 +123,7 @@ static const struct setting table[] = {
     {"policy.grants.allowed", SETTING_BOOL, AT(policy.grants_allowed)},
     {"policy.grants.max_duration", SETTING_DURATION, AT(policy.grant_max_s)},
     {"session_lifetime", SETTING_DURATION, AT(session_lifetime_s)},
+    {"issuers", SETTING_PATH, LIST_AT(issuer_files, issuer_file_count)},
     {"issuer.clients", SETTING_TEXT, LIST_AT(issuer_clients, issuer_client_count),
      .check = check_client,
      .reason = "cannot be a client's id: letters, digits, '.', '_', '-', at most 63"},
@@ -250,6 +252,10 @@ err_t config_load(const char *path, settings_complain *complain, void *context,
     }
     set_usual(config);
     TRY(settings_load(&plan, path, complain, context, &config->settings, config));
+    for (size_t i = 0; i < config->issuer_file_count; i++) {
+        TRY(external_issuer_new(config->issuer_files[i], complain, context, &config->externals[i]));
+        config->external_count++;
+    }
     *out = TAKE(config);
     return OK;
 }
@@ -257,6 +263,9 @@ err_t config_load(const char *path, settings_complain *complain, void *context,
 void config_free(struct config *config) {
     if (config == NULL) {
         return;
+    }
+    for (size_t i = 0; i < config->external_count; i++) {
+        external_issuer_free(config->externals[i]);
     }
     settings_free_texts(&plan, config);
     settings_done(&config->settings);

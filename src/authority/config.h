@@ -11,6 +11,8 @@
 #include "config/settings.h"
 #include "model/policy.h"
 
+struct external_issuer;
+
 struct config {
     struct settings settings; /* where each stands; settings.path is the file itself */
     char *site_name;          /* "cscs": in key ids ("alice@cscs") and the TOTP issuer */
@@ -29,6 +31,10 @@ struct config {
     int64_t session_lifetime_s;
     char *issuer_clients[16]; /* besides our own command line */
     size_t issuer_client_count;
+    char *issuer_files[LIMIT_ISSUERS_COUNT]; /* of externals */
+    size_t issuer_file_count;
+    struct external_issuer *externals[LIMIT_ISSUERS_COUNT]; /* whose sign-ins are taken as well */
+    size_t external_count;
     enum log_level log_level;
     uint16_t replica;
 };

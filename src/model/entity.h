@@ -203,6 +203,7 @@ enum session_use {
     SESSION_BEARER = 1,  /* calls of the API */
     SESSION_REFRESH = 2, /* new tokens, once */
     SESSION_BROWSER = 3, /* the pages of the authority itself */
+    SESSION_SPENT = 4,   /* nothing: a token of another issuer that was traded already */
 };
 
 enum { SESSION_FAMILY_CHARS = 2 * 16 + 1, SESSION_METHODS_CHARS = 48, CLIENT_CHARS = 64 };

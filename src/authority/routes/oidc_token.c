@@ -12,10 +12,11 @@
 #include "authority/issuer.h"
 #include "authority/routes/login.h"
 #include "authority/routes/oidc.h"
+#include "authority/routes/oidc_exchange.h"
 #include "authority/routes/session.h"
 #include "identity/id_token.h"
 
-enum token_by { BY_NONE, BY_CODE, BY_REFRESH, BY_DEVICE };
+enum token_by { BY_NONE, BY_CODE, BY_REFRESH, BY_DEVICE, BY_EXCHANGE };
 
 struct token_request {
     enum token_by by;
@@ -23,6 +24,7 @@ struct token_request {
     char redirect_uri[AUTHORIZATION_TEXT_CHARS];
     char verifier[128 + 1];
     char token[TOKEN_CHARS]; /* the code, device code or refresh token */
+    struct exchange exchange;
     /* What comes of it. */
     struct session session;
     int64_t ends_at; /* of the sign-in */
@@ -38,6 +40,7 @@ _Static_assert(sizeof(struct token_request) <= CALL_OWN_BYTES, "it fits call_own
 static void release(void *own) {
     struct token_request *request = own;
     signing_key_release(request->key);
+    exchange_release(&request->exchange);
 }
 
 static struct token_request *own_of(struct call *call) {
@@ -59,7 +62,8 @@ static err_t read_grant(struct call *call, enum token_by *out) {
         enum token_by by;
     } grants[] = {{"authorization_code", BY_CODE},
                   {"refresh_token", BY_REFRESH},
-                  {"urn:ietf:params:oauth:grant-type:device_code", BY_DEVICE}};
+                  {"urn:ietf:params:oauth:grant-type:device_code", BY_DEVICE},
+                  {"urn:ietf:params:oauth:grant-type:token-exchange", BY_EXCHANGE}};
     const char *type = "";
     TRY(oidc_read(call, "grant_type", LIMIT_OAUTH_TEXT_CHARS, &type));
     for (size_t i = 0; i < COUNT_OF(grants); i++) {
@@ -73,6 +77,11 @@ static err_t read_grant(struct call *call, enum token_by *out) {
     return FAIL(ERR_UNSUPPORTED);
 }
 
+static void run(struct call *call);
+
+/* On the hash worker. */
+static void verify_exchange(struct call *call) { exchange_verify(call, &own_of(call)->exchange); }
+
 static err_t read(struct call *call) {
     static const char *const tokens[] = {
         [BY_CODE] = "code", [BY_REFRESH] = "refresh_token", [BY_DEVICE] = "device_code"};
@@ -80,6 +89,12 @@ static err_t read(struct call *call) {
     struct token_request *own = own_of(call);
     TRY(read_grant(call, &own->by));
     TRY(oidc_read_client(call, own->client));
+    if (own->by == BY_EXCHANGE) {
+        TRY(oidc_read_scope(call, &own->offline));
+        TRY(exchange_read(call, &own->exchange));
+        call_defer(call, verify_exchange, run);
+        return OK;
+    }
     TRY(copy(call, "redirect_uri", own->redirect_uri, sizeof own->redirect_uri));
     TRY(copy(call, "code_verifier", own->verifier, sizeof own->verifier));
     return copy(call, tokens[own->by], own->token, sizeof own->token);
@@ -187,6 +202,11 @@ static void judge_refresh(struct call *call) {
     (void)call_ok(call, store_session_update(call_store(call), &old), "the session");
 }
 
+static void judge_exchange(struct call *call) {
+    struct token_request *own = own_of(call);
+    (void)exchange_judge(call, &own->exchange, &own->session);
+}
+
 /* ---- issuing ------------------------------------------------------------------------------- */
 
 static bool add_tokens(struct call *call) {
@@ -251,6 +271,10 @@ static void sign(struct call *call) {
         "expires_in", (json_int_t)(own->session.expires_at - call->now), "id_token",
         (const char *)token.data, "scope",
         own->offline ? "openid profile offline_access" : "openid profile", "username", own->name);
+    if (own->by == BY_EXCHANGE) {
+        call_json_set_text(answer, "issued_token_type",
+                           "urn:ietf:params:oauth:token-type:access_token");
+    }
     if (own->refresh[0] != '\0') {
         call_json_set_text(answer, "refresh_token", own->refresh);
         (void)json_object_set_new(answer, "refresh_expires_in",
@@ -260,8 +284,10 @@ static void sign(struct call *call) {
 }
 
 static void run(struct call *call) {
-    static void (*const judges[])(struct call * call) = {
-        [BY_CODE] = judge_code, [BY_REFRESH] = judge_refresh, [BY_DEVICE] = judge_device};
+    static void (*const judges[])(struct call * call) = {[BY_CODE] = judge_code,
+                                                         [BY_REFRESH] = judge_refresh,
+                                                         [BY_DEVICE] = judge_device,
+                                                         [BY_EXCHANGE] = judge_exchange};
     struct token_request *own = own_of(call);
     struct account account;
     judges[own->by](call);

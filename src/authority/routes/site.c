@@ -1,6 +1,7 @@
 /* GET /.well-known/posterngate: all that a client needs to set itself up. */
 #include "authority/routes/site.h"
 
+#include "authority/external_issuer.h"
 #include "authority/routes/feed_state.h"
 #include "authority/routes/publish.h"
 #include "base/clock.h"
@@ -56,6 +57,18 @@ static err_t add_cluster(void *context, const struct cluster *cluster) {
     return json_array_append_new(context, place) == 0 ? OK : FAIL(ERR_MEMORY);
 }
 
+/* Those besides this authority itself, by whom people may sign in. */
+static json_t *issuers_json(const struct config *config) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < config->external_count; i++) {
+        const struct external_config *issuer = external_issuer_config(config->externals[i]);
+        (void)json_array_append_new(list,
+                                    json_pack("{s:s, s:s, s:s}", "issuer", issuer->url, "clientId",
+                                              issuer->client_id, "scope", issuer->scope));
+    }
+    return list;
+}
+
 static void build(struct call *call) {
     struct authority *authority = call->authority;
     const struct config *config = authority->config;
@@ -68,13 +81,13 @@ static void build(struct call *call) {
         json_decref(clusters);
         return;
     }
-    json_t *json = json_pack("{s:i,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:s,s:b}", "version", 1,
-                             "site", config->site_name, "title", config->site_title, "issuer",
-                             config->public_url, "clientId", "posterngate-cli", "userCaKeys",
-                             publish_ca_lines(authority, CERT_USER), "hostCaKeys",
-                             publish_ca_lines(authority, CERT_HOST), "jumpHosts", jumps, "clusters",
-                             clusters, "policy", policy_json(&authority->policy), "defaultKeyFile",
-                             config->default_key_file, "gssapi", config->gssapi);
+    json_t *json = json_pack(
+        "{s:i,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:s,s:b,s:o}", "version", 1, "site",
+        config->site_name, "title", config->site_title, "issuer", config->public_url, "clientId",
+        "posterngate-cli", "userCaKeys", publish_ca_lines(authority, CERT_USER), "hostCaKeys",
+        publish_ca_lines(authority, CERT_HOST), "jumpHosts", jumps, "clusters", clusters, "policy",
+        policy_json(&authority->policy), "defaultKeyFile", config->default_key_file, "gssapi",
+        config->gssapi, "issuers", issuers_json(config));
     char *text CLEANUP(freep) = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
     json_decref(json);
     buf_clear(&call->text);

@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# Sign-ins by an OpenID provider of another maker (npm oidc-provider): by browser and by device code, each algorithm, claims that
+# become account and projects; and tokens that somebody made up.
+# shellcheck shell=bash disable=SC1091,SC2154,SC2317
+. "$(dirname "$0")/lib.sh"
+. "$here/authority_world.sh"
+. "$here/oidc_world.sh"
+
+modules=$root/build/npm/node_modules
+if [ ! -d "$modules/oidc-provider" ]; then
+    skip "sign-ins by another provider" "npm's oidc-provider is not here: ./run setup"
+    done_testing
+fi
+export LC_ALL=C.UTF-8 TERM=xterm NO_COLOR=1 HOME=$work/home BROWSER_ROOM=$work/browser BROWSER=$here/foreign_browser
+mkdir -p "$HOME" "$BROWSER_ROOM"
+unset SSH_CONNECTION SSH_TTY DISPLAY WAYLAND_DISPLAY POSTERN_API_KEY XDG_CONFIG_HOME XDG_STATE_HOME http_proxy https_proxy all_proxy
+
+op_port=$(free_port)
+op=http://127.0.0.1:$op_port
+provider() {
+    start provider node "$here/oidc_provider.mjs" "$modules" "$op_port"
+    provider_pid=$last_pid
+    wait_for 20 curl -fsS "$op/.well-known/openid-configuration"
+}
+check "another provider starts" provider
+
+check "an authority is made" "$posternd" init "$authority" --site test --listen "127.0.0.1:$port" --url "$url" --admin alice
+invitation=$(grep -oE 'pgi_[A-Za-z0-9_-]{43}' "$work/last")
+issuer_file() { # NAME CLIENT [LINE…]
+    printf 'url: %s\nclient_id: %s\nscope: openid profile\nrequired_amr: [otp, mfa]\naccount:\n  claim: preferred_username\n  suffix: "@hpc.example"\n' "$op" "$2" >"$authority/$1.yaml"
+    printf '%s\n' "${@:3}" >>"$authority/$1.yaml"
+}
+issuer_file hpc postern-hpc 'algorithms: [RS256]' 'projects:' '  claim: groups' '  prefix: "hpc-"' '  follow: true'
+echo 'issuers: [hpc.yaml]' >>"$authority/posternd.yaml"
+check "posternd check takes it" "$posternd" check -c "$authority/posternd.yaml"
+sed -i 's/RS256/HS256/' "$authority/hpc.yaml"
+refused "and refuses HS256" any 'HS256' "$posternd" check -c "$authority/posternd.yaml"
+sed -i 's/HS256/RS256/' "$authority/hpc.yaml"
+serve
+alice_signs_in
+gets "the site tells of it" 200 - GET /.well-known/posterngate ''
+has "with our id there" ".issuers == [{issuer: \"$op\", clientId: \"postern-hpc\", scope: \"openid profile\"}]"
+
+# ---- tokens that somebody made up ---------------------------------------------------------------
+
+exchange=(grant_type=urn:ietf:params:oauth:grant-type:token-exchange subject_token_type=urn:ietf:params:oauth:token-type:id_token
+    scope='openid offline_access')
+forge() { curl -fsS -X POST --data-binary "$1" "$op/forge"; }
+hostile() { # DESCRIPTION ERROR FORGERY [FIELD=VALUE…]
+    trade "$1" "${4:-400}" "$2" "${exchange[@]}" subject_token="$(forge "$3")" "${@:5}"
+}
+hostile "nobody is made an account of unless the site says so" access_denied '{}' 403
+says "which is told" 'no account bob'
+gets "bob" 201 - POST /api/v1/accounts "$admin" '{"name":"bob","displayName":"Bob"}'
+hostile "another issuer" invalid_grant '{"claims":{"iss":"https://evil.example"}}'
+hostile "an issuer that only looks like it" invalid_grant "{\"claims\":{\"iss\":\"$op/\"}}"
+hostile "another audience" invalid_grant '{"claims":{"aud":"other"}}'
+hostile "one of several, for another" invalid_grant '{"claims":{"aud":["postern-hpc","other"]}}'
+hostile "no signature" invalid_grant '{"alg":"none"}'
+hostile "the public key as a shared secret" invalid_grant '{"alg":"HS256"}'
+hostile "an algorithm that is not allowed here" invalid_grant '{"alg":"RS512"}'
+hostile "another key under its id" invalid_grant '{"key":"other"}'
+hostile "a key that the header brings" invalid_grant '{"key":"other","header":{"jwk":"other"}}'
+hostile "the address of keys in the header" invalid_grant "{\"key\":\"other\",\"header\":{\"jku\":\"$op/jwks\"}}"
+hostile "or of certificates" invalid_grant "{\"key\":\"other\",\"header\":{\"x5u\":\"$op/chain\"}}"
+hostile "expired" invalid_grant '{"claims":{"exp":1000000000}}'
+hostile "from the future" invalid_grant '{"claims":{"iat":4000000000,"exp":4000000300}}'
+hostile "a nonce of another sign-in" invalid_grant '{"claims":{"nonce":"theirs"}}' 400 nonce=ours
+hostile "another access token's" invalid_grant '{"claims":{"at_hash":"77QmUPtjPfzWtF2AnpK9RQ"}}' 400 access_token=ours
+hostile "without a second factor" invalid_grant '{"claims":{"amr":["pwd"]}}'
+hostile "of another domain" access_denied '{"claims":{"preferred_username":"bob@evil.example"}}' 403
+hostile "a name that is none" access_denied '{"claims":{"preferred_username":"../bob@hpc.example"}}' 403
+hostile "an administrator comes not this way" access_denied '{"claims":{"preferred_username":"alice@hpc.example"}}' 403
+trade "no token at all" 400 invalid_grant "${exchange[@]}" subject_token=x
+fetched() { curl -fsS -X POST "$op/fetched"; }
+before=$(fetched)
+for i in 1 2 3 4 5; do hostile "made-up key id $i" invalid_grant "{\"header\":{\"kid\":\"made-up-$i\"}}"; done
+check "made-up key ids do not flood the issuer" test $(($(fetched) - before)) -le 1
+
+good=$(forge '{}')
+trade "a token that is right" 200 - "${exchange[@]}" subject_token="$good"
+has "becomes a bearer" '.username == "bob" and (.access_token | startswith("pgs_")) and .issued_token_type == "urn:ietf:params:oauth:token-type:access_token"'
+bob=$(field .access_token)
+gets "of bob" 200 - GET /api/v1/auth/whoami "$bob"
+trade "once" 400 invalid_grant "${exchange[@]}" subject_token="$good"
+audited "refusals are on record with what was wrong" '.action == "issuer.token" and (.allowed | not) and (.detail | test("^amr: "))'
+
+# ---- projects -----------------------------------------------------------------------------------
+
+gets "a project that the claim names" 201 - POST /api/v1/projects "$admin" '{"name":"csstaff"}'
+gets "and one that it does not" 201 - POST /api/v1/projects "$admin" '{"name":"other"}'
+gets "of which bob is a member" 200 - PUT /api/v1/projects/other/members/bob "$admin" '{"role":"member"}'
+trade "he signs in" 200 - "${exchange[@]}" subject_token="$(forge '{"claims":{"groups":["hpc-csstaff","other","hpc-"]}}')"
+gets "whoami" 200 - GET /api/v1/auth/whoami "$(field .access_token)"
+has "he belongs to just what the claim says" '[.projects[] | .name? // .] == ["csstaff"]'
+
+# ---- postern login by it ------------------------------------------------------------------------
+
+fingerprint=$(openssl x509 -in "$authority/tls/ca.pem" -outform DER | sha256sum | cut -d' ' -f1)
+check "a laptop" "$postern" init "$url" --fingerprint "$fingerprint"
+echo bob-weak >"$BROWSER_ROOM/username"
+refused "without a second factor" 3 'second factor' "$postern" login
+echo bob >"$BROWSER_ROOM/username"
+check "postern login, by the other provider" "$postern" login
+says "as bob" 'Signed in at test as bob'
+check "whoami" "$postern" whoami
+jq '.expireTime = "2020-01-01T00:00:00Z"' "$HOME/.local/state/posterngate/test/token" >"$work/token"
+install -m 600 "$work/token" "$HOME/.local/state/posterngate/test/token"
+check "what it gave renews itself at the authority" "$postern" whoami
+check "signing out" "$postern" logout
+
+# ---- its keys change, and it goes away ----------------------------------------------------------
+
+kept=$(forge '{"claims":{"jti":"kept"}}')
+check "its keys change" curl -fsS -X POST "$op/rotate"
+later=$(forge '{}')
+retry() { curl -sS --cacert "$authority/tls/ca.pem" -o "$work/retried" "${forms[@]}" "$url/oauth/token" && jq -e .access_token "$work/retried"; }
+forms=()
+for value in client_id=posterngate-cli "${exchange[@]}" subject_token="$later"; do forms+=(--data-urlencode "$value"); done
+check "a new key is fetched, once the last question is old enough" wait_for 45 retry
+last=$(forge '{"claims":{"jti":"last"}}')
+kill "$provider_pid"
+wait "$provider_pid" 2>/dev/null
+trade "it is away: what is checkable stays good" 200 - "${exchange[@]}" subject_token="$last"
+trade "and a key that was taken out is not" 400 invalid_grant "${exchange[@]}" subject_token="$kept"
+
+done_testing

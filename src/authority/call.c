@@ -251,7 +251,7 @@ static void judge_access(struct call *call) {
         if (caller->is_host) {
             return;
         }
-        /* fall through */
+        __attribute__((fallthrough));
     case ACCESS_ACCOUNT:
     case ACCESS_ADMINISTRATOR:
         if (!caller->is_account) {

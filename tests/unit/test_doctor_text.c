@@ -246,8 +246,8 @@ static void secrets_go(void **state) {
 static void the_rest_stays(void **state) {
     (void)state;
     static const char *const kept[] = {
-        "debug1: Offering public key: x ED25519 SHA256:P6pbTpts0iTL84lSwGk5tgLqmjC+VAl4EAaVX2aAssQ "
-        "agent\n",
+        ("debug1: Offering public key: x ED25519 "
+         "SHA256:P6pbTpts0iTL84lSwGk5tgLqmjC+VAl4EAaVX2aAssQ agent\n"),
         "debug2: host key algorithms: ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256\n",
         "debug1: Authentications that can continue: publickey,password\n",
         "passwordauthentication yes\nnumberofpasswordprompts 3\n",

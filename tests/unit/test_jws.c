@@ -132,7 +132,7 @@ static char *make_token(const struct pair *pair, const char *algorithm, const ch
     return text;
 }
 
-static struct jwk_set *set_of(const char *format, ...) {
+__attribute__((format(printf, 1, 2))) static struct jwk_set *set_of(const char *format, ...) {
     char text[16 * 1024];
     struct jwk_set *set = NULL;
     va_list arguments;

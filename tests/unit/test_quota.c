@@ -1,7 +1,7 @@
 /* Counts of sessions, rates and failures, and the windows of channels: the relay's arithmetic. */
+#include "base/rate.h"
 #include "gate/relay/held.h"
 #include "gate/relay/quota.h"
-#include "base/rate.h"
 #include "gate/relay/window.h"
 
 #include <stdio.h>

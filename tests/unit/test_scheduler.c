@@ -247,6 +247,16 @@ static void oar_jobs(void **state) {
         {"{x = '}/host=1,{'}/core=1", "[\"deploy\"]", "shared"},
         {"/host=1}", "[\"deploy\"]", "shared"},
         {"/hostess=2", "[]", "shared"},
+        /* A condition that leaves one core of a host, and calls that a host. */
+        {"{core < 2}/host=1", "[\"deploy\"]", "shared"},
+        {"{cluster = 'a' and core<2}/host=1", "[\"deploy\"]", "shared"},
+        {"{resources.core in (1)}/host=1", "[\"deploy\"]", "shared"},
+        {"{cluster = 'a' -- ' \\n and core<2 -- '}/host=1", "[\"deploy\"]", "shared"},
+        {"{cluster = 'a\\\\' and core<2 or type=\\\\''}/host=1", "[\"deploy\"]", "shared"},
+        {"{cluster = 'a' and host in (select core)}/host=1", "[\"deploy\"]", "shared"},
+        {"{type = 'default' and (cluster = 'grisou' OR host IN ('n1','n2'))}/host=2",
+         "[\"deploy\"]", "deploy"},
+        {"{memnode >= 65536 and cluster like 'gr%'}/cluster=1/host=2", "[\"deploy\"]", "deploy"},
         {"", "[]", "shared"},
         {"/host=2", "[\"besteffort\",\"deploy\"]", "deploy"},
         {"/host=2", "[\"deployed\"]", "whole"},
@@ -258,6 +268,25 @@ static void oar_jobs(void **state) {
         (void)snprintf(text, sizeof text, "{" OAR("1", WANTS("%s") ",\"types\":%s") "}",
                        ways[i].way, ways[i].types);
         (void)snprintf(expected, sizeof expected, "1 alice %s n1,n2 1000-1060\n", ways[i].told);
+        reads(oar_parse, text, expected);
+    }
+    static const struct {
+        const char *properties, *told;
+    } conditions[] = {
+        {"core<2", "shared"},
+        {"(core<2) AND deploy = 'YES'", "shared"},
+        {"deploy = 'YES' AND maintenance = 'NO'", "deploy"},
+        {"", "deploy"},
+    };
+    for (size_t i = 0; i < COUNT_OF(conditions); i++) {
+        char text[1024];
+        char expected[128];
+        (void)snprintf(
+            text, sizeof text,
+            "{" OAR("1", WANTS("/host=2") ",\"types\":[\"deploy\"],\"properties\":\"%s\"") "}",
+            conditions[i].properties);
+        (void)snprintf(expected, sizeof expected, "1 alice %s n1,n2 1000-1060\n",
+                       conditions[i].told);
         reads(oar_parse, text, expected);
     }
     reads(oar_parse, "{}", "");

@@ -1,4 +1,7 @@
+#include <ctype.h>
 #include <jansson.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "host/jobs/scheduler.h"
@@ -50,14 +53,68 @@ static bool is_host_level(span_t level) {
     return false;
 }
 
+/* SQL's own words, and what all resources of one host have in common in OAR's schema and in
+ * Grid'5000's. */
+static bool is_host_property(span_t word) {
+    static const char known[] =
+        " and or not in is null like between type host network_address cluster site switch chassis "
+        "nodemodel deploy besteffort desktop_computing maintenance production exotic virtual "
+        "cputype cpuarch cpufreq cpucore memcore memcpu memnode disktype eth_count eth_rate "
+        "eth_kavlan_count ib ib_count ib_rate opa_count opa_rate gpu_count core_count cpu_count "
+        "thread_count wattmeter ";
+    char spaced[32];
+    if (word.len + 3 > sizeof spaced) {
+        return false;
+    }
+    (void)snprintf(spaced, sizeof spaced, " %.*s ", (int)word.len, (const char *)word.data);
+    return strcasestr(known, spaced) != NULL;
+}
+
+static size_t word_len(span_t text) {
+    size_t len = 0;
+    while (len < text.len && (isalnum(text.data[len]) || text.data[len] == '_')) {
+        len++;
+    }
+    return len;
+}
+
+static bool is_number(span_t word) {
+    uint64_t number = 0;
+    return !failed(u64_parse(word, &number));
+}
+
+/*
+ * Whether a condition, in the owner's own SQL, takes a host as a whole or not at all. Only what
+ * cannot be read in two ways is: no comments, no escapes, and quotes that close.
+ */
+static bool is_of_hosts(span_t condition) {
+    static const char signs[] = " =<>!(),.%";
+    bool quoted = false;
+    while (condition.len > 0) {
+        uint8_t byte = condition.data[0];
+        size_t len = quoted ? 0 : word_len(condition);
+        span_t word = span_of(condition.data, len);
+        if (len > 0 ? !is_number(word) && !is_host_property(word)
+                    : byte == '\\' || byte == '\0' ||
+                          (!quoted && byte != '\'' && strchr(signs, byte) == NULL)) {
+            return false;
+        }
+        quoted ^= byte == '\'';
+        len += len == 0 ? 1 : 0;
+        condition = span_of(condition.data + len, condition.len - len);
+    }
+    return !quoted;
+}
+
 /*
  * "-l "{type = 'default'}/host=2/core=1,walltime=1:0:0"": whole when each way ends at hosts. What
  * stands in braces is the owner's own words, which may hold braces in quotes. So only braces that
  * neither nest nor close what is not open are believed: whatever stands in them, a way that OAR
- * went is then outside.
+ * went is then outside. And what stands in them may make a host of one core of it.
  */
 static bool asks_whole_hosts(span_t wanted) {
     bool braces = false;
+    size_t opened = 0;
     size_t ways = 0;
     bool on_way = false;
     bool at_host = false;
@@ -67,6 +124,10 @@ static bool asks_whole_hosts(span_t wanted) {
             if (braces == (byte == '{')) {
                 return false;
             }
+            if (braces && !is_of_hosts(span_of(wanted.data + opened, i - opened))) {
+                return false;
+            }
+            opened = i + 1;
             braces = !braces;
         } else if (byte == '/' && !braces) {
             on_way = true;
@@ -95,7 +156,9 @@ static bool is_deploy(const json_t *job) {
 
 /* root on its nodes is for who has them whole, whatever types the job was given. */
 static enum job_type type_of(const json_t *job) {
-    if (!asks_whole_hosts(text_of(job, "wanted_resources"))) {
+    /* -p is a condition on the resources of all of its ways. */
+    if (!asks_whole_hosts(text_of(job, "wanted_resources")) ||
+        !is_of_hosts(text_of(job, "properties"))) {
         return JOB_SHARED;
     }
     return is_deploy(job) ? JOB_DEPLOY : JOB_WHOLE;

@@ -373,7 +373,7 @@ check "also when the site is gone from here" laptop postern --site north config 
 check "nothing is left" sh -c "! test -e '$dot/config' && ! test -e '$dot/config.d'"
 
 # ---- another home ----
-odd="$laptop_home/a home"
+odd="$work/home/a b"
 install -d -o alice -g alice "$odd"
 cp -a "$laptop_home/.config" "$laptop_home/.local" "$odd/"
 rm -rf "$odd/.ssh"
@@ -383,4 +383,14 @@ check "the folder is made 0700" test "$(stat -c %a "$odd/.ssh")" = 700
 check "ssh -F takes it" sh -c "'$work/bin/laptop' ssh -F '$odd/.ssh/config' -G daint | grep -qx 'certificatefile $odd/.ssh/cscs-key-cert.pub'"
 check "removed" laptop env HOME="$odd" postern config --remove
 check "nothing is left" sh -c "! find '$odd/.ssh' -type f | grep ."
+
+# The account's own home, now.
+cp -p "$dot"/cscs-key* "$odd/.ssh/"
+sed "s|:$laptop_home:|:$odd:|" passwd >passwd.odd && cat passwd.odd >passwd
+check "an account whose home has a blank" laptop env HOME="$odd" postern config --multiplex --suffix .g5k
+check "the names in the line are ssh's" test "$(cat "$odd/.ssh/config")" = "Include config.d/posterngate-cscs"
+check "ssh daint" laptop env HOME="$odd" ssh -n -o BatchMode=yes daint true
+check "ssh nid001234.g5k" laptop env HOME="$odd" ssh -n -o BatchMode=yes nid001234.g5k true
+for host in daint nid001234.g5k ela; do laptop env HOME="$odd" ssh -O exit $host >last 2>&1; done
+check "removed" laptop env HOME="$odd" postern config --remove
 done_testing

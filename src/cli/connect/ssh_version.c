@@ -1,16 +1,28 @@
 #include "cli/connect/ssh_version.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
+
+/* Up to three digits. */
+static bool take_number(const char **text, unsigned *out) {
+    size_t digits = 0;
+    unsigned value = 0;
+    for (; digits < 3 && isdigit((unsigned char)(*text)[digits]); digits++) {
+        value = 10 * value + (unsigned)((*text)[digits] - '0');
+    }
+    *text += digits;
+    *out = value;
+    return digits > 0;
+}
 
 err_t ssh_version_parse(const char *text, struct ssh_version *out) {
     static const char *const names[] = {"OpenSSH_for_Windows_", "OpenSSH_"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         size_t len = strlen(names[i]);
         struct ssh_version version;
-        if (strncmp(text, names[i], len) == 0 && isdigit((unsigned char)text[len]) &&
-            sscanf(text + len, "%3u.%3u", &version.major, &version.minor) == 2) {
+        const char *rest = strncmp(text, names[i], len) == 0 ? text + len : "";
+        if (take_number(&rest, &version.major) && *rest++ == '.' &&
+            take_number(&rest, &version.minor)) {
             *out = version;
             return OK;
         }

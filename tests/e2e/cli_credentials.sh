@@ -90,6 +90,25 @@ refused "nothing to remove: exit 8" 8 'no password is stored' me postern credent
 check "nothing is listed" me postern credentials list
 refused "nothing to sign in with: exit 3" 3 'nothing is stored' me postern-refresh
 
+# On another kernel than this one, which has to have what is left out.
+other() { me "$BUILD/tests/e2e/other_kernel" "$@"; } # none|volatile COMMAND…
+if [ -x "$BUILD/tests/e2e/other_kernel" ]; then
+    refused "a kernel without keyrings: exit 8" 8 'as in most containers' \
+        other none bash -c 'echo x | postern credentials store password --user alice --stdin'
+    check "nothing is in what is not there" other none postern credentials list --json
+    has "as list says" '.credentials == []'
+    refused "and refresh says what there is: exit 3" 3 'nothing is stored' other none postern-refresh
+    if other volatile bash -c 'echo pgk_x | postern credentials store api-key --stdin' >"$work/last" 2>&1; then
+        check "a kernel without persistent keyrings has the user's" other volatile postern credentials list --json
+        has "which another process finds" '.credentials | length == 1'
+        check "remove" other volatile postern credentials remove api-key
+    else
+        skip "a kernel without persistent keyrings" "$(tail -n 1 "$work/last")"
+    fi
+else
+    skip "another kernel" "this is a build without tests"
+fi
+
 # ---- the kernel's keyring ---------------------------------------------------------------------------
 kernel=yes
 if ! store x password --user alice --keyring kernel >"$work/last" 2>&1; then

@@ -181,6 +181,11 @@ enum limits {
     LIMIT_REFRESH_WAIT_S = 60,  /* for another postern-refresh, where nobody says otherwise */
     LIMIT_REFRESH_AGAIN_S = 60, /* after a renewal that failed, while the certificate is valid */
 
+    /* tunnels, at the laptop */
+    LIMIT_TUNNEL_CONNECTIONS_COUNT = 256, /* through one; more wait in the kernel's queue */
+    LIMIT_SSH_SAID_BYTES = 64 * 1024,     /* what one ssh says of its login */
+    LIMIT_LISTENERS_BYTES = 1024 * 1024,  /* what a node tells of where it listens */
+
     /* files */
     LIMIT_CONFIG_FILE_BYTES = 1024 * 1024,
     LIMIT_CONFIG_DEPTH = 8,              /* lists and mappings in one another */

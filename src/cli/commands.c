@@ -29,6 +29,11 @@ static const struct command *const commands[] = {
     &command_agent,
 
     &command_config,
+    &command_ssh,
+    &command_tunnel,
+    &command_socks,
+    &command_mount,
+    &command_umount,
     &command_jobs,
     &command_job,
     &command_known_hosts,

@@ -35,7 +35,7 @@ refused "too many arguments" 2 'takes no arguments' "$postern" list more
 check "--version" "$postern" --version
 for words in "" init login logout whoami credentials "credentials store" "credentials list" "credentials remove" grant "grant create" "grant list" "grant revoke" \
     sign refresh gen list revoke revoke-all status key "key inspect" "key convert" keygen "key add" "key list" "key remove" \
-    access config jobs known-hosts agent doctor completion admin "admin account" \
+    access config ssh tunnel socks mount umount jobs known-hosts agent doctor completion admin "admin account" \
     "admin account create" "admin project" "admin cluster" "admin host" "admin job" "admin service-account" "admin service-account key" \
     "admin audit"; do
     # shellcheck disable=SC2086

@@ -14,6 +14,7 @@ says "which is named" 'your job 4711 runs there'
 check "--json" laptop sh -c 'postern doctor --json >j; jq -e ".healthy and .first == null and .target == \"daint\"" j'
 check "nothing was changed by looking" unchanged
 refused "two hosts: exit 2" 2 'takes' laptop postern doctor daint ela
+refused "a host's name that is none: exit 2" 2 'name that long' laptop postern doctor "$(printf 'x%.0s' {1..300})"
 refused "no such site: exit 2" 2 'no site other' laptop postern --site other doctor
 
 # ---- the machine ----
@@ -57,6 +58,7 @@ check "0700 it is" test "$(stat -c %a $ssh)" = 700
 chmod 644 $ssh/cscs-key
 finds "a private key that others can read" keyModes 'ssh ignores a key like that'
 refused "ssh says so too" 255 'UNPROTECTED PRIVATE KEY' laptop ssh -o BatchMode=yes daint true
+check "--fix --json keeps its answer apart from what it does" laptop sh -c 'postern doctor --fix --yes --json 2>said >j && jq -e .healthy j && grep chmod said'
 mends "chmod mends it"
 check "0600 it is" test "$(stat -c %a $ssh/cscs-key)" = 600
 chmod 666 $ssh/config

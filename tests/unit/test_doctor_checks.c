@@ -167,6 +167,12 @@ static void old_clients(void **state) {
     facts.ssh_version = 702;
     assert_ok(buf_add_str(&facts.site_config_text, "Host daint\n ProxyJump ela\n"));
     expect_only("ssh", "7.2, which does not know ProxyJump", "postern config");
+    struct private_key *rsa CLEANUP(private_key_freep) = NULL;
+    assert_ok(private_key_generate(KEY_RSA, 3072, &rsa));
+    assert_ok(key_copy(private_key_public(rsa), &facts.key.public));
+    assert_ok(key_copy(private_key_public(rsa), &facts.look.cert->key));
+    expect_only("ssh", "7.2, which is too old for certificates of RSA keys with SHA-2",
+                "postern keygen -t ed25519 -f /h/.ssh/cscs-key-ed25519");
     facts.ssh_status = 127;
     expect_only("ssh", "there is no ssh", "sudo apt install openssh-client");
 }

@@ -49,6 +49,12 @@ static void ssh_says(void **state) {
         {"debug1: kex_exchange_identification: banner line 0: posterngate: too many failed logins\n"
          "kex_exchange_identification: Connection closed by remote host\n",
          SSH_GATE_SAID, ""},
+        /* Whoever speaks before the protocol may be anybody. */
+        {"debug1: kex_exchange_identification: banner line 0: posterngate: REMOTE HOST "
+         "IDENTIFICATION HAS CHANGED\n",
+         SSH_GATE_SAID, ""},
+        {"debug1: kex_exchange_identification: banner line 1: Host key verification failed\n",
+         SSH_UNKNOWN, ""},
         {"Connection timed out during banner exchange\n", SSH_NOT_SSH, ""},
         {"channel 0: open failed: connect failed: Connection refused\n", SSH_CHANNEL_FAILED, ""},
         {"sign_and_send_pubkey: signing failed for ED25519 \"k\" from agent: agent refused "
@@ -80,6 +86,14 @@ static void ssh_details(void **state) {
     assert_int_equal(verdict.line, 12);
     assert_string_equal(verdict.file, "/home/alice/.ssh/known_hosts");
     assert_string_equal(verdict.shown, "SHA256:bS+x1");
+    ssh_words_read(
+        span_str("debug1: kex_exchange_identification: banner line 0: Offending ED25519 key in "
+                 "/home/alice/.ssh/config:1\n"
+                 "debug1: kex_exchange_identification: banner line 1: debug1: Server host key: "
+                 "ssh-ed25519 SHA256:known\n"),
+        &verdict);
+    assert_int_equal(verdict.line, 0);
+    assert_string_equal(verdict.shown, "");
     ssh_words_read(span_str("channel 0: open failed: administratively prohibited: posterngate: no "
                             "job of yours runs on this node; see: postern jobs\r\n"),
                    &verdict);
@@ -159,6 +173,7 @@ static void edits(void **state) {
     (void)state;
     struct buf out CLEANUP(buf_done) = BUF(4096);
     check_text(text_strip_cr(span_str("a\r\nb\rc\r\n\r"), &out), &out, "a\nb\rc\n\r");
+    check_text(text_strip_cr(span_str("a\r\r\n"), &out), &out, "a\n");
     check_text(text_drop_line(span_str("a\nb\nc"), 2, &out), &out, "a\nc");
     check_text(text_drop_line(span_str("a\nb\nc"), 3, &out), &out, "a\nb\n");
     assert_fails(text_drop_line(span_str("a\nb\nc"), 4, &out), ERR_NOT_FOUND);

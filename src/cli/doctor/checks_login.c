@@ -167,7 +167,8 @@ static void judge_changed(const struct facts *facts, struct finding *out) {
                     "of the certificates of %s, by which it would know it",
                     verdict->line, shown, facts->site->name);
         mend_config(out, facts);
-    } else if (verdict->line > 0 && is_its_key(facts)) {
+    } else if (verdict->line > 0 && strcmp(verdict->file, facts->user_known_hosts.path) == 0 &&
+               is_its_key(facts)) {
         finding_set(out, HEALTH_BROKEN,
                     "line %u of %s has an old key of a host that was set up anew; the key it shows "
                     "now, %s, is the one that the authority knows",

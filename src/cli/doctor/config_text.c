@@ -86,9 +86,17 @@ unsigned config_find(span_t text, const char *host, const char *keyword, char *v
     return 0;
 }
 
+/* Also of several: what is left would be one more line that ends in CR LF. */
+static bool is_of_line_end(span_t text, size_t at) {
+    while (at < text.len && text.data[at] == '\r') {
+        at++;
+    }
+    return at < text.len && text.data[at] == '\n';
+}
+
 err_t text_strip_cr(span_t text, struct buf *out) {
     for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] != '\r' || i + 1 == text.len || text.data[i + 1] != '\n') {
+        if (text.data[i] != '\r' || !is_of_line_end(text, i)) {
             TRY(buf_add_byte(out, text.data[i]));
         }
     }

@@ -200,6 +200,9 @@ static err_t doctor_run(struct cli *cli, const struct arguments *arguments) {
     struct examination *examination CLEANUP(examination_freep) = NULL;
     const char *report = arguments_value(arguments, "report");
     size_t index = 0;
+    if (arguments->word_count > 0 && strlen(arguments->words[0]) >= FACT_NAME_CHARS) {
+        return trouble_set(&cli->trouble, EXIT_USAGE, "no host has a name that long");
+    }
     TRY(site_open(&cli->trouble, cli->site, &site));
     TRY(examine(cli, site, arguments, &examination));
     if (arguments_has(arguments, "fix")) {

@@ -100,6 +100,7 @@ err_t program_run_here(const char *const *words, int *status) {
         return err_from_errno(errno);
     }
     if (child == 0) {
+        (void)dup2(STDERR_FILENO, STDOUT_FILENO);
         become(words);
     }
     int waited = 0;

@@ -17,7 +17,8 @@ enum { PROGRAM_NOT_FOUND = 127, PROGRAM_TIMED_OUT = -1 };
  */
 err_t program_run(const char *const *words, int timeout_ms, struct buf *out, int *status);
 
-/* As program_run(), but at this terminal, where it may ask, and for as long as it takes. */
+/* As program_run(), but at this terminal, where it may ask, and for as long as it takes. What it
+ * prints goes to standard error: standard output is for what the caller has to say. */
 err_t program_run_here(const char *const *words, int *status);
 
 #endif

@@ -56,9 +56,25 @@ static void copy(char *out, size_t size, const char *from, const char *end) {
     out[len] = '\0';
 }
 
+static bool begins(span_t line, const char *with) {
+    size_t len = strlen(with);
+    return line.len > len && memcmp(line.data, with, len) == 0;
+}
+
 /* What ssh tells of what it does is for whoever looks for a mistake in ssh. */
 static bool is_debug(span_t line) {
     return line.len > 7 && memcmp(line.data, "debug", 5) == 0 && line.data[6] == ':';
+}
+
+/*
+ * But for two things. What a server says before the protocol begins is debugging to ssh as well: a
+ * gate's part of it counts, and nothing else in it, since there it may be anybody who speaks.
+ */
+static bool is_telling(span_t line) {
+    static const char banner[] =
+        "debug1: kex_exchange_identification: banner line 0: posterngate: ";
+    static const char invalid[] = "debug1: Certificate invalid: ";
+    return !is_debug(line) || begins(line, banner) || begins(line, invalid);
 }
 
 static bool is_name(char c) { return isalnum((unsigned char)c) || strchr(".-_:%[]", c) != NULL; }
@@ -103,7 +119,9 @@ static void note_said(span_t line, const struct rule *rule, struct ssh_verdict *
 
 static void note_rank(span_t line, size_t *best, struct ssh_verdict *out) {
     for (size_t i = 0; i < *best; i++) {
-        if (find(line, rules[i].text) != NULL) {
+        bool may = !is_debug(line) || rules[i].outcome == SSH_GATE_SAID ||
+                   rules[i].outcome == SSH_HOST_CERTIFICATE;
+        if (may && find(line, rules[i].text) != NULL) {
             *best = i;
             out->outcome = rules[i].outcome;
             note_said(line, &rules[i], out);
@@ -117,7 +135,7 @@ static void note_offending(span_t line, struct ssh_verdict *out) {
     const char *end = (const char *)line.data + line.len;
     const char *in = find(line, " key in ");
     const char *colon = memrchr(line.data, ':', line.len);
-    if (find(line, "Offending ") == NULL || in == NULL || colon == NULL || colon < in) {
+    if (!begins(line, "Offending ") || in == NULL || colon == NULL || colon < in) {
         return;
     }
     unsigned number = 0;
@@ -131,7 +149,7 @@ static void note_offending(span_t line, struct ssh_verdict *out) {
 static void note_shown(span_t line, struct ssh_verdict *out) {
     const char *end = (const char *)line.data + line.len;
     const char *hash = find(line, "SHA256:");
-    if (find(line, "debug1: Server host key: ") == NULL || hash == NULL) {
+    if (!begins(line, "debug1: Server host key: ") || hash == NULL) {
         return;
     }
     const char *stop = hash;
@@ -145,18 +163,12 @@ static void read_line(span_t line, size_t *best, struct ssh_verdict *out) {
     if (line.len > 0 && line.data[line.len - 1] == '\r') {
         line.len--;
     }
-    if (find(line, "debug1: Offering public key: ") != NULL) {
-        out->offered++;
-    }
-    if (line.len > 17 && memcmp(line.data, "Authenticated to ", 17) == 0) {
-        out->logins++;
-    }
+    out->offered += begins(line, "debug1: Offering public key: ") ? 1 : 0;
+    out->logins += begins(line, "Authenticated to ") ? 1 : 0;
     /* Each hop shows one; it is the last that has not been taken. */
     note_shown(line, out);
     note_offending(line, out);
-    /* What a gate says before the protocol begins, ssh takes for debugging. */
-    if (!is_debug(line) || find(line, "Certificate invalid: ") != NULL ||
-        find(line, "banner line 0: posterngate: ") != NULL) {
+    if (is_telling(line)) {
         note_rank(line, best, out);
     }
 }

@@ -208,6 +208,13 @@ check "--diff tells what would change" laptop postern config --diff
 says "line by line" '^-    ProxyJump daint$'
 laptop postern config >last 2>&1
 
+check "another key" laptop sh -c 'ssh-keygen -q -t ed25519 -N "" -C "" -f .ssh/other && postern config -f .ssh/other'
+check "by ssh -G it is that one" judge daint 'identityfile ~/.ssh/other'
+check "it alone, and its certificate, which is got first" logs_in daint true
+check "beside it" test -s "$dot/other-cert.pub"
+refused "a key that no line can hold" any 'cannot hold' laptop postern config -f '.ssh/a"b'
+laptop postern config >last 2>&1
+
 # ---- renewing ----
 check "the line names the program" grep -q "exec $work/bin/postern-refresh --quiet --site cscs" "$ours"
 mv bin/postern-refresh refresh-away

@@ -93,6 +93,10 @@ static err_t put_head(const struct config_call *call, struct buf *out) {
         TRY(buf_add_format(out, "%s%s", i == 0 ? " --jump " : ",", options->hops[i]));
     }
     TRY(options->suffix != NULL ? buf_add_format(out, " --suffix %s", options->suffix) : OK);
+    if (options->refresh_key != NULL) {
+        TRY(buf_add_str(out, " --file "));
+        TRY(ssh_value_put(out, options->refresh_key));
+    }
     TRY(buf_add_format(out, "%s%s%s\n\n", options->control_path != NULL ? " --multiplex" : "",
                        options->forward_agent ? " --agent-forwarding" : "",
                        options->through_login ? " --through-login" : ""));
@@ -101,8 +105,12 @@ static err_t put_head(const struct config_call *call, struct buf *out) {
 
 static err_t make_text(const struct config_call *call, struct buf *out) {
     struct fault fault = {0};
-    TRY(put_head(call, out));
-    err_t err = ssh_config_write(call->reach, &call->setup.options, out, &fault);
+    err_t err = put_head(call, out);
+    if (failed(err)) {
+        return trouble_of(&call->cli->trouble, err, "ssh's configuration cannot hold %s",
+                          call->setup.key_file);
+    }
+    err = ssh_config_write(call->reach, &call->setup.options, out, &fault);
     if (failed(err) && fault.field[0] != '\0') {
         return trouble_set(&call->cli->trouble,
                            err.code == ERR_NOT_FOUND ? EXIT_MISSING : EXIT_USAGE, "%s: %s",
@@ -290,11 +298,11 @@ static err_t warn_of_clashes(const struct config_call *call, const struct person
 
 static err_t names_json(const struct config_call *call, json_t *answer) {
     const struct reach *reach = call->reach;
-    json_t *jumps = json_array(), *clusters = json_array(), *hosts = json_array(),
-           *patterns = json_array();
     struct node_patterns nodes CLEANUP(node_patterns_done) = {0};
     TRY(node_patterns_make(reach, ssh_config_jump(reach, &call->setup.options),
                            call->setup.options.through_login, &nodes));
+    json_t *jumps = json_array(), *clusters = json_array(), *hosts = json_array(),
+           *patterns = json_array();
     for (size_t i = 0; i < reach->jump_count; i++) {
         (void)json_array_append_new(jumps, json_string(reach->jumps[i].name));
     }
@@ -430,7 +438,7 @@ static err_t config_run(struct cli *cli, const struct arguments *arguments) {
     TRY(read_hops(cli, arguments, &hops));
     TRY(site_open(&cli->trouble, cli->site, &site));
     TRY(reach_open(cli, site, REACH_FRESH_S, &reach));
-    TRY(ssh_setup_make(site, reach, &setup));
+    TRY(ssh_setup_make(site, reach, arguments_value(arguments, "file"), &setup));
     TRY(choose(cli, arguments, &hops, &setup.options));
     struct config_call call = {cli, arguments, site, reach, setup};
     const char *aiida = arguments_value(arguments, "aiida");
@@ -441,6 +449,7 @@ static err_t config_run(struct cli *cli, const struct arguments *arguments) {
 }
 
 static const struct option options[] = {
+    {'f', "file", "KEY", "the private key file; the site's default otherwise"},
     {0, "print", NULL, "print it, and write nothing", .many = true},
     {0, "diff", NULL, "show what would change, and write nothing", .many = true},
     {0, "remove", NULL, "take away what was written", .many = true},

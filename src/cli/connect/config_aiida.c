@@ -7,7 +7,6 @@
 #include "base/limits.h"
 #include "cli/connect/aiida.h"
 #include "cli/connect/config.h"
-#include "cli/document.h"
 
 enum { FILE_BYTES = 64 * 1024 };
 
@@ -72,7 +71,7 @@ static err_t fill(const struct config_call *call, const char *host, struct texts
         return trouble_set(&cli->trouble, EXIT_MISSING,
                            "%s is no cluster and no host that you reach", host);
     }
-    TRY(path_expand(document_key_file(call->site->document), &texts->key_file));
+    TRY(path_expand(call->setup.key_file, &texts->key_file));
     TRY(site_config_path(call->site->name, "known_hosts.plain", &texts->known_hosts));
     TRY(make_proxy_jump(call, &texts->proxy_jump));
     *out = (struct aiida_computer){

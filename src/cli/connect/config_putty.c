@@ -149,7 +149,7 @@ static err_t report(const struct config_call *call, const char *key, const char 
     if (access(key, R_OK) != 0) {
         (void)printf("The sessions use %s, which is not there yet. Next:\n"
                      "  postern key convert %s --to ppk\n",
-                     key, document_key_file(call->site->document));
+                     key, call->setup.key_file);
     }
     return OK;
 }
@@ -157,7 +157,7 @@ static err_t report(const struct config_call *call, const char *key, const char 
 /* PuTTY expands no "~". */
 static err_t find_key(const struct config_call *call, char **key, char **cert) {
     char *path CLEANUP(freep) = NULL;
-    TRY(path_expand(document_key_file(call->site->document), &path));
+    TRY(path_expand(call->setup.key_file, &path));
     if (asprintf(key, "%s.ppk", path) < 0) {
         *key = NULL;
         return FAIL(ERR_MEMORY);

@@ -371,9 +371,11 @@ struct match {
 
 static err_t match_end(const struct match *match) {
     const struct ssh_config_options *options = match->writer->options;
+    const char *key = options->refresh_key;
     return buf_add_format(match->writer->out,
-                          " exec \"/bin/sh -c 'test ! -x %s || exec %s --quiet --site %s'\"\n",
-                          options->refresh, options->refresh, options->site);
+                          " exec \"/bin/sh -c 'test ! -x %s || exec %s --quiet --site %s%s%s'\"\n",
+                          options->refresh, options->refresh, options->site,
+                          key != NULL ? " --file " : "", key != NULL ? key : "");
 }
 
 static err_t match_add(struct match *match, const char *pattern, const char *suffix) {
@@ -424,9 +426,13 @@ static err_t put_refresh(const struct writer *writer) {
     if (options->refresh == NULL) {
         return OK;
     }
-    if (!ssh_value_can_run(options->refresh) || !ssh_value_has_only(options->site, "_.-")) {
+    const char *key = options->refresh_key;
+    bool plain_key = key == NULL || ssh_value_has_only(key, "_./+,@:=-~");
+    if (!ssh_value_can_run(options->refresh) || !ssh_value_has_only(options->site, "_.-") ||
+        !plain_key) {
         return fault_set(writer->fault, ERR_MALFORMED, "Match exec",
-                         "a shell could take this path for more: %s", options->refresh);
+                         "a shell could take this path for more: %s",
+                         plain_key ? options->refresh : key);
     }
     TRY(match_places(&match));
     for (size_t i = 0; i < writer->nodes.count; i++) {

@@ -32,7 +32,8 @@ struct ssh_config_options {
     const char *known_hosts;      /* the site's own */
     const char *user_known_hosts; /* looked at after it; optional */
     const char *refresh; /* program that renews the certificate, called before a login; optional */
-    const char *postern; /* this program, asked for the keys of a job's host; optional */
+    const char *refresh_key;    /* that it renews for, where it is not the site's; optional */
+    const char *postern;        /* this program, asked for the keys of a job's host; optional */
     const char *control_path;   /* for ControlPath: connections are shared; optional */
     const char *suffix;         /* optional */
     const char *ignore_unknown; /* options of which the person's own file says the same; optional */

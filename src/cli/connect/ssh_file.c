@@ -22,7 +22,7 @@ static err_t put_config(struct cli *cli, const struct ssh_file *file, bool throu
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_CONFIG_FILE_BYTES);
     struct buf before CLEANUP(buf_done) = BUF(LIMIT_CONFIG_FILE_BYTES);
     struct fault fault = {0};
-    TRY(ssh_setup_make(file->site, file->reach, &setup));
+    TRY(ssh_setup_make(file->site, file->reach, NULL, &setup));
     setup.options.own_path = file->config;
     setup.options.through_login = through_login;
     err_t err = ssh_config_write(file->reach, &setup.options, &text, &fault);
@@ -62,7 +62,7 @@ static err_t refresh(const struct ssh_file *file, int *status) {
     struct ssh_setup setup CLEANUP(ssh_setup_done) = {0};
     struct command_line line CLEANUP(command_line_done) = {0};
     struct buf answer CLEANUP(buf_done) = BUF(LIMIT_STATE_FILE_BYTES);
-    TRY(ssh_setup_make(file->site, file->reach, &setup));
+    TRY(ssh_setup_make(file->site, file->reach, NULL, &setup));
     if (setup.refresh == NULL) {
         return FAIL(ERR_NOT_FOUND);
     }

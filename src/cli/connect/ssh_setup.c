@@ -111,18 +111,43 @@ static err_t find_program(const char *name, char **out) {
 
 /* --- all of it --- */
 
-static err_t find_files(const struct site *site, struct ssh_setup *setup) {
+/* What ssh runs before a login stands in a shell's quotes. */
+static void drop_refresh(struct ssh_setup *setup, const char *path) {
+    print_warning("plain ssh will not renew certificates: its configuration cannot hold the path "
+                  "%s",
+                  path);
+    free(TAKE(setup->refresh));
+}
+
+/* A name alone is in this folder. */
+static err_t find_key(const struct site *site, const char *key, struct ssh_setup *setup) {
+    char *whole CLEANUP(freep) = NULL;
+    if (key == NULL) {
+        return ssh_setup_path(setup->same_home, document_key_file(site->document),
+                              &setup->key_file);
+    }
+    if (key[0] != '/' && strncmp(key, "~/", 2) != 0) {
+        char *folder CLEANUP(freep) = getcwd(NULL, 0);
+        TRY(folder == NULL ? FAIL(ERR_NOT_FOUND) : path_join(folder, key, &whole));
+    }
+    TRY(ssh_setup_path(setup->same_home, whole != NULL ? whole : key, &setup->key_file));
+    setup->options.refresh_key = setup->key_file;
+    return OK;
+}
+
+static err_t find_files(const struct site *site, const char *key, struct ssh_setup *setup) {
     char *known_hosts CLEANUP(freep) = NULL;
     TRY(site_config_path(site->name, "known_hosts", &known_hosts));
     TRY(ssh_setup_path(setup->same_home, known_hosts, &setup->known_hosts));
-    TRY(ssh_setup_path(setup->same_home, document_key_file(site->document), &setup->key_file));
+    TRY(find_key(site, key, setup));
     TRY(find_program("postern-refresh", &setup->refresh));
     TRY(find_program("postern", &setup->postern));
     if (setup->refresh != NULL && !ssh_value_can_run(setup->refresh)) {
-        print_warning("plain ssh will not renew certificates: its configuration cannot hold the "
-                      "path %s",
-                      setup->refresh);
-        free(TAKE(setup->refresh));
+        drop_refresh(setup, setup->refresh);
+    }
+    if (setup->refresh != NULL && key != NULL &&
+        !ssh_value_has_only(setup->key_file, "_./+,@:=-~")) {
+        drop_refresh(setup, setup->key_file);
     }
     if (setup->postern != NULL && !ssh_value_can_run(setup->postern)) {
         free(TAKE(setup->postern)); /* beside the other, which was warned of */
@@ -130,10 +155,11 @@ static err_t find_files(const struct site *site, struct ssh_setup *setup) {
     return OK;
 }
 
-err_t ssh_setup_make(const struct site *site, const struct reach *reach, struct ssh_setup *out) {
+err_t ssh_setup_make(const struct site *site, const struct reach *reach, const char *key,
+                     struct ssh_setup *out) {
     struct ssh_setup setup CLEANUP(ssh_setup_done) = {.same_home = ssh_setup_same_home()};
     const char *username = reach->username != NULL ? reach->username : site->username;
-    TRY(find_files(site, &setup));
+    TRY(find_files(site, key, &setup));
     if (failed(ask_version(&setup.options.ssh))) {
         print_warning("ssh -V does not say which OpenSSH this is: taken for one of today");
     }

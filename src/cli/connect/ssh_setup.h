@@ -13,11 +13,13 @@ struct ssh_setup {
 void ssh_setup_done(struct ssh_setup *setup);
 
 /*
- * The site and reach are borrowed. Runs `ssh -V`; a version that is not understood is warned of,
- * and counts as today's. postern-refresh is the one beside this program, by the name under which
- * $PATH has it where it does; a path that no line can hold is left out with a warning.
+ * The site and reach are borrowed; `key` is a private key file as typed, NULL for the site's. Runs
+ * `ssh -V`; a version that is not understood is warned of, and counts as today's. postern-refresh
+ * is the one beside this program, by the name under which $PATH has it where it does; a path that
+ * no line can hold is left out with a warning.
  */
-err_t ssh_setup_make(const struct site *site, const struct reach *reach, struct ssh_setup *out);
+err_t ssh_setup_make(const struct site *site, const struct reach *reach, const char *key,
+                     struct ssh_setup *out);
 
 /* Whether ssh, which goes by the account's home directory, and $HOME mean the same. */
 bool ssh_setup_same_home(void);

@@ -1,4 +1,5 @@
-/* The lines of `postern agent` in a shell's start file: marked, once, and nothing else is touched. */
+/* The lines of `postern agent` in a shell's start file: marked, once, and nothing else is touched.
+ */
 #include <string.h>
 
 #include "check.h"
@@ -26,8 +27,7 @@ static void check_without(const char *before, const char *expected) {
 
 static void half_marked(void **state) {
     (void)state;
-    static const char *const damaged[] = {BEGIN LINE, LINE END, END LINE BEGIN,
-                                          "a\n" BEGIN "b\n"};
+    static const char *const damaged[] = {BEGIN LINE, LINE END, END LINE BEGIN, "a\n" BEGIN "b\n"};
     for (size_t i = 0; i < COUNT_OF(damaged); i++) {
         struct buf out CLEANUP(buf_done) = BUF(4096);
         assert_fails(start_file_with(span_str(damaged[i]), shell_find("sh"), "/p", &out),

@@ -68,6 +68,7 @@ extern const struct command command_admin_cluster;
 extern const struct command command_admin_host;
 extern const struct command command_admin_job;
 extern const struct command command_admin_service_account;
+extern const struct command command_admin_issuer;
 extern const struct command command_admin_audit;
 
 static inline void json_freep(json_t **json) {

@@ -37,7 +37,7 @@ for words in "" init login logout whoami credentials "credentials store" "creden
     sign refresh gen list revoke revoke-all status key "key inspect" "key convert" keygen "key add" "key list" "key remove" \
     access config ssh tunnel socks mount umount jobs known-hosts agent doctor completion admin "admin account" \
     "admin account create" "admin project" "admin cluster" "admin host" "admin job" "admin service-account" "admin service-account key" \
-    "admin audit"; do
+    "admin issuer" "admin audit"; do
     # shellcheck disable=SC2086
     "$postern" $words --help >"$work/last" 2>&1 && said "Usage: postern $words"
     report $? "--help of postern $words"

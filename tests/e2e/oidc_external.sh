@@ -109,6 +109,23 @@ install -m 600 "$work/token" "$HOME/.local/state/posterngate/test/token"
 check "what it gave renews itself at the authority" "$postern" whoami
 check "signing out" "$postern" logout
 
+# ---- every kind of key that it has --------------------------------------------------------------
+
+for client in postern-ps:PS256 postern-es:ES256 postern-ed:EdDSA; do
+    kill "$authority_pid"
+    wait "$authority_pid" 2>/dev/null
+    issuer_file hpc "${client%:*}" "algorithms: [${client#*:}]"
+    serve
+    check "the site document again" "$postern" init "$url" --fingerprint "$fingerprint"
+    check "postern login, with ${client#*:}" "$postern" login
+    says "as bob" 'Signed in at test as bob'
+done
+kill "$authority_pid"
+wait "$authority_pid" 2>/dev/null
+issuer_file hpc postern-hpc
+serve
+trade "and with RS256 again" 200 - "${exchange[@]}" subject_token="$(forge '{"claims":{"jti":"again"}}')"
+
 # ---- its keys change, and it goes away ----------------------------------------------------------
 
 kept=$(forge '{"claims":{"jti":"kept"}}')

@@ -1,0 +1,136 @@
+/* What the file of another issuer may say, and what claims then mean. */
+#include "check.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "authority/external_issuer.h"
+#include "base/limits.h"
+
+struct told {
+    char text[2048];
+};
+
+static void on_complaint(void *context, const struct settings_complaint *complaint) {
+    struct told *told = context;
+    size_t at = strlen(told->text);
+    (void)snprintf(told->text + at, sizeof told->text - at, "%s|%s|%s\n", complaint->where,
+                   complaint->field, complaint->reason);
+}
+
+static err_t load(const char *text, struct told *told, struct external_issuer **out) {
+    char path[] = "/tmp/posterngate-issuer-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(close(fd), 0);
+    *told = (struct told){.text = ""};
+    err_t err = external_issuer_new(path, on_complaint, told, out);
+    assert_int_equal(unlink(path), 0);
+    return err;
+}
+
+#define GOOD "url: https://op.example\nclient_id: postern\n"
+
+static void test_refused_files(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *told;
+    } cases[] = {
+        {"client_id: postern\n", "|url|is missing"},
+        {"url: https://op.example\n", "|client_id|is missing"},
+        {"url: http://op.example\nclient_id: a\n", "|url|"},
+        {"url: https://op.example?x\nclient_id: a\n", "|url|"},
+        {GOOD "algorithms: [none]\n", "\"none\" is not taken"},
+        {GOOD "algorithms: [HS256]\n", "\"HS256\" is not taken"},
+        {GOOD "clock_skew: 11min\n", "|clock_skew|"},
+        {GOOD "max_age: 2h\n", "|max_age|"},
+        {GOOD "ca_file: /nonexistent/ca.pem\n", "|ca_file|"},
+        {GOOD "colour: red\n", "|colour|is not known"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct told told;
+        struct external_issuer *issuer = NULL;
+        assert_fails(load(cases[i].text, &told, &issuer), ERR_MALFORMED);
+        if (strstr(told.text, cases[i].told) == NULL) {
+            print_error("%s: %s\n", cases[i].text, told.text);
+        }
+        assert_non_null(strstr(told.text, cases[i].told));
+    }
+}
+
+static void test_usual(void **state) {
+    (void)state;
+    struct told told;
+    struct external_issuer *issuer = NULL;
+    assert_ok(load(GOOD, &told, &issuer));
+    const struct external_config *config = external_issuer_config(issuer);
+    assert_int_equal(config->algorithms, JWS_ALL);
+    assert_int_equal(config->skew_s, 60);
+    assert_false(config->account_create);
+    assert_false(config->account_administrator);
+    assert_false(config->project_follow);
+    external_issuer_free(issuer);
+    told = (struct told){.text = ""};
+    assert_ok(external_issuer_new("examples/issuer.yaml", on_complaint, &told, &issuer));
+    external_issuer_free(issuer);
+}
+
+static void test_account(void **state) {
+    (void)state;
+    struct told told;
+    struct external_issuer *issuer = NULL;
+    assert_ok(load(GOOD "account: {claim: email, suffix: \"@hpc.example\"}\n", &told, &issuer));
+    static const struct {
+        const char *claims, *name; /* NULL: refused */
+    } cases[] = {
+        {"{\"email\":\"alice@hpc.example\"}", "alice"},
+        {"{\"email\":\"alice@evil.example\"}", NULL},
+        {"{\"email\":\"alice@hpc.example.evil.example\"}", NULL},
+        {"{\"email\":\"alice\"}", NULL},
+        {"{\"email\":\"@hpc.example\"}", NULL},
+        {"{\"email\":\"a,b@hpc.example\"}", NULL},
+        {"{\"email\":\"../a@hpc.example\"}", NULL},
+        {"{\"email\":\"alice@evil.example@hpc.example\"}", NULL},
+        {"{\"email\":[\"alice@hpc.example\"]}", NULL},
+        {"{\"sub\":\"alice@hpc.example\"}", NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char name[LIMIT_ACCOUNT_NAME_CHARS + 1] = "";
+        struct fault fault = {.reason = ""};
+        json_t *claims = json_loads(cases[i].claims, 0, NULL);
+        assert_non_null(claims);
+        err_t err = external_issuer_account(external_issuer_config(issuer), claims, name, &fault);
+        assert_int_equal(err.code, cases[i].name != NULL ? ERR_NONE : ERR_REFUSED);
+        assert_string_equal(name, cases[i].name != NULL ? cases[i].name : "");
+        assert_true(failed(err) == (fault.reason[0] != '\0'));
+        json_decref(claims);
+    }
+    external_issuer_free(issuer);
+}
+
+static void test_project(void **state) {
+    (void)state;
+    struct told told;
+    struct external_issuer *issuer = NULL;
+    const char *project = NULL;
+    assert_ok(load(GOOD "projects: {claim: groups, prefix: hpc-}\n", &told, &issuer));
+    const struct external_config *config = external_issuer_config(issuer);
+    assert_false(external_issuer_project(config, "csstaff", &project));
+    assert_false(external_issuer_project(config, "hpc-", &project));
+    assert_false(external_issuer_project(config, "", &project));
+    assert_true(external_issuer_project(config, "hpc-csstaff", &project));
+    assert_string_equal(project, "csstaff");
+    external_issuer_free(issuer);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refused_files),
+        cmocka_unit_test(test_usual),
+        cmocka_unit_test(test_account),
+        cmocka_unit_test(test_project),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

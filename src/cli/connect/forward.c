@@ -19,7 +19,7 @@ enum {
 };
 
 void forward_done(struct forward *forward) {
-    job_watch_leave(forward->watch);
+    job_watch_leave(forward->watch, forward->by_signal == 0);
     relay_freep(&forward->relay);
     link_done(&forward->link);
     local_port_close(&forward->local);

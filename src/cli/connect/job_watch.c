@@ -18,6 +18,7 @@ struct job_watch {
     char *site, *name;
     int ended[2]; /* a byte when it has */
     int wake[2];  /* a byte to ask at once; closed to end */
+    pthread_t thread;
 };
 
 static void watch_free(struct job_watch *watch) {
@@ -77,17 +78,12 @@ static void *run(void *context) {
 }
 
 static err_t start_thread(struct job_watch *watch) {
-    pthread_t thread;
     sigset_t all, before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
-    int failure = pthread_create(&thread, NULL, run, watch);
+    int failure = pthread_create(&watch->thread, NULL, run, watch);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failure != 0) {
-        return err_from_errno(failure);
-    }
-    (void)pthread_detach(thread);
-    return OK;
+    return failure == 0 ? OK : err_from_errno(failure);
 }
 
 err_t job_watch_start(const char *site, const char *name, struct job_watch **out) {
@@ -115,10 +111,17 @@ int job_watch_fd(const struct job_watch *watch) { return watch->ended[0]; }
 
 void job_watch_ask(struct job_watch *watch) { (void)!write(watch->wake[1], "", 1); }
 
-void job_watch_leave(struct job_watch *watch) {
-    if (watch != NULL) {
-        int wake = watch->wake[1];
-        watch->wake[1] = -1; /* the thread frees the rest once it sees the end of this */
-        (void)close(wake);
+void job_watch_leave(struct job_watch *watch, bool wait) {
+    if (watch == NULL) {
+        return;
+    }
+    pthread_t thread = watch->thread;
+    int wake = watch->wake[1];
+    watch->wake[1] = -1; /* the thread frees the rest once it sees the end of this */
+    (void)close(wake);
+    if (wait) {
+        (void)pthread_join(thread, NULL);
+    } else {
+        (void)pthread_detach(thread);
     }
 }

@@ -16,9 +16,10 @@ int job_watch_fd(const struct job_watch *watch);
 /* Asks at once, and not only when it is time. */
 void job_watch_ask(struct job_watch *watch);
 /*
- * The thread may be waiting for an answer: it is not waited for, and what it uses is its own. Takes
- * NULL.
+ * Takes NULL. `wait`: until the thread has ended, and the answer come for which it may be waiting;
+ * what runs at the end of a process (OpenSSL's clean-up) must not meet it. Who ends by a signal
+ * does not wait.
  */
-void job_watch_leave(struct job_watch *watch);
+void job_watch_leave(struct job_watch *watch, bool wait);
 
 #endif

@@ -97,8 +97,10 @@ static err_t wait_for_service(struct tunnel *tunnel) {
         if (found || tunnel->forward.over) {
             break;
         }
-        waited = true;
-        show_waiting(tunnel, since);
+        if (tunnel->forward.link.up) {
+            waited = true;
+            show_waiting(tunnel, since);
+        }
         TRY(pause_between(&tunnel->forward));
     }
     if (waited && isatty(STDERR_FILENO)) {

@@ -134,7 +134,7 @@ end_of "$tunnel_pid"
 leaves_nothing "after all of that"
 
 # ---- what is broken on the way ----
-kill "$gate_pid" && wait "$gate_pid" 2>/dev/null
+kill -INT "$gate_pid" && wait "$gate_pid" 2>/dev/null
 refused "the gate is down" 6 'link from here to ela is broken: nothing listens' laptop postern tunnel daint nid001234 6006
 says "and what to type" 'postern doctor ela'
 cli_world_gate
@@ -175,7 +175,7 @@ kill -9 "$(ssh_of)"
 check "ssh is killed: who connects meanwhile waits" test "$(page)" = "six by six"
 check "that is said" tells lost 'connection to nid001234 is lost'
 check "and that it is back" wait_for 5 tells lost 'Connected again'
-kill "$gate_pid" && wait "$gate_pid" 2>/dev/null
+kill -INT "$gate_pid" && wait "$gate_pid" 2>/dev/null
 again() { [ "$(grep -c 'is lost' lost.log)" = 2 ]; }
 check "the gate goes away" wait_for 10 again
 cli_world_gate

@@ -100,6 +100,7 @@ extern const struct route internal_key_routes[];    /* internal_key.c */
 extern const struct route job_certificate_routes[]; /* job_certificate.c */
 extern const struct route registered_key_routes[];  /* registered_key.c */
 extern const struct route job_routes[];             /* job.c */
+extern const struct route project_people_routes[];  /* project_people.c */
 extern const struct route ticket_routes[];          /* ticket.c */
 extern const struct route grant_routes[];           /* grant.c */
 extern const struct route grant_renewal_routes[];   /* grant_renewal.c */

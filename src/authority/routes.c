@@ -25,6 +25,7 @@ const struct route *const route_tables[] = {
     job_routes,
     grant_routes,
     ticket_routes,
+    project_people_routes,
     grant_renewal_routes,
     access_routes,
     known_hosts_routes,

@@ -40,6 +40,7 @@ extern const struct command command_sign;
 extern const struct command command_refresh;
 extern const struct command command_credentials;
 extern const struct command command_grant;
+extern const struct command command_project;
 extern const struct command command_gen;
 extern const struct command command_list;
 extern const struct command command_revoke;

@@ -42,6 +42,7 @@ static const struct command *const commands[] = {
     &command_completion,
     &command_complete,
 
+    &command_project,
     &command_admin,
     NULL,
 };
@@ -56,7 +57,7 @@ static const struct {
     {&command_keygen, "Keys"},
     {&command_config, "Connecting"},
     {&command_completion, "This program"},
-    {&command_admin, "For operators"},
+    {&command_project, "For managers and operators"},
 };
 /* clang-format on */
 

@@ -36,8 +36,9 @@ check "--version" "$postern" --version
 for words in "" init login logout whoami credentials "credentials store" "credentials list" "credentials remove" grant "grant create" "grant list" "grant revoke" \
     sign refresh gen list revoke revoke-all status key "key inspect" "key convert" keygen "key add" "key list" "key remove" \
     access config ssh tunnel socks mount umount jobs known-hosts agent doctor completion admin "admin account" \
-    "admin account create" "admin project" "admin cluster" "admin host" "admin job" "admin service-account" "admin service-account key" \
-    "admin issuer" "admin audit"; do
+    project "project list" "project show" "project invite" "project add-member" "project remove-member" "project certificates" \
+    "admin account create" "admin project" "admin cluster" "admin host" "admin job" "admin service-account" "admin service-account set" \
+    "admin service-account key" "admin issuer" "admin audit"; do
     # shellcheck disable=SC2086
     "$postern" $words --help >"$work/last" 2>&1 && said "Usage: postern $words"
     report $? "--help of postern $words"

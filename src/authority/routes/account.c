@@ -327,6 +327,29 @@ static void apply(const struct change_request *request, struct account *account)
     }
 }
 
+bool account_is_system_user(const char *name) {
+    static const char *const names[] = {
+        "_apt",       "_chrony", "adm",     "apache",   "backup",
+        "bin",        "ceph",    "chrony",  "daemon",   "dbus",
+        "dnsmasq",    "docker",  "ftp",     "games",    "gdm",
+        "git",        "gluster", "halt",    "irc",      "libvirt",
+        "list",       "lp",      "lpd",     "mail",     "man",
+        "messagebus", "munge",   "mysql",   "named",    "news",
+        "nginx",      "nobody",  "nslcd",   "ntp",      "nvidia-persistenced",
+        "operator",   "polkitd", "postfix", "postgres", "prometheus",
+        "proxy",      "redis",   "rpc",     "rpcuser",  "shutdown",
+        "slurm",      "slurmdb", "sshd",    "sssd",     "sudo",
+        "sync",       "sys",     "syslog",  "tcpdump",  "tss",
+        "unbound",    "uucp",    "wheel",   "www-data",
+    };
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return strncmp(name, "systemd", 7) == 0;
+}
+
 bool account_end_access(struct call *call, const struct account *account, const char *why) {
     size_t count = 0;
     err_t err = store_session_remove_all(call_store(call), account->id, 0, call->now);

@@ -257,20 +257,58 @@ static err_t note_id(void *context, const struct grant *grant) {
     return OK;
 }
 
+struct reach {
+    const struct grant *grant;
+    bool any;
+};
+
+static err_t note_reached(void *context, const struct cluster *cluster) {
+    struct reach *reach = context;
+    if (reach->grant->clusters.count != 0 &&
+        cluster_list_has(&reach->grant->clusters, cluster->name)) {
+        reach->any = true;
+    }
+    return OK;
+}
+
+/* Whether none of the clusters that it is bound to is reached. */
+static err_t is_unreached(struct store *store, const struct grant *grant, bool *out) {
+    struct reach reach = {.grant = grant, .any = grant->clusters.count == 0};
+    TRY(store_reach_list(store, grant->account_id, note_reached, &reach));
+    *out = !reach.any;
+    return OK;
+}
+
 /* A listing may not write, so they are gathered first. */
-bool grant_end_all(struct call *call, entity_id account_id, size_t *count) {
+static bool end_some(struct call *call, entity_id account_id, bool unreached_only, size_t *count) {
     struct store *store = call_store(call);
     struct ids ids = {.call = call};
     struct grant *grant CLEANUP(freep) = malloc(sizeof *grant);
     err_t err =
         grant == NULL ? FAIL(ERR_MEMORY) : store_grant_list(store, account_id, note_id, &ids);
+    size_t ended = 0;
     for (size_t i = 0; i < ids.count && !failed(err); i++) {
+        bool unreached = true;
         err = store_grant_get(store, ids.items[i], grant);
-        grant->revoked_at = call->now;
-        err = failed(err) ? err : store_grant_update(store, grant);
+        if (!failed(err) && unreached_only) {
+            err = is_unreached(store, grant, &unreached);
+        }
+        if (!failed(err) && unreached) {
+            grant->revoked_at = call->now;
+            err = store_grant_update(store, grant);
+            ended++;
+        }
     }
-    *count = ids.count;
+    *count = ended;
     return call_ok(call, err, "the grants");
+}
+
+bool grant_end_all(struct call *call, entity_id account_id, size_t *count) {
+    return end_some(call, account_id, false, count);
+}
+
+bool grant_end_unreached(struct call *call, const struct account *account, size_t *count) {
+    return end_some(call, account->id, true, count);
 }
 
 static bool find(struct call *call, const char *text, struct grant *out) {

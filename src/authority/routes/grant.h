@@ -8,4 +8,7 @@
  * which the caller revokes with all others. False with a problem. */
 bool grant_end_all(struct call *call, entity_id account_id, size_t *count);
 
+/* The same for those that are bound to clusters of which the account reaches none any more. */
+bool grant_end_unreached(struct call *call, const struct account *account, size_t *count);
+
 #endif

@@ -3,8 +3,11 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/bearer.h"
 #include "authority/routes/account.h"
+#include "authority/routes/grant.h"
 #include "authority/routes/publish.h"
+#include "authority/routes/revoke.h"
 
 /* The caller's role in a project; 0 for none. Service accounts have none: they belong to a project
  * and never manage one. */
@@ -210,6 +213,9 @@ static void member_put_run(struct call *call) {
     }
 }
 
+static bool end_membership(struct call *call, const struct project *project,
+                           const struct account *account);
+
 static void member_remove_run(struct call *call) {
     struct project project;
     struct account account;
@@ -220,7 +226,8 @@ static void member_remove_run(struct call *call) {
         return;
     }
     (void)snprintf(what, sizeof what, "%s as a member of %.64s", account.name, project.name);
-    if (call_ok(call, store_member_remove(call_store(call), project.id, account.id), what)) {
+    if (call_ok(call, store_member_remove(call_store(call), project.id, account.id), what) &&
+        end_membership(call, &project, &account)) {
         call_forget_bearers(call);
         publish_reach(call, &account);
         answer(call, 200, &project);
@@ -259,6 +266,34 @@ static err_t note_service(void *context, const struct account *account) {
     return account->kind == ACCOUNT_SERVICE && account->project_id == affected->project_id
                ? add_id(affected, account->id)
                : OK;
+}
+
+/*
+ * What the membership gave ends with it, in its transaction. Whoever has no project left keeps
+ * nothing; others keep what is not of this project alone, and hosts see by what they reach where
+ * that is good.
+ */
+static bool end_membership(struct call *call, const struct project *project,
+                           const struct account *account) {
+    struct store *store = call_store(call);
+    struct affected services CLEANUP(affected_done) = {.project_id = project->id};
+    size_t projects = 0, count = 0;
+    char why[128];
+    (void)snprintf(why, sizeof why, "removed from the project %.64s", project->name);
+    err_t err = bearer_count_projects(store, account, &projects);
+    err =
+        failed(err) ? err : store_account_list(store, NULL, SIZE_MAX >> 1, note_service, &services);
+    if (!call_ok(call, err, "the project's accounts")) {
+        return false;
+    }
+    for (size_t i = 0; i < services.count; i++) {
+        const struct revoke_scope by_portal = {.account_id = account->id, .by_id = services.ids[i]};
+        if (!revoke_all(call, by_portal, why, &count)) {
+            return false;
+        }
+    }
+    return projects == 0 ? account_end_access(call, account, why)
+                         : grant_end_unreached(call, account, &count);
 }
 
 static void publish_accounts(struct call *call, const struct project *project) {

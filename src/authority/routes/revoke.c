@@ -94,7 +94,7 @@ static err_t add_row(void *context, const struct issued *issued) {
 /* Listings may not write while they run, so this reads a page and then revokes it; what is revoked
  * no longer shows. */
 bool revoke_all(struct call *call, struct revoke_scope scope, const char *reason, size_t *count) {
-    INVARIANT((scope.account_id != 0) + (scope.host_id != 0) + (scope.by_id != 0) == 1);
+    INVARIANT((scope.account_id != 0 || scope.by_id != 0) != (scope.host_id != 0));
     struct page *page CLEANUP(freep) = malloc(sizeof *page);
     struct issued_filter filter = {.account_id = scope.account_id,
                                    .host_id = scope.host_id,

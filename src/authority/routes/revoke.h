@@ -5,8 +5,9 @@
 
 #include "authority/call.h"
 
-/* Whose certificates: one of account, host and by_id (a service account, in the place of others) is
- * set; with the first and last, the API key or grant that they were asked for with may be. */
+/* Whose certificates: an account's, a host's, or those that a service account (by_id) asked for in
+ * the place of others (of that account alone where it is set as well). But for hosts, the API key
+ * or grant that they were asked for with may be set too. */
 struct revoke_scope {
     entity_id account_id, host_id, by_id, api_key_id, grant_id;
 };

@@ -92,33 +92,6 @@ static err_t create_read(struct call *call) {
     return account_copy_text(call, "name", name, own->account.name, sizeof own->account.name);
 }
 
-/*
- * Users that distributions and cluster software make: a certificate for one of these names would be
- * a login as it on every host that has it, which no project's manager has to give away.
- */
-static bool is_system_user(const char *name) {
-    static const char *const names[] = {
-        "_apt",       "_chrony", "adm",     "apache",   "backup",
-        "bin",        "ceph",    "chrony",  "daemon",   "dbus",
-        "dnsmasq",    "docker",  "ftp",     "games",    "gdm",
-        "git",        "gluster", "halt",    "irc",      "libvirt",
-        "list",       "lp",      "lpd",     "mail",     "man",
-        "messagebus", "munge",   "mysql",   "named",    "news",
-        "nginx",      "nobody",  "nslcd",   "ntp",      "nvidia-persistenced",
-        "operator",   "polkitd", "postfix", "postgres", "prometheus",
-        "proxy",      "redis",   "rpc",     "rpcuser",  "shutdown",
-        "slurm",      "slurmdb", "sshd",    "sssd",     "sudo",
-        "sync",       "sys",     "syslog",  "tcpdump",  "tss",
-        "unbound",    "uucp",    "wheel",   "www-data",
-    };
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        if (strcmp(names[i], name) == 0) {
-            return true;
-        }
-    }
-    return strncmp(name, "systemd", 7) == 0;
-}
-
 static void create_run(struct call *call) {
     struct create_request *own = call_own(call, sizeof *own, NULL);
     struct account *account = &own->account;
@@ -129,7 +102,7 @@ static void create_run(struct call *call) {
     if (!project_find_managed(call, own->project, &project)) {
         return;
     }
-    if (!call->caller.account.administrator && is_system_user(account->name)) {
+    if (!call->caller.account.administrator && account_is_system_user(account->name)) {
         call_problem(call, 422, "name_refused", "name",
                      "%s is a user of the operating system on many hosts; choose another name, or "
                      "ask an administrator",

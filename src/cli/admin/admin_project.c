@@ -71,6 +71,49 @@ static err_t remove_member_run(struct cli *cli, const struct arguments *argument
                       arguments->words[0]);
 }
 
+static err_t invite_run(struct cli *cli, const struct arguments *arguments) {
+    char *path CLEANUP(freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    const char *invitation = NULL;
+    TRY(api_path(cli, &path, "/api/v1/projects/", arguments->words[0], "/invitations", NULL));
+    TRY(admin_send(cli, HTTP_POST, path,
+                   json_pack("{s:s, s:s*}", "name", arguments->words[1], "displayName",
+                             arguments_value(arguments, "display-name")),
+                   &answer));
+    if (cli->json) {
+        return print_json(answer);
+    }
+    TRY(answer_text(cli, answer, "invitation", &invitation));
+    char until[TIME_CHARS];
+    print_time_cell(member_text(answer, "invitationExpireTime"), until);
+    (void)fprintf(stderr,
+                  "%s is a member of %s, and signs in first, until %s, by:\n"
+                  "  postern login --invitation …\n",
+                  arguments->words[1], arguments->words[0], until);
+    (void)printf("%s\n", invitation);
+    return OK;
+}
+
+static err_t certificates_run(struct cli *cli, const struct arguments *arguments) {
+    static const struct admin_column columns[] = {
+        {"Account", "username", CELL_TEXT, NULL},
+        {"Serial", "serialNumber", CELL_TEXT, NULL},
+        {"Key", "fingerprint", CELL_TEXT, NULL},
+        {"Obtained By", "obtainedBy", CELL_TEXT, NULL},
+        {"Since", "createTime", CELL_TIME, NULL},
+        {"Until", "expireTime", CELL_TIME, NULL},
+        {.title = NULL},
+    };
+    char *path CLEANUP(freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(api_path(cli, &path, "/api/v1/projects/", arguments->words[0], "/certificates", NULL));
+    TRY(admin_call(cli, HTTP_GET, path, &answer));
+    if (!member_true(answer, "complete")) {
+        print_warning("there are more than are shown");
+    }
+    return admin_show_list(cli, answer, "certificates", columns);
+}
+
 static err_t cluster_call(struct cli *cli, const struct arguments *arguments,
                           enum http_method method, json_t **answer) {
     char *path CLEANUP(freep) = NULL;
@@ -143,6 +186,36 @@ static const struct command create = {.name = "create",
                                               .words_min = 2,
                                               .words_max = 2,
                                               .run = remove_cluster_run};
+
+static const struct option invite_options[] = {
+    {0, "display-name", "TEXT", "the person's name"},
+    {.name = NULL},
+};
+static const struct command invite = {.name = "invite",
+                                      .arguments = "PROJECT ACCOUNT",
+                                      .summary = "Make an account for somebody new, and take it in",
+                                      .options = invite_options,
+                                      .words_min = 2,
+                                      .words_max = 2,
+                                      .run = invite_run},
+                            certificates = {.name = "certificates",
+                                            .arguments = "PROJECT",
+                                            .summary = "Show who has which certificates",
+                                            .words_min = 1,
+                                            .words_max = 1,
+                                            .run = certificates_run};
+
+/* The same commands for those who manage a project, without what is the administrators'. */
+static const struct command *const manager_children[] = {
+    &list, &show, &invite, &add_member, &remove_member, &certificates, NULL};
+
+const struct command command_project = {
+    .name = "project",
+    .arguments = "COMMAND",
+    .summary = "Your projects: who is in them, and who has certificates",
+    .details = "Managers invite and remove; their service accounts: postern admin service-account.",
+    .children = manager_children,
+};
 
 static const struct command *const children[] = {
     &create, &list, &show, &add_member, &remove_member, &add_cluster, &remove_cluster, NULL};

@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Managers invite and remove, see who has which certificates, and what a membership gave ends with it in one transaction.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/authority_world.sh
+. "$(dirname "$0")/authority_world.sh"
+start_authority
+alice_signs_in
+invite bob blue-river-stone-47
+bob=$token
+for cluster in daint eiger; do gets "a cluster $cluster" 201 - POST /api/v1/clusters "$admin" "{\"name\":\"$cluster\"}"; done
+for project in p1 p2; do gets "a project $project" 201 - POST /api/v1/projects "$admin" "{\"name\":\"$project\"}"; done
+gets "p1 reaches daint" 200 - PUT /api/v1/projects/p1/clusters/daint "$admin"
+gets "p2 reaches eiger" 200 - PUT /api/v1/projects/p2/clusters/eiger "$admin"
+gets "bob manages p1" 200 - PUT /api/v1/projects/p1/members/bob "$admin" '{"role":"manager"}'
+enrol_host gate1 '"role":"jump","address":"198.51.100.1"'
+
+# ---- inviting --------------------------------------------------------------------------------
+
+invites() { # DESCRIPTION STATUS CODE TOKEN PROJECT NAME
+    gets "$1" "$2" "$3" POST "/api/v1/projects/$5/invitations" "$4" "{\"name\":\"$6\",\"displayName\":\"The one named $6\"}"
+}
+invites "a manager invites nobody to another project" 403 not_permitted "$bob" p2 carol
+invites "… nor under a name of the system" 422 name_refused "$bob" p1 slurm
+invites "… or root's" 422 name_refused "$bob" p1 root
+invites "… or one that is taken" 409 exists "$bob" p1 alice
+invites "a manager invites carol" 201 - "$bob" p1 carol
+has "… who is a member, and no administrator" '.account | .projects == [{"name":"p1","role":"member"}] and (.administrator | not)'
+enrol "$(field .invitation)" green-field-cloud-12
+report $? "carol accepts"
+carol=$token
+gets "she reaches the cluster" 200 - GET /api/v1/auth/whoami "$carol"
+has "… daint" '.clusters == ["daint"]'
+invites "a member invites nobody" 403 not_permitted "$carol" p1 dave
+invites "and dave is invited" 201 - "$bob" p1 dave
+enrol "$(field .invitation)" quiet-lake-forest-9
+report $? "dave accepts"
+dave=$token
+gets "dave is in p2 as well" 200 - PUT /api/v1/projects/p2/members/dave "$admin" '{"role":"member"}'
+
+# ---- what they have --------------------------------------------------------------------------
+
+ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/key"
+ssh-keygen -q -t ed25519 -N '' -C machine -f "$work/machine"
+ssh-keygen -q -t ed25519 -N '' -C machine -f "$work/machine2"
+body=$(jq -cn --arg key "$(cat "$work/key.pub")" '{publicKey: $key}')
+gets "carol has a certificate" 200 - POST /api/v1/ssh-keys/sign "$carol" "$body"
+serial=$(field .sshKey.serialNumber)
+gets "and a registered key" 201 - POST /api/v1/keys "$carol" "$body"
+grant_body() { jq -cn --arg key "$(cat "$work/$1.pub")" "{publicKey: \$key, from: \"everywhere\"} + {${2:-}}"; }
+gets "and a grant" 201 - POST /api/v1/grants "$carol" "$(grant_body machine)"
+gets "dave has a certificate" 200 - POST /api/v1/ssh-keys/sign "$dave" "$body"
+gets "a grant for daint" 201 - POST /api/v1/grants "$dave" "$(grant_body machine 'clusters: ["daint"]')"
+gets "and one for eiger" 201 - POST /api/v1/grants "$dave" "$(grant_body machine2 'clusters: ["eiger"]')"
+gets "a portal of p1" 201 - POST /api/v1/service-accounts "$bob" '{"name":"portal","project":"p1"}'
+gets "… that may impersonate" 200 - PUT /api/v1/accounts/portal "$admin" '{"impersonates":true}'
+gets "… has an API key" 201 - POST /api/v1/service-accounts/portal/api-keys "$bob" '{"name":"one"}'
+curl -sS --cacert "$authority/tls/ca.pem" -o "$work/last" -X POST -H "X-API-Key: $(field .apiKey)" "$url/api/v1/auth/token"
+portal=$(field .access_token)
+gets "… and a certificate of dave" 201 - POST /api/v1/ssh-keys "$portal" '{"username":"dave"}'
+portals=$(field .sshKey.serialNumber)
+gets "a manager sees who has which certificates" 200 - GET /api/v1/projects/p1/certificates "$bob"
+has "… all of them" '.complete and ([.certificates[] | .username + ":" + .obtainedBy] | sort == ["carol:session", "dave:portal", "dave:session"])'
+gets "a member does not" 403 not_permitted GET /api/v1/projects/p1/certificates "$carol"
+gets "nor the manager of another project" 403 not_permitted GET /api/v1/projects/p2/certificates "$bob"
+
+# ---- removing --------------------------------------------------------------------------------
+
+since=0
+told() { # DESCRIPTION JQ-CONDITION: of what a gate hears since the last time
+    api GET "/api/v1/feed?since=$since" "$host_token"
+    jq -e "$2" "$work/last" >"$work/condition" 2>&1
+    report $? "$1"
+    since=$(field .revision)
+}
+told "a gate follows" '.changes | length > 0'
+gets "the manager removes carol, who is in no other project" 200 - DELETE /api/v1/projects/p1/members/carol "$bob"
+told "her certificate is revoked, her key is gone, and so are her clusters" "[.changes[] | select(.kind == \"revocation\" and .key == \"$serial\")] != []
+    and [.changes[] | select(.kind == \"key\" and .state == null)] != []
+    and ([.changes[] | select(.kind == \"account\" and .key == \"carol\")] | last.state.clusters) == []"
+gets "her session as well" 401 not_logged_in GET /api/v1/auth/whoami "$carol"
+gets "and her grant" 200 - GET '/api/v1/grants?account=carol&include_ended=true' "$admin"
+has "… is revoked" '[.grants[].state] == ["revoked"]'
+audited "the removal left a row" '.action == "project.member.remove" and .actor == "bob" and .target == "p1/carol"'
+gets "dave is removed, and stays in p2" 200 - DELETE /api/v1/projects/p1/members/dave "$bob"
+told "what the portal had of him ends, and his own certificate does not" "[.changes[] | select(.kind == \"revocation\") | .key] == [\"$portals\"]"
+gets "his session goes on" 200 - GET /api/v1/auth/whoami "$dave"
+has "… on eiger" '.clusters == ["eiger"]'
+gets "and his grants" 200 - GET '/api/v1/grants?include_ended=true' "$dave"
+has "… but that for daint" '[.grants[] | .clusters[0] + " " + .state] == ["daint revoked", "eiger valid"]'
+gets "the portal gets no other of him" 403 impersonation_refused POST /api/v1/ssh-keys "$portal" '{"username":"dave"}'
+
+# ---- the same by hand ------------------------------------------------------------------------
+
+export HOME=$work/home LC_ALL=C.UTF-8 NO_COLOR=1
+unset XDG_CONFIG_HOME XDG_STATE_HOME XDG_RUNTIME_DIR DBUS_SESSION_BUS_ADDRESS POSTERN_API_KEY SSH_AUTH_SOCK
+mkdir "$HOME"
+fingerprint=$(openssl x509 -in "$authority/tls/ca.pem" -outform DER | sha256sum | cut -d' ' -f1)
+check "postern init" "$postern" init "$url" --fingerprint "$fingerprint"
+state=$HOME/.local/state/posterngate/test
+mkdir -p "$state" && chmod 700 "$state"
+jq -n --arg token "$bob" '{accessToken: $token, expireTime: "2099-01-01T00:00:00Z", username: "bob"}' >"$state/token"
+chmod 600 "$state/token"
+if "$postern" whoami >"$work/last" 2>&1; then
+    "$postern" project invite p1 erin >"$work/invitation" 2>"$work/said"
+    check "postern project invite prints the invitation" grep -qE '^pgi_[A-Za-z0-9_-]{43}$' "$work/invitation"
+    check "postern project certificates" "$postern" project certificates p1
+    check "postern project remove-member" "$postern" project remove-member p1 erin
+    refused "postern project show of another project" 4 'members of this project' "$postern" project show p2
+else
+    report 1 "a session of bob's is at hand"
+fi
+done_testing

@@ -113,7 +113,8 @@ for shell in bash zsh fish; do
     echo >'key with blank'
     check "$shell reads what is typed" type_into $shell 'postern keyg\t' 'postern key conv\t' 'postern sign --dur\t1d' 'postern list --js\t' \
         'postern agent --shell fi\t' 'postern agent --shell=fi\t' 'postern status --site \t' 'postern sign --file key\t' \
-        'postern job shell \t' 'postern revoke \t' 'postern admin job end \t' 'postern job shell 4711 \t'
+        'postern job shell \t' 'postern revoke \t' 'postern admin job end \t' 'postern job shell 4711 \t' \
+        'postern ssh dai\t' 'postern tunnel daint \t8888' 'postern tunnel --job \t8888'
     rm 'key with blank'
     check "$shell: a command" completed 1 '<keygen>'
     check "$shell: a command of a group" completed 2 '<key><convert>'
@@ -127,6 +128,9 @@ for shell in bash zsh fish; do
     check "$shell: a serial number" completed 10 '<revoke><4711>'
     check "$shell: a cluster" completed 11 '<admin><job><end><daint>'
     check "$shell: a node" completed 12 '<job><shell><4711><nid001234>'
+    check "$shell: where ssh goes" completed 13 '<ssh><daint>'
+    check "$shell: where a tunnel leads" completed 14 '<tunnel><daint><nid001234><8888>'
+    check "$shell: by which job" completed 15 '<tunnel><--job><4711><8888>'
     # shellcheck disable=SC2016
     answer '$(touch ran-1)' '`touch ran-2`' ';touch ran-3' '|touch ran-4' $'\ntouch ran-5\n' "';touch ran-6;'" '";touch ran-7;"' \
         '&&touch ran-8' '<(touch ran-9)' '${x:=$(touch ran-10)}' '%{$(touch ran-11)%}' '(touch ran-12)' '--all' $'\033]0;evil\007' \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Goal: a person approves once what a machine may do; the machine renews by postern-refresh and gets just there, and nowhere else.
-# Functions that check() and wait_for() call look unreachable.
-# shellcheck disable=SC2317
+# Functions that check() and wait_for() call look unreachable; what the laptop's shells expand stands in single quotes.
+# shellcheck disable=SC2317,SC2016
 # shellcheck source=tests/e2e/cli_world.sh
 . "$(dirname "$0")/cli_world.sh"
 cli_world_begin
@@ -51,11 +51,11 @@ says "the gate tells what it leads to" 'You reach: daint$'
 sign_ins=0
 sign_in_again() {
     sign_ins=$((sign_ins + 1))
-    if [ $sign_ins -gt 1 ]; then wait_for 40 next_step; fi
+    if [ "$sign_ins" -gt 1 ]; then wait_for 40 next_step; fi
     laptop tty.py --send '[Pp]assword.*: ' "$password" --send '[Cc]ode.*: ' "$(code "$(cat totp)" 30)" -- postern login -u alice
     step=$(($(date +%s) / 30))
 }
-next_step() { [ $(($(date +%s) / 30)) -gt $step ]; }
+next_step() { [ $(($(date +%s) / 30)) -gt "$step" ]; }
 check "she signs in again" sign_in_again
 check "another machine, for eiger" laptop sh -c 'ssh-keygen -q -t ed25519 -N "" -C other -f machine/other'
 check "… is approved" laptop postern grant create machine/other.pub --from everywhere --cluster eiger

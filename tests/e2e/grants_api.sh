@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Automation grants, driven by curl and ssh-keygen: who approves, what a machine gets without anybody, and how it ends.
+# Functions that check() and wait_for() call look unreachable.
+# shellcheck disable=SC2317
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/e2e/authority_world.sh
 . "$(dirname "$0")/authority_world.sh"
-# Functions that check() and wait_for() call look unreachable.
-# shellcheck disable=SC2317
 start_authority
 alice_signs_in
 invite bob blue-river-stone-47

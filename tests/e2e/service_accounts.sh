@@ -38,6 +38,7 @@ names() { # DESCRIPTION PATTERN: the certificate in cert.pub
     says "$@"
 }
 names_not() { # DESCRIPTION PATTERN
+    # shellcheck disable=SC2016
     refused "$1" 1 '' sh -c 'ssh-keygen -Lf "$1" | grep -E "$2"' - "$work/cert.pub" "$2"
 }
 

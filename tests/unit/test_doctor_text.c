@@ -213,7 +213,7 @@ static void marked_lines(void **state) {
 /* --- for strangers --- */
 
 static void check_redacted(const char *text, const char *expected) {
-    static const char *const secrets[] = {"the own secret", "short"};
+    static const char *const secrets[] = {"the own secret", "short", "own-secret-8"};
     const struct redaction how = {
         .home = "/home/alice", .secrets = secrets, .secret_count = COUNT_OF(secrets)};
     struct buf out CLEANUP(buf_done) = BUF(64 * 1024);
@@ -249,6 +249,7 @@ static void secrets_go(void **state) {
                    "ProxyCommand sshpass [removed]\n");
     check_redacted("  SetEnv FOO=bar\nsetenv FOO=bar\n", "SetEnv [removed]\nSetEnv [removed]\n");
     check_redacted("https://alice:pw@proxy:8080/\n", "https://[removed]@proxy:8080/\n");
+    check_redacted("tokenown-secret-8x: y\n", "token[secret removed]x: [removed]\n");
     check_redacted("it is the own secret, short\n", "it is [secret removed], short\n");
     check_redacted("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n", "[32 characters removed]\n");
     check_redacted("/home/alice/b64/kJ3hGf5sD8aQ1zX2cV4bN6mM7lK9pO0iUyTrE\n",

@@ -220,6 +220,18 @@ static size_t run_at(const struct redaction *how, span_t text) {
     return len;
 }
 
+/* The word that tells, which may itself be grown together with a secret. */
+static err_t put_word(const struct reader *reader, span_t word) {
+    while (word.len > 0) {
+        size_t len = secret_at(reader->how, word);
+        TRY(len > 0 ? buf_add_str(reader->out, "[secret removed]")
+                    : buf_add_byte(reader->out, word.data[0]));
+        len = len > 0 ? len : 1;
+        word = span_of(word.data + len, word.len - len);
+    }
+    return OK;
+}
+
 static err_t put_special(const struct reader *reader, span_t text) {
     size_t start, len;
     if (secret_at(reader->how, text) > 0) {
@@ -229,7 +241,7 @@ static err_t put_special(const struct reader *reader, span_t text) {
         return buf_add_byte(reader->out, '~');
     }
     (void)secret_after(text, &start, &len);
-    TRY(buf_add(reader->out, span_of(text.data, start)));
+    TRY(put_word(reader, span_of(text.data, start)));
     return buf_add_str(reader->out, "[removed]");
 }
 

@@ -182,10 +182,11 @@ check "signed out with a valid certificate" laptop sh -c 'postern logout && post
 says "is but a note" '^note +Account +nobody is signed in'
 certify $user_ca -n alice -V 20240101:20240102
 finds "signed out with one that expired" certificate 'nobody is signed in to get a new one'
-code "$(cat totp)" >/dev/null
-check "postern login, and then sign" laptop tty.py --send 'User name.*: ' '' --send 'Password: ' "$password" \
-    --send 'Code.*: ' "totp:$work/totp:0" -- postern doctor --fix --yes
-check "ssh works" laptop ssh -o BatchMode=yes daint true
+says "and what to type" '"command": *"postern login"'
+check "signed in again" laptop tty.py --send 'User name.*: ' '' --send 'Password: ' "$password" \
+    --send 'Code.*: ' "totp:$work/totp:0" -- postern login --password
+finds "then it is one that expired, and no more" certificate 'expired .* ago$'
+mends "postern sign"
 check "asked at the terminal, no does nothing" sh -c "chmod 644 $ssh/cscs-key; ! laptop tty.py --send 'Do it' n -- postern doctor --fix"
 check "the mode is as it was" test "$(stat -c %a $ssh/cscs-key)" = 644
 check "yes does it" laptop tty.py --send 'Do it' y -- postern doctor --fix

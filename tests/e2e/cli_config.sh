@@ -319,6 +319,11 @@ assert set(old) == {"username", "port", "look_for_keys", "key_filename", "timeou
 assert old["username"] == "alice" and old["port"] == 22 and old["key_filename"] == key and old["proxy_jump"] == "alice@ela.example:22"
 assert old["key_policy"] == "RejectPolicy" and old["look_for_keys"] is False and old["proxy_command"] == ""
 PY
+aiida_takes_ssh() { # with a key that has a passphrase
+    laptop sh -c 'mkdir encrypted && cp .ssh/cscs-key encrypted/kept && ssh-keygen -q -p -P "" -N "blue river 47" -f .ssh/cscs-key &&
+        postern config --aiida daint --print; mv encrypted/kept .ssh/cscs-key' && said '^backend: "openssh"$' && said 'The key has a passphrase'
+}
+check "with a passphrase on the key the backend is ssh itself" aiida_takes_ssh
 refused "files that are there are the person's: exit 9" 9 'is there already' laptop postern config --aiida daint --output aiida
 check "with a chain of jumps" laptop postern config --aiida daint --print --jump me@gw.example:2222,ela
 says "each hop in full" '^proxy_jump: "me@gw.example:2222,alice@ela.example:22"$'

@@ -37,9 +37,12 @@ err_t aiida_put_ssh_async(const struct aiida_computer *computer, struct buf *out
     TRY(put_text(out, "host", computer->label));
     TRY(buf_add_str(out, "max_io_allowed: 8\n"));
     TRY(computer->refresh != NULL ? put_text(out, "authentication_script", computer->refresh) : OK);
-    TRY(buf_add_str(out, "# openssh shares connections where postern config --multiplex says so;\n"
-                         "# asyncssh is faster, and takes one jump host.\n"));
-    TRY(put_text(out, "backend", "asyncssh"));
+    TRY(buf_add_str(out, computer->in_agent
+                             ? "# The key is for the agent, from which asyncssh would use no "
+                               "certificate that lies in a file.\n"
+                             : "# openssh shares connections where postern config --multiplex says "
+                               "so;\n# asyncssh is faster, and takes one jump host.\n"));
+    TRY(put_text(out, "backend", computer->in_agent ? "openssh" : "asyncssh"));
     return buf_add_str(out, "use_login_shell: true\nsafe_interval: 15.0\n");
 }
 
@@ -49,6 +52,9 @@ err_t aiida_put_ssh(const struct aiida_computer *computer, struct buf *out) {
                        "THIS\n# It knows hosts by ~/.ssh/known_hosts alone:\n"
                        "#   postern known-hosts && cat '%s' >>~/.ssh/known_hosts\n",
                        computer->label, computer->known_hosts));
+    TRY(computer->in_agent ? buf_add_str(out, "# The key has a passphrase, with which this one can "
+                                              "do nothing: take core.ssh_async.\n")
+                           : OK);
     TRY(computer->username != NULL ? put_text(out, "username", computer->username) : OK);
     TRY(buf_add_format(out, "port: %u\nlook_for_keys: false\n", (unsigned)computer->port));
     TRY(put_text(out, "key_filename", computer->key_file));

@@ -4,7 +4,9 @@
  *
  * core.ssh_async goes by ~/.ssh/config, so it gets the host's alias alone, and postern-refresh as
  * the script that it runs before each connection. core.ssh (paramiko) reads neither ProxyJump nor
- * CertificateFile there: it gets all of it; the certificate is found beside the key.
+ * CertificateFile there: it gets all of it; the certificate is found beside the key. A key with a
+ * passphrase serves neither paramiko nor asyncssh, whose agents' keys know no certificate beside
+ * them; ssh itself, the backend "openssh", takes both.
  */
 #ifndef POSTERN_CLI_AIIDA_H
 #define POSTERN_CLI_AIIDA_H
@@ -18,6 +20,7 @@ struct aiida_computer {
     const char *username; /* NULL: not known */
     const char *site;
     const char *key_file;    /* whole paths */
+    bool in_agent;           /* the private key is encrypted or not there: the agent signs */
     const char *known_hosts; /* plain host keys */
     const char *refresh;     /* NULL: none */
     const char *proxy_jump;  /* "alice@ela.example:22"; NULL: none */

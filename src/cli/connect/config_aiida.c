@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "cli/connect/aiida.h"
 #include "cli/connect/config.h"
+#include "ssh/private_key.h"
 
 enum { FILE_BYTES = 64 * 1024 };
 
@@ -61,6 +62,14 @@ static err_t make_proxy_jump(const struct config_call *call, char **out) {
     return text.len > 0 ? buf_to_str(&text, out) : OK;
 }
 
+/* A file that cannot be read is no private key that AiiDA could use, and no fault here. */
+static bool is_for_agent(const char *key_file) {
+    struct buf file CLEANUP(buf_done) = BUF(LIMIT_KEY_FILE_BYTES);
+    struct private_key_info info CLEANUP(private_key_info_done) = {0};
+    return failed(file_read(key_file, &file)) ||
+           failed(private_key_inspect(buf_span(&file), &info)) || info.encrypted;
+}
+
 static err_t fill(const struct config_call *call, const char *host, struct texts *texts,
                   struct aiida_computer *out) {
     struct cli *cli = call->cli;
@@ -81,6 +90,7 @@ static err_t fill(const struct config_call *call, const char *host, struct texts
         .username = call->setup.options.username,
         .site = call->site->name,
         .key_file = texts->key_file,
+        .in_agent = is_for_agent(texts->key_file),
         .known_hosts = texts->known_hosts,
         .refresh = call->setup.options.refresh,
         .proxy_jump = texts->proxy_jump,

@@ -147,6 +147,9 @@ check_json "service-account key list" '.apiKeys[0].name == "ci"' "$postern" --js
 check "remove-cluster" "$postern" admin project remove-cluster physics daint
 check "audit" "$postern" admin audit --since 1h --actor operator --action account.create --limit 5
 says "what was done" 'account\.create +alice +yes'
+check "a new key for the issuer" "$postern" admin issuer rotate
+says "which one" 'The key [0-9a-f]{16} signs'
+check_json "issuer keys --json" '.keys | length == 2 and (.[0] | has("retiredTime") | not)' "$postern" --json admin issuer keys
 check_json "audit --json" '.audit | length == 2' "$postern" --json admin audit --limit 2
 
 # ---- sign ----

@@ -16,7 +16,7 @@ serve_at() { # NAME PLACE ADDRESS PORT: a service; its pid is in $service_pid
     start_on "$1" "$2" python3 -m http.server "$4" --bind "$3" --directory "$work/served"
     service_pid=$last_pid
     listens() { on "$1" python3 -c "import socket; socket.create_connection(('$2', $3), 1)"; }
-    wait_for 10 listens "$2" "${3/0.0.0.0/127.0.0.1}" "$4"
+    wait_for 40 listens "$2" "${3/0.0.0.0/127.0.0.1}" "$4"
 }
 end_of() { kill "-${2:-TERM}" "$1"; wait "$1" 2>/dev/null; }
 tunnel() { start "$1" laptop postern tunnel "${@:2}"; tunnel_pid=$last_pid; } # LOG WORDS…
@@ -54,7 +54,7 @@ leaves_nothing "refusals"
 # ---- a tunnel ----
 serve_at web nid001234 127.0.0.1 6006
 tunnel first daint nid001234 6006
-check "a tunnel by cluster and node" wait_for 10 is_ready first
+check "a tunnel by cluster and node" wait_for 40 is_ready first
 check "the port here is the service's, since it is free" test "$local_port" = 6006
 check "the page is there" gets_page
 check "until when is said" tells first '^Until job 4711 ends, at the latest .*in 4 hours.*Ctrl-C'
@@ -66,7 +66,7 @@ check "by IPv6 as well" sh -c "laptop curl -s 'http://[::1]:6006/' | grep -q six
 many() { laptop sh -c "seq 300 | xargs -P 300 -I{} curl -s -o /dev/null -w '%{http_code}\n' --max-time 60 '$url_here' | grep -c 200"; }
 check "300 connections at once" test "$(many)" = 300
 tunnel second --job 4711 6006 --json
-check "a second, by job, at a port that is free" wait_for 10 grep -q localPort second.log
+check "a second, by job, at a port that is free" wait_for 40 grep -q localPort second.log
 check "--json is one line" sh -c "[ \$(wc -l <second.log) = 1 ] && jq -e '.node == \"nid001234\" and .port == 6006 and .job == \"4711\" and
     .cluster == \"daint\" and .user == \"alice\" and .localPort != 6006 and .url == \"http://localhost:\(.localPort)/\"' second.log"
 end_of "$tunnel_pid"
@@ -74,7 +74,7 @@ check "SIGTERM ends it as SIGTERM does" test $? = 143
 refused "a port that is in use: exit 9" 9 'port 6006 is in use' laptop postern tunnel daint nid001234 6006 --local 6006
 free=$(free_port)
 tunnel third --job 4711@daint nid001234 6006 --local "$free"
-check "a port that is chosen" wait_for 10 is_ready third
+check "a port that is chosen" wait_for 40 is_ready third
 check "is the port" test "$local_port" = "$free"
 check "and leads there" gets_page
 end_of "$tunnel_pid" HUP
@@ -87,7 +87,7 @@ leaves_nothing "after signals"
 refused "Ctrl-C" 130 '' laptop tty.py --signal 'leads to' SIGINT -- postern tunnel daint nid001234 6006
 leaves_nothing "after Ctrl-C"
 tunnel killed daint nid001234 6006
-wait_for 10 is_ready killed
+wait_for 40 is_ready killed
 kill -9 "$(pgrep -u alice -x postern)"
 wait "$tunnel_pid" 2>/dev/null
 check "kill -9 of postern leaves no process" wait_for 5 nothing_runs
@@ -102,33 +102,33 @@ echo "\$1" >$laptop_home/opened
 END
 chmod 755 bin/xdg-open
 tunnel open daint nid001234 6006 --open
-wait_for 10 is_ready open
+wait_for 40 is_ready open
 check "--open opens the browser" wait_for 5 grep -qx "$url_here" "$laptop_home/opened"
 end_of "$tunnel_pid"
 
 # ---- the service ----
 end_of "$service_pid"
 tunnel waits daint nid001234 6006
-check "nothing listens yet: it waits" wait_for 10 tells waits 'Nothing listens on nid001234 port 6006 yet; waiting'
+check "nothing listens yet: it waits" wait_for 40 tells waits 'Nothing listens on nid001234 port 6006 yet; waiting'
 serve_at web nid001234 127.0.0.1 6006
-check "until something does" wait_for 10 is_ready waits
+check "until something does" wait_for 40 is_ready waits
 check "and leads there" gets_page
 end_of "$tunnel_pid"
 refused "a progress line on a terminal" 143 '' laptop tty.py --signal 'waiting: [0-9]+ s' SIGTERM -- postern tunnel daint nid001234 6007
 end_of "$service_pid"
 serve_at web nid001234 10.99.0.12 6006
 tunnel elsewhere daint nid001234 6006
-check "a service on the node's own address alone is found" wait_for 10 is_ready elsewhere
+check "a service on the node's own address alone is found" wait_for 40 is_ready elsewhere
 check "and that is said" tells elsewhere 'listens on 10\.99\.0\.12 of nid001234 alone.*127\.0\.0\.1'
 check "the page is there" gets_page
 ssh_of() { pgrep -u alice -f '^ssh .*ControlMaster=yes'; }
 kill -9 "$(ssh_of)"
-check "also after a new login" wait_for 10 gets_page
+check "also after a new login" wait_for 40 gets_page
 end_of "$tunnel_pid"
 end_of "$service_pid"
 serve_at web nid001234 0.0.0.0 6006
 tunnel everywhere daint nid001234 6006
-check "a service at every address is no such case" wait_for 10 is_ready everywhere
+check "a service at every address is no such case" wait_for 40 is_ready everywhere
 check "so nothing is said" sh -c "! grep -q alone everywhere.log"
 end_of "$tunnel_pid"
 leaves_nothing "after all of that"
@@ -142,7 +142,7 @@ sshd_of() { pgrep -f "^sshd: /usr/sbin/sshd .*/hosts/$1/sshd.conf"; }
 stop_sshd() { kill "$(sshd_of "$1")"; gone() { ! sshd_of "$1"; }; wait_for 5 gone "$1"; }
 run_sshd() {
     start_on "sshd-$1" "$1" /usr/sbin/sshd -D -e -f "$work/hosts/$1/sshd.conf" "${@:2}"
-    wait_for 10 grep -q 'Server listening' "sshd-$1.log"
+    wait_for 40 grep -q 'Server listening' "sshd-$1.log"
 }
 stop_sshd nid001234
 refused "the node's sshd is down" 6 'link from ela to nid001234 is broken: nid001234:22 refused the connection' laptop postern tunnel daint nid001234 6006
@@ -155,7 +155,7 @@ refused "the node forwards nothing" 4 'link from nid001234 to the service is bro
 stop_sshd nid001234
 run_sshd nid001234
 tunnel login daint nid001234 6006 --through-login
-check "by way of the login host" wait_for 10 is_ready login
+check "by way of the login host" wait_for 40 is_ready login
 check "the page is there" gets_page
 check "and it was that way" grep -q 'Accepted publickey for alice from 10.99.0.11' sshd-nid001234.log
 end_of "$tunnel_pid"
@@ -169,7 +169,7 @@ leaves_nothing "after failures"
 
 # ---- a connection that is lost ----
 tunnel lost daint nid001234 6006
-wait_for 10 is_ready lost
+wait_for 40 is_ready lost
 page() { laptop curl -s --max-time 40 "$url_here"; }
 kill -9 "$(ssh_of)"
 check "ssh is killed: who connects meanwhile waits" test "$(page)" = "six by six"
@@ -177,7 +177,7 @@ check "that is said" tells lost 'connection to nid001234 is lost'
 check "and that it is back" wait_for 5 tells lost 'Connected again'
 kill -INT "$gate_pid" && wait "$gate_pid" 2>/dev/null
 again() { [ "$(grep -c 'is lost' lost.log)" = 2 ]; }
-check "the gate goes away" wait_for 10 again
+check "the gate goes away" wait_for 40 again
 cli_world_gate
 check "and comes back: the page is there at the same port" test "$(page)" = "six by six"
 ip link set veth-9 down
@@ -197,15 +197,15 @@ leaves_nothing "after losses"
 certificate=$laptop_home/.ssh/cscs-key-cert.pub token=$laptop_home/.local/state/posterngate/cscs/token
 rm "$certificate"
 tunnel renewed daint nid001234 6006
-check "without a certificate one is got first" wait_for 20 is_ready renewed
+check "without a certificate one is got first" wait_for 40 is_ready renewed
 check "as it should be" laptop postern status
 end_of "$tunnel_pid"
 check "a key to register" laptop postern key add .ssh/cscs-key.pub
 mv "$certificate" kept_certificate && mv "$token" kept_token
 enters() { laptop postern ssh nid001234 -- true; }
-check "who is not signed in and has no certificate is let in by the key" wait_for 10 enters
+check "who is not signed in and has no certificate is let in by the key" wait_for 40 enters
 tunnel registered daint nid001234 6006
-check "and has tunnels, too" wait_for 20 is_ready registered
+check "and has tunnels, too" wait_for 40 is_ready registered
 check "to the page" gets_page
 end_of "$tunnel_pid"
 mv kept_token "$token"
@@ -218,7 +218,7 @@ mv kept_token "$token" && mv kept_certificate "$certificate"
 # ---- SOCKS, and ssh ----
 start socks laptop postern socks daint
 socks_pid=$last_pid
-check "a SOCKS proxy, at the usual port" wait_for 10 grep -q 'socks5h://localhost:1080 leads wherever daint' socks.log
+check "a SOCKS proxy, at the usual port" wait_for 40 grep -q 'socks5h://localhost:1080 leads wherever daint' socks.log
 check "leads inside" sh -c "laptop curl -s --proxy socks5h://localhost:1080 http://nid001234:6006/ | grep -qx 'six by six'"
 refused "another cannot have that port" 9 'in use' laptop postern socks daint 1080
 end_of "$socks_pid"
@@ -278,30 +278,30 @@ start_on sync-job job-00grm postern-host sync --config "$work/hosts/job-00grm/ho
 printf '%s\n' "Port 32100" "PidFile none" "UsePAM no" "LogLevel VERBOSE" "HostKey $work/own_key" "$penalties" >hosts/job-00grm/sshd.conf
 postern-host sshd-config --config hosts/job-00grm/host.yaml | grep -v HostCertificate >>hosts/job-00grm/sshd.conf
 start_on sshd-job-00grm job-00grm /usr/sbin/sshd -D -e -f "$work/hosts/job-00grm/sshd.conf"
-wait_for 10 grep -q 'Server listening' sshd-job-00grm.log
+wait_for 40 grep -q 'Server listening' sshd-job-00grm.log
 enters() { laptop postern ssh --job 00Grm -- id -un; }
-check "a cluster of the job's own, through the jump host" wait_for 15 enters
+check "a cluster of the job's own, through the jump host" wait_for 40 enters
 check "as its user" laptop postern ssh --job 00Grm -- 'echo $USER; echo $SSH_CONNECTION'
 says "whom the job names" '^uprod_00Grm$'
 says "by way of the gate" '^10\.99\.0\.[12] '
 serve_at own job-00grm 127.0.0.1 8888
 tunnel own --job 00Grm 8888
-check "a tunnel there" wait_for 15 is_ready own
+check "a tunnel there" wait_for 40 is_ready own
 check "has the page" gets_page
 end_of "$tunnel_pid"
 gets "the site gives up its jump host" 200 - DELETE /api/v1/hosts/ela "$admin"
 rm "$laptop_home/.local/state/posterngate/cscs/reach.json"
 laptop postern known-hosts >last 2>&1
-check "straight to the address of the job" wait_for 10 enters
+check "straight to the address of the job" wait_for 40 enters
 check "from the laptop itself" laptop postern ssh --job 00Grm -- 'echo $SSH_CONNECTION'
 says "that is" '^10\.99\.0\.(9|19) '
 tunnel straight --job 00Grm 8888
-check "a tunnel there" wait_for 15 is_ready straight
+check "a tunnel there" wait_for 40 is_ready straight
 check "has the page" gets_page
 
 # ---- the job's end ----
 job_ends 00Grm
-check "the job ends, and the tunnel with it" wait_for 20 has_ended
+check "the job ends, and the tunnel with it" wait_for 40 has_ended
 check "which is said" tells straight 'The job 00Grm has ended, and the tunnel with it'
 wait "$tunnel_pid"
 check "as a success" test $? = 0

@@ -9,6 +9,7 @@ cli_world_host nid001235 compute 13
 
 # ---- helpers ----
 on laptop mount -t tmpfs -o mode=1777 tmpfs /tmp # where nobody else makes folders
+url_here="" local_port="" # of the tunnel that was looked at last
 mkdir served && echo "six by six" >served/index.html
 head -c 20000000 /dev/urandom >served/large
 chmod -R a+rX served

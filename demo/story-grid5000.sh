@@ -130,6 +130,19 @@ else
     printf '  (sshfs needs FUSE, which this machine does not allow here)\n'
 fi
 
+chapter "An access machine in the document's own way: a plain sshd, with every site's home in a folder of its name"
+south_port=$(free_port)
+must "the access machine's own cluster, south" as_admin "
+    postern admin cluster create south >/dev/null && postern admin project add-cluster grid south >/dev/null"
+world_site south
+must "the homes of nancy and lyon are mounted there" world_access_homes south jdoe nancy lyon
+must "host access-south" world_host access-south login south "$south_port" south
+must "its sshd" world_sshd access-south login "$south_port" south
+as_you "sed -i '1i Host south\n    HostName 127.0.0.1\n    Port $south_port\n    HostKeyAlias access-south' .ssh/config"
+must "the account's key is good there" await_login "ssh south"
+step works "^from my workstation$" "ssh south cat nancy/myfile"
+step works "^directly$" "echo directly >other; scp -q other south:lyon/ && ssh lyon.g5k cat other"
+
 chapter "Tunnels: a local port, a remote port, and SOCKS"
 service_port=$(free_port) local_port=$(free_port) remote_port=$(free_port) socks_port=$(free_port)
 mkdir -p "$world/service" && echo "served inside" >"$world/service/index.html"

@@ -5,7 +5,7 @@
 #
 # Everything lives in $world and ends with world_end. Hosts listen on loopback, on free ports.
 
-world_pids=()
+world_pids=() world_mounts=()
 # shellcheck disable=SC2034 # a story uses them
 declare -A sshd_of sync_of # the processes of a host
 # Connections on loopback come from 127.0.0.1. The jump host has another address, so that who comes through it can be told apart.
@@ -100,6 +100,7 @@ world_end() {
     # Sessions that were still open end with their sshd's process group.
     local file
     for file in passwd group shadow hosts; do umount "/etc/$file" 2>/dev/null; done
+    [ ${#world_mounts[@]} = 0 ] || umount "${world_mounts[@]}"
     [ -z "$hosts_made" ] || rm -f /etc/hosts
     [ -z "$sshd_run_made" ] || rmdir /run/sshd 2>/dev/null
     [ -z "${world:-}" ] || rm -rf "$world"
@@ -172,6 +173,15 @@ world_site() { # NAME
     cp -a "$world/home" "$world/homes/$1"
 }
 
+# Every site's home in a folder of its name, in an account's home on an access machine.
+world_access_homes() { # SITE-OF-THE-ACCESS-MACHINE ACCOUNT SITE…
+    local site account=$2 home=$world/homes/$1/$2
+    for site in "${@:3}"; do
+        mkdir -p "$home/$site" && mount --bind "$world/homes/$site/$account" "$home/$site" || return 1
+        world_mounts+=("$home/$site")
+    done
+}
+
 # Starts a program on a host: under its name, where SITE is not empty with that site's homes, and with the host's ssh_config where
 # it has one.
 start_on() { # LOG HOST SITE COMMAND…
@@ -179,7 +189,7 @@ start_on() { # LOG HOST SITE COMMAND…
     shift 3
     # shellcheck disable=SC2016
     start "$log" unshare --uts --mount sh -c '
-        hostname "$1" && mount --bind "$2" "$3" || exit
+        hostname "$1" && mount --rbind "$2" "$3" || exit
         [ ! -f "$4" ] || mount --bind "$4" /etc/ssh/ssh_config || exit
         shift 4
         exec "$@"' sh "$host" "$homes" "$world/home" "$world/hosts/$host/ssh_config" "$@"

@@ -161,7 +161,7 @@ check "another site's is its own business" laptop postern doctor
 says "though it is told" '^note +Known hosts +line 1 .* of another site'
 restore
 # An old key of a host that was set up anew; ssh knows it by its certificate, if it is told of that.
-echo "ela,daint.example,daint $(cut -d' ' -f1,2 other.pub)" >$ssh/known_hosts && chown alice: $ssh/known_hosts
+echo "ela,ela.example,daint.example,daint $(cut -d' ' -f1,2 other.pub)" >$ssh/known_hosts && chown alice: $ssh/known_hosts
 check "an old key is no trouble where host certificates are known" laptop postern doctor
 sed -i 's,UserKnownHostsFile .*,UserKnownHostsFile ~/.ssh/known_hosts,' $site_config
 refused "where they are not, ssh fails" 255 'HOST IDENTIFICATION HAS CHANGED' laptop "${batch[@]}" daint true
@@ -175,7 +175,7 @@ mends "postern config"
 restore
 # Clients may be told to leave certificates aside; then the plain key is what counts.
 sed -i 's/^\( *\)HostName ela.example/&\n\1HostKeyAlgorithms ssh-ed25519/' $site_config
-echo "ela $(cut -d' ' -f1,2 other.pub)" >$ssh/known_hosts && chown alice: $ssh/known_hosts
+echo "ela,ela.example $(cut -d' ' -f1,2 other.pub)" >$ssh/known_hosts && chown alice: $ssh/known_hosts
 finds "an old key, and a new one that the authority knows" login 'has an old key of a host that was set up anew'
 refused "--fix takes the line out, and ssh has a question left" 4 'is the one that the authority knows: answer yes' \
     laptop postern doctor --fix --yes ela

@@ -7,8 +7,8 @@
 
 #include "cli/certificates/look.h"
 #include "cli/certificates/received.h"
-#include "cli/connect/reach.h"
 #include "cli/document.h"
+#include "cli/reach.h"
 #include "cli/site.h"
 #include "cli/terminal.h"
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "cli/connect/person_config.h"
+#include "cli/config/person_config.h"
 
 enum { TEXT_BYTES = 4 * 1024 * 1024 };
 

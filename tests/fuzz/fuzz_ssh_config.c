@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "cli/connect/config_line.h"
-#include "cli/connect/ssh_config.h"
+#include "cli/config/config_line.h"
+#include "cli/config/ssh_config.h"
 
 static void check_line(span_t line, bool old) {
     static const char *const known[] = {

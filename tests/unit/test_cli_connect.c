@@ -1,10 +1,10 @@
 /* What an account reaches, judged, and the ssh configuration for it, which `ssh -G` reads. */
 #include <string.h>
 
-#include "cli/connect/node_patterns.h"
-#include "cli/connect/reach.h"
-#include "cli/connect/ssh_config.h"
-#include "cli/connect/ssh_value.h"
+#include "cli/config/node_patterns.h"
+#include "cli/config/ssh_config.h"
+#include "cli/config/ssh_value.h"
+#include "cli/reach.h"
 #include "fixture.h"
 
 static json_t *json_of(const char *text) {

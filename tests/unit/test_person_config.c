@@ -4,8 +4,8 @@
 
 #include "base/limits.h"
 #include "check.h"
-#include "cli/connect/person_config.h"
-#include "cli/connect/putty.h"
+#include "cli/config/person_config.h"
+#include "cli/config/putty.h"
 
 static const char *const both[] = {"cscs", "north"};
 static const char *const one[] = {"cscs"};

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "cli/api.h"
 #include "cli/commands.h"
-#include "cli/connect/reach.h"
+#include "cli/reach.h"
 #include "cli/sanitise.h"
 #include "cli/site.h"
 

@@ -5,8 +5,8 @@
 #ifndef POSTERN_CLI_DESTINATION_H
 #define POSTERN_CLI_DESTINATION_H
 
-#include "cli/connect/command_line.h"
 #include "cli/connect/ssh_file.h"
+#include "cli/process/command_line.h"
 
 struct destination {
     char *host; /* as the configuration of ssh_file.h knows it */

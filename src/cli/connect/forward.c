@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/random.h"
-#include "cli/connect/stop.h"
 #include "cli/doctor/probe.h"
+#include "cli/process/stop.h"
 
 enum {
     PROBE_MS = 5000,

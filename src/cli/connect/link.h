@@ -8,9 +8,9 @@
 #ifndef POSTERN_CLI_LINK_H
 #define POSTERN_CLI_LINK_H
 
-#include "cli/connect/process.h"
-#include "cli/connect/run_folder.h"
 #include "cli/doctor/ssh_words.h"
+#include "cli/process/process.h"
+#include "cli/process/run_folder.h"
 
 struct link {
     struct command_line ssh; /* "ssh", its options, and the host at its end; owned */

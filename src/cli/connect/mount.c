@@ -8,8 +8,8 @@
 
 #include "base/limits.h"
 #include "cli/connect/destination.h"
-#include "cli/connect/process.h"
-#include "cli/connect/stop.h"
+#include "cli/process/process.h"
+#include "cli/process/stop.h"
 
 enum { UNMOUNT_MS = 10 * 1000 };
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "cli/connect/forward.h"
-#include "cli/connect/stop.h"
+#include "cli/process/stop.h"
 
 enum { SOCKS_PORT = 1080 }; /* RFC 1928 section 3 */
 

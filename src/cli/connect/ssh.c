@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "cli/connect/destination.h"
-#include "cli/connect/process.h"
+#include "cli/process/process.h"
 
 static err_t find(struct cli *cli, const struct arguments *arguments, struct ssh_file *file,
                   struct destination *out) {

@@ -3,9 +3,9 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "cli/certificates/look.h"
-#include "cli/connect/process.h"
-#include "cli/connect/ssh_setup.h"
+#include "cli/config/ssh_setup.h"
 #include "cli/document.h"
+#include "cli/process/process.h"
 
 enum { REFRESH_MS = 30 * 1000 };
 

@@ -7,9 +7,9 @@
 #define POSTERN_CLI_SSH_FILE_H
 
 #include "cli/cli.h"
-#include "cli/connect/command_line.h"
-#include "cli/connect/reach.h"
 #include "cli/keys/key_file.h"
+#include "cli/process/command_line.h"
+#include "cli/reach.h"
 #include "cli/site.h"
 
 struct ssh_file {

@@ -10,7 +10,7 @@
 #include "cli/browser.h"
 #include "cli/connect/forward.h"
 #include "cli/connect/service.h"
-#include "cli/connect/stop.h"
+#include "cli/process/stop.h"
 
 enum { LOOK_EVERY_MS = 2000, PORT_PRIVILEGED = 1024, ADDRESS_CHARS = INET_CHARS };
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/connect/config_line.h"
+#include "cli/config/config_line.h"
 
 static bool pattern_matches(span_t pattern, const char *host) {
     char text[CONFIG_VALUE_CHARS];

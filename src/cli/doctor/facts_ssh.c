@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/connect/ssh_config.h"
+#include "cli/config/ssh_config.h"
 #include "cli/doctor/facts.h"
 #include "cli/doctor/program.h"
 

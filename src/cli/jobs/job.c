@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "base/random.h"
-#include "cli/connect/command_line.h"
 #include "cli/jobs/job_ssh.h"
 #include "cli/jobs/jobs.h"
+#include "cli/process/command_line.h"
 #include "cli/sanitise.h"
 #include "model/entity.h"
 #include "net/job_socket.h"

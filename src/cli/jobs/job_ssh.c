@@ -1,7 +1,7 @@
 #include "cli/jobs/job_ssh.h"
 
 #include "base/limits.h"
-#include "cli/connect/process.h"
+#include "cli/process/process.h"
 
 static err_t put_files(const struct private_key *key, const char *certificate,
                        const struct run_folder *folder) {

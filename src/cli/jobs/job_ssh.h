@@ -3,7 +3,7 @@
 #define POSTERN_CLI_JOB_SSH_H
 
 #include "cli/cli.h"
-#include "cli/connect/run_folder.h"
+#include "cli/process/run_folder.h"
 #include "ssh/private_key.h"
 
 struct job_ssh {

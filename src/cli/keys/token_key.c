@@ -6,8 +6,8 @@
 
 #include "base/file.h"
 #include "base/limits.h"
-#include "cli/connect/process.h"
-#include "cli/connect/run_folder.h"
+#include "cli/process/process.h"
+#include "cli/process/run_folder.h"
 
 bool token_key_is_type(const char *name) {
     return strcmp(name, "ed25519-sk") == 0 || strcmp(name, "ecdsa-sk") == 0;

@@ -20,8 +20,8 @@
 
 #include "base/err.h"
 #include "base/span.h"
-#include "cli/connect/reach.h"
-#include "cli/connect/ssh_version.h"
+#include "cli/config/ssh_version.h"
+#include "cli/reach.h"
 
 /* Paths may begin with "~/", which ssh expands. Optional ones are NULL. */
 struct ssh_config_options {

@@ -9,7 +9,7 @@
 #ifndef POSTERN_CLI_PUTTY_H
 #define POSTERN_CLI_PUTTY_H
 
-#include "cli/connect/reach.h"
+#include "cli/reach.h"
 #include "ssh/key.h"
 
 struct putty_session {

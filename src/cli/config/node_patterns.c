@@ -1,4 +1,4 @@
-#include "cli/connect/node_patterns.h"
+#include "cli/config/node_patterns.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -4,8 +4,8 @@
 #define POSTERN_CLI_CONFIG_H
 
 #include "cli/cli.h"
-#include "cli/connect/reach.h"
-#include "cli/connect/ssh_setup.h"
+#include "cli/config/ssh_setup.h"
+#include "cli/reach.h"
 
 struct config_call {
     struct cli *cli;

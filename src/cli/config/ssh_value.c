@@ -1,4 +1,4 @@
-#include "cli/connect/ssh_value.h"
+#include "cli/config/ssh_value.h"
 
 #include <ctype.h>
 #include <string.h>

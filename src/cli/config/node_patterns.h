@@ -2,7 +2,7 @@
 #ifndef POSTERN_CLI_NODE_PATTERNS_H
 #define POSTERN_CLI_NODE_PATTERNS_H
 
-#include "cli/connect/reach.h"
+#include "cli/reach.h"
 
 struct node_pattern {
     char *text;                    /* "nid??????", or the name of one host */

@@ -1,4 +1,4 @@
-#include "cli/connect/ssh_config.h"
+#include "cli/config/ssh_config.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -6,8 +6,8 @@
 
 #include "base/inet.h"
 #include "base/limits.h"
-#include "cli/connect/node_patterns.h"
-#include "cli/connect/ssh_value.h"
+#include "cli/config/node_patterns.h"
+#include "cli/config/ssh_value.h"
 
 enum { SSH_PORT = 22 };
 

@@ -1,4 +1,4 @@
-#include "cli/connect/run_folder.h"
+#include "cli/process/run_folder.h"
 
 #include <dirent.h>
 #include <errno.h>

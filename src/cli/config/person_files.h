@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 #include "cli/cli.h"
-#include "cli/connect/person_config.h"
+#include "cli/config/person_config.h"
 
 enum { PERSON_SITES_MAX = 64 };
 

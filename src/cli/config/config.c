@@ -1,17 +1,17 @@
 /* postern config: tells ssh, and others, how this site is reached. */
-#include "cli/connect/config.h"
+#include "cli/config/config.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/limits.h"
-#include "cli/connect/config_line.h"
-#include "cli/connect/node_patterns.h"
-#include "cli/connect/person_files.h"
-#include "cli/connect/process.h"
-#include "cli/connect/run_folder.h"
-#include "cli/connect/ssh_value.h"
+#include "cli/config/config_line.h"
+#include "cli/config/node_patterns.h"
+#include "cli/config/person_files.h"
+#include "cli/config/ssh_value.h"
+#include "cli/process/process.h"
+#include "cli/process/run_folder.h"
 #include "model/entity.h"
 
 enum { HOPS_MAX = 16, ASK_MS = 20 * 1000, SAID_BYTES = 64 * 1024, CONTROL_PATH_CHARS = 108 };

@@ -7,8 +7,8 @@
 
 #include "base/file.h"
 #include "base/limits.h"
-#include "cli/connect/config.h"
-#include "cli/connect/putty.h"
+#include "cli/config/config.h"
+#include "cli/config/putty.h"
 #include "cli/document.h"
 
 enum { SESSION_BYTES = 64 * 1024, REGISTRY_BYTES = 64 * 1024 * 1024 };

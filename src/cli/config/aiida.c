@@ -1,4 +1,4 @@
-#include "cli/connect/aiida.h"
+#include "cli/config/aiida.h"
 
 #include <jansson.h>
 

@@ -1,4 +1,4 @@
-#include "cli/connect/stop.h"
+#include "cli/process/stop.h"
 
 #include <errno.h>
 #include <fcntl.h>

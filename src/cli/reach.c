@@ -1,4 +1,4 @@
-#include "cli/connect/reach.h"
+#include "cli/reach.h"
 
 #include <stdio.h>
 #include <string.h>

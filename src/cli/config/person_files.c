@@ -1,4 +1,4 @@
-#include "cli/connect/person_files.h"
+#include "cli/config/person_files.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -9,7 +9,7 @@
 
 #include "base/span.h"
 #include "cli/cli.h"
-#include "cli/connect/command_line.h"
+#include "cli/process/command_line.h"
 
 /* Becomes that program. Returns with trouble where it cannot be run. */
 err_t process_become(struct cli *cli, const struct command_line *line);

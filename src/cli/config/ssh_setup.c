@@ -1,4 +1,4 @@
-#include "cli/connect/ssh_setup.h"
+#include "cli/config/ssh_setup.h"
 
 #include <pwd.h>
 #include <stdio.h>
@@ -7,9 +7,9 @@
 
 #include "base/file.h"
 #include "base/limits.h"
-#include "cli/connect/process.h"
-#include "cli/connect/ssh_value.h"
+#include "cli/config/ssh_value.h"
 #include "cli/document.h"
+#include "cli/process/process.h"
 
 enum { ANSWER_BYTES = 4096, ANSWER_MS = 5000, PATH_BYTES = 4096 };
 

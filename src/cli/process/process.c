@@ -1,4 +1,4 @@
-#include "cli/connect/process.h"
+#include "cli/process/process.h"
 
 #include <errno.h>
 #include <fcntl.h>

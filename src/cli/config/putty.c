@@ -1,11 +1,11 @@
-#include "cli/connect/putty.h"
+#include "cli/config/putty.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
 #include "base/text.h"
-#include "cli/connect/node_patterns.h"
+#include "cli/config/node_patterns.h"
 
 enum { PROXY_SSH = 6, VALIDITY_BYTES_MAX = 4 * 1024 * 1024 };
 

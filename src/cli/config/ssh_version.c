@@ -1,4 +1,4 @@
-#include "cli/connect/ssh_version.h"
+#include "cli/config/ssh_version.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "cli/connect/command_line.h"
+#include "cli/process/command_line.h"
 
 void command_line_done(struct command_line *line) {
     for (size_t i = 0; i < line->count; i++) {

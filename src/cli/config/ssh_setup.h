@@ -2,8 +2,8 @@
 #ifndef POSTERN_CLI_SSH_SETUP_H
 #define POSTERN_CLI_SSH_SETUP_H
 
-#include "cli/connect/reach.h"
-#include "cli/connect/ssh_config.h"
+#include "cli/config/ssh_config.h"
+#include "cli/reach.h"
 
 struct ssh_setup {
     struct ssh_config_options options; /* all but what a person may choose; borrows from below */

@@ -1,4 +1,4 @@
-#include "cli/connect/person_config.h"
+#include "cli/config/person_config.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -6,8 +6,8 @@
 
 #include "base/file.h"
 #include "base/limits.h"
-#include "cli/connect/config_line.h"
-#include "cli/connect/ssh_value.h"
+#include "cli/config/config_line.h"
+#include "cli/config/ssh_value.h"
 
 static const char block_begins[] = "# begin of " PERSON_CONFIG_PREFIX;
 static const char block_ends[] = "# end of " PERSON_CONFIG_PREFIX;

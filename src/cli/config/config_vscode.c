@@ -5,7 +5,7 @@
  */
 #include <stdio.h>
 
-#include "cli/connect/config.h"
+#include "cli/config/config.h"
 
 /* A login through a jump host and a renewal before it take longer than the usual 15 s. */
 enum { CONNECT_TIMEOUT_S = 60 };

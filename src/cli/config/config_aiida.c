@@ -5,8 +5,8 @@
 
 #include "base/file.h"
 #include "base/limits.h"
-#include "cli/connect/aiida.h"
-#include "cli/connect/config.h"
+#include "cli/config/aiida.h"
+#include "cli/config/config.h"
 #include "ssh/private_key.h"
 
 enum { FILE_BYTES = 64 * 1024 };

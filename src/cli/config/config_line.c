@@ -1,4 +1,4 @@
-#include "cli/connect/config_line.h"
+#include "cli/config/config_line.h"
 
 #include <string.h>
 #include <strings.h>

@@ -77,13 +77,14 @@ static bool shows_second_factor(const char *methods) {
     return false;
 }
 
-static err_t look_up(struct store *store, const char *hash, int64_t now, struct caller *out) {
+static err_t look_up(struct store *store, const char *hash, enum session_use use, int64_t now,
+                     struct caller *out) {
     struct session session;
     TRY(store_session_find(store, hash, &session));
-    if (session.use != SESSION_BEARER || session.expires_at <= now) {
+    if (session.use != use || session.expires_at <= now) {
         return FAIL(ERR_NOT_FOUND);
     }
-    struct caller caller = {.is_account = true};
+    struct caller caller = {.is_account = true, .session_use = use};
     TRY(store_account_get(store, session.account_id, &caller.account));
     TRY(bearer_count_projects(store, &caller.account, &caller.project_count));
     caller.signed_in_at = shows_second_factor(session.methods) ? session.authenticated_at : 0;
@@ -101,17 +102,17 @@ static err_t look_up(struct store *store, const char *hash, int64_t now, struct 
     return OK;
 }
 
-err_t bearer_find_account(struct authority *authority, const char *hash, int64_t now,
-                          struct caller *out) {
+err_t bearer_find_account(struct authority *authority, const char *hash, enum session_use use,
+                          int64_t now, struct caller *out) {
     struct bearer_cache *cache = authority->bearers;
     struct bearer_slot **slot = &cache->slots[slot_index(hash)];
     if (*slot != NULL && (*slot)->generation == cache->generation &&
         memcmp((*slot)->caller.session_hash, hash, HASH_CHARS) == 0 &&
-        (*slot)->caller.session_expires_at > now) {
+        (*slot)->caller.session_use == use && (*slot)->caller.session_expires_at > now) {
         *out = (*slot)->caller;
         return OK;
     }
-    TRY(look_up(authority->store, hash, now, out));
+    TRY(look_up(authority->store, hash, use, now, out));
     if (*slot == NULL) {
         *slot = calloc(1, sizeof **slot);
     }

@@ -14,9 +14,9 @@ err_t bearer_cache_new(struct bearer_cache **out);
 void bearer_cache_free(struct bearer_cache *cache);
 void bearer_cache_forget(struct bearer_cache *cache);
 
-/* ERR_NOT_FOUND for a token that is unknown or expired. Fills all of *out. */
-err_t bearer_find_account(struct authority *authority, const char *hash, int64_t now,
-                          struct caller *out);
+/* ERR_NOT_FOUND for a token that is unknown, expired or not of this use. Fills all of *out. */
+err_t bearer_find_account(struct authority *authority, const char *hash, enum session_use use,
+                          int64_t now, struct caller *out);
 err_t bearer_find_host(struct authority *authority, const char *hash, struct caller *out);
 
 /* How many projects it belongs to; for a service account its project counts. */

@@ -1,6 +1,8 @@
 #include "authority/browser.h"
 
+#include <sodium.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "authority/authority.h"
 #include "base/random.h"
@@ -91,11 +93,15 @@ err_t browser_check_form(struct call *call) {
 
 /* ---- the session --------------------------------------------------------------------------- */
 
+static err_t read_session(const struct call *call, span_t *token, char hash[HASH_CHARS]) {
+    TRY(read_cookie(call, "session", token));
+    return token_hash(TOKEN_BROWSER, *token, hash);
+}
+
 bool browser_find(struct call *call, struct session *session, struct account *account) {
     span_t token;
     char hash[HASH_CHARS];
-    if (failed(read_cookie(call, "session", &token)) ||
-        failed(token_hash(TOKEN_BROWSER, token, hash))) {
+    if (failed(read_session(call, &token, hash))) {
         return false;
     }
     err_t err = store_session_find(call_store(call), hash, session);
@@ -104,6 +110,63 @@ bool browser_find(struct call *call, struct session *session, struct account *ac
     }
     return err.code != ERR_NOT_FOUND && call_ok(call, err, "the session") &&
            session->use == SESSION_BROWSER && session->expires_at > call->now && !account->disabled;
+}
+
+/* RFC 6454 section 6.2 leaves a default port out. */
+static span_t origin_of(const char *url) {
+    span_t origin = span_str(url);
+    const char *port = url[4] == 's' ? ":443" : ":80";
+    size_t chars = strlen(port);
+    bool default_port = origin.len > chars && memcmp(url + origin.len - chars, port, chars) == 0;
+    return span_of(url, origin.len - (default_port ? chars : 0));
+}
+
+bool browser_is_same_origin(const struct call *call) {
+    const char *site = http_request_header(call->request, "sec-fetch-site");
+    const char *origin = http_request_header(call->request, "origin");
+    span_t own = origin_of(call->authority->config->public_url);
+    if (site == NULL || strcmp(site, "same-origin") != 0) {
+        return false;
+    }
+    return origin == NULL ? call->route->method == HTTP_GET
+                          : strlen(origin) == own.len &&
+                                strncasecmp(origin, (const char *)own.data, own.len) == 0;
+}
+
+static void derive_csrf_token(span_t session, char out[BROWSER_CSRF_CHARS]) {
+    static const char purpose[] = "posterngate csrf";
+    uint8_t hash[(BROWSER_CSRF_CHARS - 1) / 2];
+    /* Documented to fail for lengths alone, which are constant. */
+    (void)crypto_generichash(hash, sizeof hash, (const uint8_t *)purpose, sizeof purpose - 1,
+                             session.data, session.len);
+    (void)sodium_bin2hex(out, BROWSER_CSRF_CHARS, hash, sizeof hash);
+}
+
+bool browser_csrf_token(const struct call *call, char out[BROWSER_CSRF_CHARS]) {
+    char hash[HASH_CHARS];
+    span_t token;
+    if (failed(read_session(call, &token, hash))) {
+        return false;
+    }
+    derive_csrf_token(token, out);
+    return true;
+}
+
+bool browser_take_session(const struct call *call, char hash[HASH_CHARS]) {
+    char expected[BROWSER_CSRF_CHARS], found[HASH_CHARS];
+    const char *told = http_request_header(call->request, "x-csrf-token");
+    span_t token;
+    hash[0] = '\0';
+    if (failed(read_session(call, &token, found))) {
+        return true;
+    }
+    derive_csrf_token(token, expected);
+    if (told == NULL || !span_equal_secret(span_str(told), span_str(expected)) ||
+        !browser_is_same_origin(call)) {
+        return false;
+    }
+    memcpy(hash, found, HASH_CHARS);
+    return true;
 }
 
 void browser_set_session(struct call *call, const char *token, int64_t seconds) {

@@ -5,6 +5,7 @@
 
 #include "authority/authority.h"
 #include "authority/bearer.h"
+#include "authority/browser.h"
 #include "authority/metrics.h"
 #include "authority/plumbing.h"
 #include "authority/problem.h"
@@ -230,6 +231,13 @@ static void refuse_bearer(struct call *call) {
         call->unrecorded = true;
         return;
     }
+    if (call->forged) {
+        call_problem(call, 403, "cross_site", NULL,
+                     "this browser's session counts for requests of the pages at %s alone; open "
+                     "the page again",
+                     authority->config->public_url);
+        return;
+    }
     call_problem(call, 401, "not_logged_in", NULL, "%s",
                  call->route->access == ACCESS_HOST || call->bearer_is_host
                      ? "this host is not enrolled here, or its token is no longer valid; run: "
@@ -284,8 +292,8 @@ static void authenticate(struct call *call) {
     if (call->route->access != ACCESS_PUBLIC && call->bearer_hash[0] != '\0') {
         err_t err = call->bearer_is_host
                         ? bearer_find_host(call->authority, call->bearer_hash, &call->caller)
-                        : bearer_find_account(call->authority, call->bearer_hash, clock_now_s(),
-                                              &call->caller);
+                        : bearer_find_account(call->authority, call->bearer_hash, call->bearer_use,
+                                              clock_now_s(), &call->caller);
         if (err.code != ERR_NOT_FOUND && !call_ok(call, err, NULL)) {
             return;
         }
@@ -451,14 +459,21 @@ void call_again(struct call *call, void (*run)(struct call *call)) {
     submit(call);
 }
 
-/* A token of either kind; the route's access says where it is looked up. */
+/* A token of either kind; the route's access says where it is looked up. A browser's session counts
+ * only where there is no other credential. */
 static void take_bearer(struct call *call) {
     const char *header = http_request_header(call->request, "authorization");
+    enum access access = call->route->access;
     span_t token;
+    if (header == NULL && access != ACCESS_HOST) {
+        call->bearer_use = SESSION_BROWSER;
+        call->forged = !browser_take_session(call, call->bearer_hash);
+        return;
+    }
     if (header == NULL || failed(token_from_header(header, &token))) {
         return;
     }
-    enum access access = call->route->access;
+    call->bearer_use = SESSION_BEARER;
     bool either = access == ACCESS_ACCOUNT_OR_HOST;
     bool taken = false;
     if (access != ACCESS_HOST) {

@@ -74,6 +74,7 @@ struct caller {
     struct account account;
     size_t project_count; /* it belongs to; for a service account its project counts */
     char session_hash[HASH_CHARS];
+    enum session_use session_use; /* SESSION_BROWSER: by a cookie */
     int64_t session_expires_at;
     entity_id api_key_id; /* 0: a person's session */
     struct bounds bounds; /* of the credential */
@@ -129,6 +130,8 @@ struct call {
     struct call *batch_next;
     char bearer_hash[HASH_CHARS]; /* "" when there is no well-formed bearer */
     bool bearer_is_host;
+    enum session_use bearer_use;
+    bool forged; /* a browser's session came with a request that no page of ours made */
     bool keep_writes;
     bool published;
     struct feed_event *events, *last_event; /* that were */

@@ -66,6 +66,12 @@ err_t page_end(struct call *call, unsigned status) {
     return OK;
 }
 
+void page_header_https(struct call *call) {
+    if (strncmp(call->authority->config->public_url, "https://", 8) == 0) {
+        call_header(call, "Strict-Transport-Security", "max-age=31536000");
+    }
+}
+
 void page_headers(struct call *call, const char *form_target) {
     char policy[512];
     (void)snprintf(policy, sizeof policy,
@@ -73,6 +79,7 @@ void page_headers(struct call *call, const char *form_target) {
                    "frame-ancestors 'none'; base-uri 'none'",
                    form_target);
     call_header(call, "Content-Security-Policy", policy);
+    page_header_https(call);
 }
 
 static err_t write_refusal(struct call *call) {

@@ -35,6 +35,9 @@ err_t page_end(struct call *call, unsigned status);
  * ("http://127.0.0.1:4711"; "" for nowhere else). */
 void page_headers(struct call *call, const char *form_target);
 
+/* Loop thread: that browsers come by HTTPS alone from now on (RFC 6797), where the site has it. */
+void page_header_https(struct call *call);
+
 /* A route's refuse(): a page that says what is wrong. */
 void page_refuse(struct call *call);
 

@@ -38,6 +38,8 @@ const struct route *const route_tables[] = {
     oidc_token_routes,
     oidc_device_routes,
     page_routes,
+    sign_in_routes,
+    dashboard_routes,
     health_routes,
     metrics_routes,
     NULL,

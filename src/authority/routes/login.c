@@ -321,7 +321,7 @@ const struct route login_routes[] = {
     {HTTP_POST, "/api/v1/auth/token", ACCESS_PUBLIC, "session.exchange", session_token_read,
      session_token_run, session_token_finish},
     {HTTP_POST, "/api/v1/auth/logout", ACCESS_ACCOUNT, "session.logout", NULL, session_logout_run,
-     NULL},
+     session_logout_finish},
     {HTTP_GET, "/api/v1/auth/whoami", ACCESS_ACCOUNT, "session.whoami", NULL, session_whoami_run,
      NULL},
     {0},

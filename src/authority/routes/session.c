@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/browser.h"
 #include "authority/routes/account.h"
 #include "authority/routes/login.h"
 #include "base/clock.h"
@@ -134,6 +135,13 @@ void session_logout_run(struct call *call) {
     }
 }
 
+void session_logout_finish(struct call *call) {
+    if (call->caller.session_use == SESSION_BROWSER) {
+        browser_set_session(call, "", 0);
+    }
+    call_send(call);
+}
+
 static err_t add_cluster_name(void *context, const struct cluster *cluster) {
     return json_array_append_new(context, json_string(cluster->name)) == 0 ? OK : FAIL(ERR_MEMORY);
 }
@@ -149,9 +157,11 @@ void session_whoami_run(struct call *call) {
         return;
     }
     call_answer(call, 200,
-                json_pack("{s:s,s:s,s:b,s:s,s:o,s:o,s:o,s:s}", "username", account->name, "kind",
-                          account_kind_name(account->kind), "administrator", account->administrator,
-                          "displayName", account->display_name, "projects", projects, "clusters",
-                          clusters, "expireTime", call_json_time(call->caller.session_expires_at),
-                          "credential", call->caller.api_key_id != 0 ? "api-key" : "session"));
+                json_pack("{s:s,s:s,s:b,s:s,s:o,s:o,s:o,s:s,s:s}", "username", account->name,
+                          "kind", account_kind_name(account->kind), "administrator",
+                          account->administrator, "displayName", account->display_name, "projects",
+                          projects, "clusters", clusters, "expireTime",
+                          call_json_time(call->caller.session_expires_at), "credential",
+                          call->caller.api_key_id != 0 ? "api-key" : "session", "address",
+                          call->source_text));
 }

@@ -25,6 +25,7 @@ err_t session_token_read(struct call *call);
 void session_token_run(struct call *call);
 void session_token_finish(struct call *call);
 void session_logout_run(struct call *call);
+void session_logout_finish(struct call *call);
 void session_whoami_run(struct call *call);
 
 #endif

@@ -1,0 +1,135 @@
+/* Signing in for the dashboard: the form of the authority's own pages, which ends at "/". */
+#include <stdio.h>
+
+#include "authority/authority.h"
+#include "authority/browser.h"
+#include "authority/page.h"
+#include "authority/routes/login.h"
+#include "authority/routes/oidc.h"
+#include "base/secret.h"
+
+enum { PLACE_CHARS = 16 + 1 };
+
+struct entry {
+    struct login_attempt attempt; /* first: login.h */
+    char place[PLACE_CHARS];      /* of the dashboard, where it goes on: "keys" */
+    char form_token[BROWSER_FORM_TOKEN_CHARS];
+    bool fresh_form_token;
+    bool known; /* signed in already */
+    char browser[TOKEN_CHARS];
+    int64_t browser_s;
+};
+_Static_assert(sizeof(struct entry) <= CALL_OWN_BYTES, "it fits call_own()");
+
+static void release(void *own) {
+    struct entry *entry = own;
+    login_attempt_release(&entry->attempt);
+    secret_wipe(entry->browser, sizeof entry->browser);
+}
+
+static struct entry *entry_of(struct call *call) {
+    return call_own(call, sizeof(struct entry), release);
+}
+
+static err_t write_form(struct call *call, unsigned status, const char *notice) {
+    const struct entry *entry = entry_of(call);
+    TRY(page_begin(call, "Sign in"));
+    if (notice != NULL) {
+        TRY(page_add(call, PAGE_NOTICE, "text", notice, NULL));
+    }
+    TRY(page_add(call, PAGE_FORM, "action", "/sign-in", NULL));
+    TRY(page_add(call, PAGE_HIDDEN, "name", "form_token", "value", entry->form_token, NULL));
+    TRY(page_add(call, PAGE_HIDDEN, "name", "place", "value", entry->place, NULL));
+    TRY(page_add(call, PAGE_CREDENTIALS, "username", entry->attempt.name, NULL));
+    TRY(page_add(call, PAGE_BUTTON, "action", "sign-in", "text", "Sign in", NULL));
+    TRY(page_add(call, PAGE_FORM_END, NULL));
+    return page_end(call, status);
+}
+
+static err_t read(struct call *call) {
+    struct entry *entry = entry_of(call);
+    const char *place = "";
+    TRY(login_guard_admit_token(call));
+    TRY(oidc_read(call, "place", PLACE_CHARS - 1, &place));
+    if (place[strspn(place, "abcdefghijklmnopqrstuvwxyz")] != '\0') {
+        call_problem(call, 400, "malformed", "place", "place must be a page of the dashboard");
+        return FAIL(ERR_MALFORMED);
+    }
+    (void)snprintf(entry->place, sizeof entry->place, "%s", place);
+    return browser_form_token(call, entry->form_token, &entry->fresh_form_token);
+}
+
+static void show_run(struct call *call) {
+    struct session session;
+    struct account account;
+    entry_of(call)->known = browser_find(call, &session, &account);
+    if (!call_refused(call)) {
+        (void)call_ok(call, write_form(call, 200, NULL), NULL);
+    }
+}
+
+static void signed_in(struct call *call, const struct account *account) {
+    struct entry *entry = entry_of(call);
+    struct session session;
+    if (oidc_open_browser(call, account, entry->browser, &session)) {
+        entry->browser_s = session.expires_at - call->now;
+        entry->known = true;
+        call_answer_text(call, 303, "text/plain");
+    }
+}
+
+static err_t answer_read(struct call *call) {
+    TRY(read(call));
+    TRY(browser_check_form(call));
+    entry_of(call)->attempt.succeed = signed_in;
+    return login_attempt_read(call, &entry_of(call)->attempt);
+}
+
+static void add_headers(struct call *call) {
+    const struct entry *entry = entry_of(call);
+    page_headers(call, "");
+    if (entry->fresh_form_token) {
+        browser_set_form_token(call, entry->form_token);
+    }
+    if (entry->browser[0] != '\0') {
+        browser_set_session(call, entry->browser, entry->browser_s);
+    }
+}
+
+static void finish(struct call *call) {
+    const struct entry *entry = entry_of(call);
+    add_headers(call);
+    login_guard_credit_token(call);
+    if (entry->attempt.succeed != NULL) {
+        login_attempt_credit(call);
+    }
+    if (entry->known) {
+        char location[PLACE_CHARS + 8];
+        (void)snprintf(location, sizeof location, "/#/%s", entry->place);
+        call_header(call, "Location", location);
+        buf_clear(&call->text);
+        call_answer_text(call, 303, "text/plain");
+    }
+    call_send(call);
+}
+
+/* What can be mended by another try stands above the form; the rest is a page of its own. */
+static void refuse(struct call *call) {
+    const struct entry *entry = entry_of(call);
+    if (entry->form_token[0] == '\0' || call->problem.status >= 500) {
+        page_refuse(call);
+        return;
+    }
+    add_headers(call);
+    if (failed(write_form(call, call->problem.status, call->problem.message))) {
+        page_refuse(call);
+    }
+}
+
+const struct route sign_in_routes[] = {
+    {HTTP_GET, "/sign-in", ACCESS_PUBLIC, "dashboard.sign-in", read, show_run, finish, BODY_FORM,
+     refuse},
+    {HTTP_POST, "/sign-in", ACCESS_PUBLIC, "session.sign-in", answer_read, login_attempt_run,
+     finish, BODY_FORM, refuse},
+    {.path = NULL},
+};

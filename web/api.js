@@ -1,0 +1,79 @@
+// The authority's API, as every client speaks it (docs/openapi.yaml), with the browser's session as the credential.
+
+// A refusal: what an RFC 9457 problem document says.
+export class Problem extends Error {
+    constructor(status, document) {
+        super(document.message ?? `The authority answered with status ${status}.`);
+        this.status = status;
+        this.code = document.code ?? "unknown";
+        this.field = document.field;
+        this.requestId = document.requestId;
+    }
+}
+
+async function request(method, path, headers, body) {
+    let answer;
+    try {
+        answer = await fetch(path, { method, headers, body, credentials: "same-origin", cache: "no-store", redirect: "error" });
+    } catch {
+        throw new Problem(0, { code: "unreachable", message: "The authority cannot be reached. Check your network and try again." });
+    }
+    const text = await answer.text();
+    let document = {};
+    try {
+        document = JSON.parse(text);
+    } catch {
+        if (answer.ok) {
+            return text;
+        }
+    }
+    if (!answer.ok) {
+        throw new Problem(answer.status, document);
+    }
+    return document;
+}
+
+function signIn() {
+    const place = location.hash.replace(/^#\/?/, "").replace(/[^a-z].*$/, "");
+    location.assign(`/sign-in?place=${place}`);
+    return new Promise(() => {}); // the page is about to be left
+}
+
+let csrfToken;
+
+async function session() {
+    csrfToken ??= request("GET", "/api/v1/auth/csrf-token", {}).then((answer) => answer.csrfToken);
+    return csrfToken;
+}
+
+// The answer, or throws a Problem. Whoever is not signed in is led to where one signs in.
+export async function call(method, path, body) {
+    for (let again = false; ; again = true) {
+        try {
+            const headers = { "X-CSRF-Token": await session() };
+            if (body !== undefined) {
+                headers["Content-Type"] = "application/json";
+            }
+            return await request(method, path, headers, body === undefined ? undefined : JSON.stringify(body));
+        } catch (problem) {
+            if (problem.status === 401) {
+                return signIn();
+            }
+            csrfToken = undefined;
+            // Somebody signed in anew in another tab: the token is that session's now.
+            if (problem.code !== "cross_site" || again) {
+                throw problem;
+            }
+        }
+    }
+}
+
+export const get = (path) => call("GET", path);
+
+export async function signOut() {
+    await call("POST", "/api/v1/auth/logout");
+    location.assign("/sign-in");
+}
+
+// The site document needs no session.
+export const site = () => request("GET", "/.well-known/posterngate", {});

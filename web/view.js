@@ -1,0 +1,277 @@
+// Elements are made by calls alone: what the API says is always text, never markup.
+
+import { Problem } from "./api.js";
+
+// element("a", {href: "#/keys", class: "quiet"}, "Keys", …): children are nodes, texts, or nothing (null, false).
+export function element(name, attributes = {}, ...children) {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) {
+        if (key.startsWith("on")) {
+            made.addEventListener(key.slice(2), value);
+        } else if (value === true) {
+            made.setAttribute(key, "");
+        } else if (value !== false && value !== undefined && value !== null) {
+            made.setAttribute(key, value);
+        }
+    }
+    made.append(...children.flat().filter((child) => child !== null && child !== false && child !== undefined));
+    return made;
+}
+
+let ids = 0;
+export const newId = (prefix) => `${prefix}-${++ids}`;
+
+// ---- what happened ----------------------------------------------------------------------------
+
+let hiding;
+
+// Says what happened, to those who look and to those who listen.
+export function say(text, kind = "done") {
+    const said = document.getElementById("said");
+    clearTimeout(hiding);
+    said.replaceChildren(element("p", { class: kind }, text));
+    if (kind === "done") {
+        hiding = setTimeout(() => said.replaceChildren(), 8000);
+    }
+}
+
+export function sayProblem(problem) {
+    if (!(problem instanceof Problem)) {
+        throw problem;
+    }
+    say(problem.message, "problem");
+}
+
+// A problem in its place, with the request that the authority's log knows.
+export function notice(problem) {
+    return element(
+        "div",
+        { class: "notice", role: "alert" },
+        element("p", {}, problem.message),
+        problem.requestId && element("p", { class: "hint" }, `${problem.code} · request ${problem.requestId}`),
+    );
+}
+
+// ---- pieces -----------------------------------------------------------------------------------
+
+export function button(text, onclick, attributes = {}) {
+    return element("button", { type: "button", onclick, ...attributes }, text);
+}
+
+// A button whose work takes a while: it cannot be pressed twice, and what goes wrong is said.
+export function action(text, work, attributes = {}) {
+    const made = button(
+        text,
+        async () => {
+            made.disabled = true;
+            try {
+                await work();
+            } catch (problem) {
+                sayProblem(problem);
+            } finally {
+                made.disabled = false;
+            }
+        },
+        attributes,
+    );
+    return made;
+}
+
+export function section(title, ...children) {
+    const id = newId("section");
+    return element("section", { "aria-labelledby": id }, element("h2", { id }, title), ...children);
+}
+
+export const empty = (...children) => element("p", { class: "empty" }, ...children);
+
+// A text to take along, with a button that copies it.
+export function copyable(text, label) {
+    return element(
+        "div",
+        { class: "copyable" },
+        element("pre", { tabindex: "0", role: "region", "aria-label": label }, element("code", {}, text)),
+        action(
+            "Copy",
+            async () => {
+                await navigator.clipboard.writeText(text);
+                say(`Copied: ${label}.`);
+            },
+            { class: "quiet", "aria-label": `Copy ${label}` },
+        ),
+    );
+}
+
+export function download(name, text) {
+    const link = element("a", { href: URL.createObjectURL(new Blob([text], { type: "text/plain" })), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    say(`Downloaded ${name}.`);
+}
+
+// One thing of a list: what it is, what is to be known of it, and what can be done with it.
+export function row(title, details, ...side) {
+    return element(
+        "li",
+        { class: "row" },
+        element("div", { class: "what" }, element("p", { class: "title" }, ...[title].flat()), ...details.filter(Boolean).map(detail)),
+        side.length > 0 && element("div", { class: "side" }, ...side),
+    );
+}
+
+const detail = (text) => (text instanceof Node ? text : element("p", { class: "detail" }, text));
+
+export const rows = (items, label) => element("ul", { class: "rows", "aria-label": label }, ...items);
+
+export const badge = (text, kind) => element("span", { class: `badge ${kind}` }, text);
+
+// ---- forms ------------------------------------------------------------------------------------
+
+// A labelled control. `control` is an input, select or textarea with a name.
+export function field(label, control, hint) {
+    control.id ||= newId("field");
+    const hintId = `${control.id}-hint`;
+    if (hint) {
+        control.setAttribute("aria-describedby", hintId);
+    }
+    return element(
+        "div",
+        { class: "field" },
+        element("label", { for: control.id }, label),
+        control,
+        hint && element("p", { class: "hint", id: hintId }, hint),
+    );
+}
+
+export const input = (name, attributes = {}) => element("input", { name, autocomplete: "off", spellcheck: "false", ...attributes });
+
+export function select(name, options, chosen) {
+    return element("select", { name }, ...options.map(([value, text]) => element("option", { value, selected: value === chosen }, text)));
+}
+
+export function checkbox(name, label, attributes = {}) {
+    const id = newId("check");
+    return element("div", { class: "check" }, element("input", { type: "checkbox", id, name, ...attributes }), element("label", { for: id }, label));
+}
+
+// A form that sends itself by `send(values)`; a refusal stands above its button and at the field that it names.
+export function form(children, submitText, send) {
+    const problemPlace = element("div", {});
+    const submit = element("button", { class: "main" }, submitText);
+    const made = element("form", { onsubmit, novalidate: true }, ...children, problemPlace, element("div", { class: "actions" }, submit));
+
+    function mark(name) {
+        for (const control of made.elements) {
+            control.removeAttribute("aria-invalid");
+        }
+        const control = name && made.elements.namedItem(name);
+        if (control instanceof HTMLElement) {
+            control.setAttribute("aria-invalid", "true");
+            control.focus();
+        }
+    }
+
+    async function onsubmit(event) {
+        event.preventDefault();
+        submit.disabled = true;
+        problemPlace.replaceChildren();
+        mark(undefined);
+        try {
+            await send(Object.fromEntries(new FormData(made)));
+        } catch (problem) {
+            if (!(problem instanceof Problem)) {
+                throw problem;
+            }
+            problemPlace.replaceChildren(notice(problem));
+            mark(problem.field);
+        } finally {
+            submit.disabled = false;
+        }
+    }
+    return made;
+}
+
+// ---- dialogs ----------------------------------------------------------------------------------
+
+// Asks before something ends. `ends` names it: texts, one a line. Resolves to whether to go on.
+export function confirmEnd(title, ends, goOn) {
+    const id = newId("dialog");
+    const dialog = element(
+        "dialog",
+        { "aria-labelledby": id },
+        element("h2", { id }, title),
+        element("ul", { class: "ends" }, ...ends.map((line) => element("li", {}, line))),
+        element(
+            "div",
+            { class: "actions" },
+            button("Keep", () => dialog.close("keep"), { autofocus: true }),
+            button(goOn, () => dialog.close("end"), { class: "danger" }),
+        ),
+    );
+    document.body.append(dialog);
+    const before = document.activeElement;
+    dialog.showModal();
+    return new Promise((resolve) => {
+        dialog.addEventListener("close", () => {
+            dialog.remove();
+            before?.focus();
+            resolve(dialog.returnValue === "end");
+        });
+    });
+}
+
+// ---- what takes a while, and lists that come in pages -------------------------------------------
+
+// A place that is filled by load(), and again by the function that it gives.
+export function live(load) {
+    const place = element("div", { class: "live", "aria-busy": "true" });
+    const refresh = async () => {
+        place.setAttribute("aria-busy", "true");
+        try {
+            place.replaceChildren(...[await load()].flat());
+        } catch (problem) {
+            if (!(problem instanceof Problem)) {
+                throw problem;
+            }
+            place.replaceChildren(notice(problem));
+        }
+        place.setAttribute("aria-busy", "false");
+    };
+    refresh();
+    return { place, refresh };
+}
+
+// A list whose next page is asked for by page(cursor), which gives {items, next}; next is undefined at the end.
+export function paged(label, page, show, none) {
+    const list = rows([], label);
+    const more = action("Show more", () => load(), { class: "more" });
+    const place = element("div", { class: "live" });
+    let cursor;
+
+    async function load() {
+        const focused = document.activeElement === more;
+        const { items, next } = await page(cursor);
+        const made = items.map(show);
+        list.append(...made);
+        cursor = next;
+        more.hidden = next === undefined;
+        place.replaceChildren(...(list.childElementCount > 0 ? [list, more] : [none]));
+        if (focused) {
+            made[0]?.querySelector("a, button, input")?.focus();
+        }
+    }
+
+    async function refresh() {
+        cursor = undefined;
+        list.replaceChildren();
+        try {
+            await load();
+        } catch (problem) {
+            if (!(problem instanceof Problem)) {
+                throw problem;
+            }
+            place.replaceChildren(notice(problem));
+        }
+    }
+    refresh();
+    return { place, refresh, list };
+}

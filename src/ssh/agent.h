@@ -88,8 +88,11 @@ err_t agent_get_identities(span_t message,
 err_t agent_get_sign_response(span_t message, span_t *signature);
 err_t agent_get_success(span_t message);
 
-/* A blocking client. path NULL: $SSH_AUTH_SOCK; ERR_NOT_FOUND when there is none, ERR_CONNECT when
- * nobody answers. */
+/*
+ * A blocking client. path NULL: $SSH_AUTH_SOCK; ERR_NOT_FOUND when there is none, ERR_CONNECT when
+ * nobody answers, ERR_PERMISSION when it is neither this user nor root: at the place of a forwarded
+ * agent that has gone, in /tmp, anybody can listen for the keys that are added.
+ */
 struct agent_client;
 err_t agent_client_open(const char *path, struct agent_client **out);
 void agent_client_close(struct agent_client *client);

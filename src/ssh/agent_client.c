@@ -16,6 +16,13 @@ struct agent_client {
     struct buf answer;
 };
 
+static bool is_trusted(int fd) {
+    struct ucred peer = {0};
+    socklen_t len = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+           (peer.uid == geteuid() || peer.uid == 0);
+}
+
 static err_t connect_to(const char *path, int *out) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof(address.sun_path)) {
@@ -34,6 +41,7 @@ static err_t connect_to(const char *path, int *out) {
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
         return FAIL(ERR_CONNECT);
     }
+    TRY(is_trusted(fd) ? OK : FAIL(ERR_PERMISSION));
     *out = fd;
     fd = -1;
     return OK;

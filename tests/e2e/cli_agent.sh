@@ -158,6 +158,14 @@ check "with one the key is added unasked" "$postern" --json agent
 says "the site's key" "\"loaded\": \"$default\""
 check "but once" "$postern" --json agent
 says "nothing more" '"loaded": null'
+# Who listens where a forwarded agent was, in /tmp, once that has gone.
+start foreign python3 "$here/foreign_agent.py" "$work/foreign" 65534 "$work/collected"
+wait_for 10 bash -c "ss -xlH 'src unix:$work/foreign' | grep -q ."
+add -qD 2>/dev/null
+SSH_AUTH_SOCK=$work/foreign check "an agent of another user is none" "$postern" agent
+says "postern's own is taken" "SSH_AUTH_SOCK='$own'"
+check "no key was given away, and nothing else" test ! -s "$work/collected"
+SSH_AUTH_SOCK=$work/foreign check "doctor says whose it is" bash -c "'$postern' doctor | grep 'is another user'"
 add -qD 2>/dev/null
 ssh-keygen -q -p -P '' -N 'stolen horse' -f "$default" >/dev/null
 check "an encrypted key is left alone, and nothing is asked" tty --timeout 10 -- "$postern" --json agent

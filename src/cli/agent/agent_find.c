@@ -95,7 +95,9 @@ err_t agent_find(struct agent_place *out) {
     char *own CLEANUP(freep) = NULL;
     TRY(agent_find_own_path(&own));
     if (given != NULL && given[0] != '\0') {
-        bool lives = !failed(agent_find_try(given));
+        err_t err = agent_find_try(given);
+        bool lives = !failed(err);
+        place.is_foreign = err.code == ERR_PERMISSION;
         TRY(copy_text(given, lives ? &place.socket : &place.dead));
         if (lives) {
             place.origin = strcmp(given, own) == 0 ? AGENT_OF_POSTERN : AGENT_OF_ENVIRONMENT;

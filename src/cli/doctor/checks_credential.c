@@ -136,8 +136,14 @@ static void mend_agent(struct finding *out, bool load) {
 
 void check_agent(const struct facts *facts, struct finding *out) {
     bool wanted = facts->key.encrypted && facts->key.content == KEY_PRIVATE;
-    if (facts->agent.dead != NULL) {
-        char shown[FACT_CHARS];
+    char shown[FACT_CHARS];
+    if (facts->agent.is_foreign) {
+        finding_set(out, HEALTH_BROKEN,
+                    "the agent at %s, which $SSH_AUTH_SOCK names, is another user's: it would get "
+                    "the keys that you add",
+                    facts_short(facts, facts->agent.dead, shown));
+        mend_agent(out, wanted);
+    } else if (facts->agent.dead != NULL) {
         finding_set(out, HEALTH_BROKEN,
                     "$SSH_AUTH_SOCK names %s, where no agent answers; this is what \"could not "
                     "open a connection to your authentication agent\" means",

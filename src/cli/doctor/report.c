@@ -101,7 +101,9 @@ static err_t add_agent(const struct facts *facts, struct buf *out) {
     TRY(buf_add_format(out, "\n== agent %s\n",
                        facts->agent.socket != NULL ? facts->agent.socket : "(none)"));
     if (facts->agent.dead != NULL) {
-        TRY(buf_add_format(out, "nobody answers at %s\n", facts->agent.dead));
+        TRY(buf_add_format(
+            out, facts->agent.is_foreign ? "another user's at %s\n" : "nobody answers at %s\n",
+            facts->agent.dead));
     }
     for (size_t i = 0; i < facts->in_agent.count; i++) {
         const struct agent_entry *entry = &facts->in_agent.entries[i];

@@ -364,10 +364,12 @@ struct decision policy_impersonate(const struct account *service, const struct a
                                "allows it: postern admin service-account set",
                                service->name);
     }
+    /* Managers take in whom they like; whoever administers the site is in nobody's hands for it. */
     if (account->id == 0 || account->kind != ACCOUNT_PERSON || account->disabled ||
-        service->project_id == 0 || !is_member) {
-        return decision_refuse(DECISION_impersonation_refused, "username",
-                               "this is no member of the project that %s serves", service->name);
+        account->administrator || service->project_id == 0 || !is_member) {
+        return decision_refuse(
+            DECISION_impersonation_refused, "username",
+            "this is no member of the project that %s serves whom it may act for", service->name);
     }
     return allowed;
 }

@@ -6,6 +6,7 @@
 . "$(dirname "$0")/authority_world.sh"
 start_authority
 alice_signs_in
+alice_secret=$secret
 invite bob blue-river-stone-47
 bob=$token
 for cluster in daint eiger; do gets "a cluster $cluster" 201 - POST /api/v1/clusters "$admin" "{\"name\":\"$cluster\"}"; done
@@ -54,7 +55,8 @@ gets "a grant for daint" 201 - POST /api/v1/grants "$dave" "$(grant_body machine
 gets "and one for eiger" 201 - POST /api/v1/grants "$dave" "$(grant_body machine2 'clusters: ["eiger"]')"
 gets "a portal of p1" 201 - POST /api/v1/service-accounts "$bob" '{"name":"portal","project":"p1"}'
 gets "… that may impersonate" 200 - PUT /api/v1/accounts/portal "$admin" '{"impersonates":true}'
-gets "… has an API key" 201 - POST /api/v1/service-accounts/portal/api-keys "$bob" '{"name":"one"}'
+gets "… whose keys are not the managers' to make" 403 not_permitted POST /api/v1/service-accounts/portal/api-keys "$bob" '{"name":"one"}'
+gets "… has an API key" 201 - POST /api/v1/service-accounts/portal/api-keys "$admin" '{"name":"one"}'
 curl -sS --cacert "$authority/tls/ca.pem" -o "$work/last" -X POST -H "X-API-Key: $(field .apiKey)" "$url/api/v1/auth/token"
 portal=$(field .access_token)
 gets "… and a certificate of dave" 201 - POST /api/v1/ssh-keys "$portal" '{"username":"dave"}'
@@ -89,6 +91,18 @@ has "… on eiger" '.clusters == ["eiger"]'
 gets "and his grants" 200 - GET '/api/v1/grants?include_ended=true' "$dave"
 has "… but that for daint" '[.grants[] | .clusters[0] + " " + .state] == ["daint revoked", "eiger valid"]'
 gets "the portal gets no other of him" 403 impersonation_refused POST /api/v1/ssh-keys "$portal" '{"username":"dave"}'
+
+# ---- administrators --------------------------------------------------------------------------
+
+member=/api/v1/projects/p1/members/alice
+gets "a manager takes no administrator in" 403 not_permitted PUT $member "$bob" '{"role":"member"}'
+gets "one that administrators took in" 200 - PUT $member "$admin" '{"role":"member"}'
+gets "is nobody the portal acts for" 403 impersonation_refused POST /api/v1/ssh-keys "$portal" '{"username":"alice"}'
+gets "nor does a manager put her out" 403 not_permitted DELETE $member "$bob"
+gets "which would have ended her session" 200 - GET /api/v1/auth/whoami "$admin"
+gets "an administrator does" 200 - DELETE $member "$admin"
+gets "alice signs in again" 200 - POST /api/v1/auth/login '' "{\"username\":\"alice\",\"password\":\"correct-horse-battery\",\"totp\":\"$(code "$alice_secret" 30)\"}"
+admin=$(field .access_token)
 
 # ---- the same by hand ------------------------------------------------------------------------
 

@@ -63,6 +63,7 @@ gets "a minute is what one gets without a wish" 200 - POST /api/v1/ssh-keys/sign
 has "… a minute" '(.sshKey.expireTime | fromdate) - now | . > 50 and . < 61'
 certificate "… for daint alone" '^ +portal@daint$'
 says "… from here, and through the jump host" 'source-address 127.0.0.1/32,198.51.100.1/32'
+gets "a key does not choose the networks of all" 403 not_permitted PUT /api/v1/access "$token" '{"from":"everywhere"}'
 
 # ---- in the place of others ------------------------------------------------------------------
 
@@ -72,8 +73,17 @@ in_place_of() { # DESCRIPTION STATUS CODE USERNAME [MORE]
 in_place_of "nobody impersonates without leave" 403 impersonation_refused carol
 gets "a manager gives no leave" 403 not_permitted PUT /api/v1/accounts/portal "$bob" '{"impersonates":true}'
 gets "a person has none" 422 not_a_service PUT /api/v1/accounts/bob "$admin" '{"impersonates":true}'
-gets "an administrator gives it" 200 - PUT /api/v1/accounts/portal "$admin" '{"impersonates":true}'
+gets "nor has an account whose keys managers have" 409 has_keys PUT /api/v1/accounts/portal "$admin" '{"impersonates":true}'
+has "… what to do about it" '.message | test("key list portal")'
+gets "the key is revoked" 200 - DELETE "$keys/$small_id" "$bob"
+gets "an administrator gives leave" 200 - PUT /api/v1/accounts/portal "$admin" '{"impersonates":true}'
 has "… as it is told" '.account.impersonates'
+gets "its keys are not the managers' to make" 403 not_permitted POST $keys "$bob" '{"name":"mine"}'
+gets "they are the administrators'" 201 - POST $keys "$admin" \
+    '{"name":"small","clusters":["daint"],"maxDuration":"1min","ipSubnets":["127.0.0.1"]}'
+small=$(field .apiKey) small_id=$(field .id)
+token=$(exchange "$small")
+gets "… and good for the portal itself" 200 - POST /api/v1/ssh-keys/sign "$token" "{\"publicKey\":\"$public\"}"
 in_place_of "whoever is not of the project is refused" 403 impersonation_refused dave
 said=$(field .message)
 in_place_of "… as who does not exist" 403 impersonation_refused nobody
@@ -92,7 +102,7 @@ check "… which belong together" test "$(ssh-keygen -yf "$work/pair" | ssh-keyg
 cp "$work/pair-cert.pub" "$work/cert.pub"
 names "… for the portal's clusters" '^ +carol@daint$'
 names_not "… and no other" 'santis|eiger|^ +carol$'
-gets "another key for all of the project" 201 - POST $keys "$bob" '{"name":"wide"}'
+gets "another key for all of the project" 201 - POST $keys "$admin" '{"name":"wide"}'
 wide=$(field .apiKey)
 token=$(exchange "$wide")
 in_place_of "by it" 201 - carol
@@ -121,10 +131,6 @@ says "… for the key" "Public key: ED25519-CERT"
 sign "once" 401 invalid_token "$ott"
 ott=$(ticket carol)
 gets "a bad key spends no token that it does not name" 422 truncated POST /sign '' "{\"PublicKey\":\"ssh-ed25519 AAAA\",\"OTT\":\"$ott\"}"
-gets "leave is taken away" 200 - PUT /api/v1/accounts/portal "$admin" '{"impersonates":false}'
-sign "… which holds for tokens that were given" 403 impersonation_refused "$ott"
-gets "leave is given again" 200 - PUT /api/v1/accounts/portal "$admin" '{"impersonates":true}'
-sign "… but that token is spent" 401 invalid_token "$ott"
 audited "tokens leave rows" '.action == "certificate.sign_once" and .actor == "portal" and .allowed and (.detail | test("^carol: "))'
 
 # ---- the end ---------------------------------------------------------------------------------
@@ -134,6 +140,11 @@ ott=$(token=$(exchange "$small") && ticket carol)
 gets "the small key is revoked" 200 - DELETE "$keys/$small_id" "$bob"
 has "… with what it obtained, for itself and for others" '.certificatesRevoked >= 2'
 sign "… and its tokens" 401 invalid_token "$ott"
+ott=$(token=$(exchange "$wide") && ticket carol)
+gets "leave is taken away" 200 - PUT /api/v1/accounts/portal "$admin" '{"impersonates":false}'
+sign "… which holds for tokens that were given" 403 impersonation_refused "$ott"
+sign "… and spends them" 401 invalid_token "$ott"
+gets "leave is not given again while keys are valid" 409 has_keys PUT /api/v1/accounts/portal "$admin" '{"impersonates":true}'
 gets "the portal is disabled" 200 - PUT /api/v1/accounts/portal "$admin" '{"disabled":true}'
 api GET "/api/v1/feed?since=0" "$host_token"
 has "… and every certificate that it obtained for carol ends" '[.changes[] | select(.kind == "revocation")] | length >= 9'

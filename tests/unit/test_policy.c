@@ -810,6 +810,9 @@ static void test_impersonate(void **state) {
     account = carol;
     account.kind = ACCOUNT_SERVICE;
     assert_false(policy_impersonate(&service, &account, true).allowed);
+    account = carol;
+    account.administrator = true;
+    assert_false(policy_impersonate(&service, &account, true).allowed);
     account = (struct account){.id = 0};
     struct decision decision = policy_impersonate(&service, &account, true);
     assert_false(decision.allowed);

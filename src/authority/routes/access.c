@@ -45,6 +45,12 @@ static void choose_run(struct call *call) {
         return;
     }
     call_audit(call, call->caller.account.name, true, "ok", detail);
+    if (call->caller.api_key_id != 0) {
+        call_problem(call, 403, "not_permitted", NULL,
+                     "an API key has networks of its own, and does not choose those of all that "
+                     "its account has");
+        return;
+    }
     if (!own->force && !subnet_list_allows(&own->subnets, call->source)) {
         call_problem(call, 409, "locks_out", "ipSubnets",
                      "your present address, %s, is not within %.300s: your sessions from here "

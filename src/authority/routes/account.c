@@ -9,6 +9,7 @@
 #include "authority/routes/publish.h"
 #include "authority/routes/registered_key.h"
 #include "authority/routes/revoke.h"
+#include "authority/routes/service_account.h"
 #include "authority/routes/window.h"
 
 const char *account_kind_name(enum account_kind kind) {
@@ -380,6 +381,21 @@ static void describe(const struct account *was, const struct account *is, char *
     (void)snprintf(out, size, "%s%s%s%s", access, rank, others, rest);
 }
 
+/* Managers may have made its keys, and would be given what administrators alone give. */
+static bool has_no_keys(struct call *call, const struct account *account) {
+    size_t count;
+    if (!service_account_count_keys(call, account, &count)) {
+        return false;
+    }
+    if (count != 0) {
+        call_problem(call, 409, "has_keys", "impersonates",
+                     "%s has API keys, which managers may hold; revoke them, and make new ones "
+                     "once it may impersonate: postern admin service-account key list %s",
+                     account->name, account->name);
+    }
+    return count == 0;
+}
+
 static void change_run(struct call *call) {
     const struct change_request *own = call_own(call, sizeof *own, NULL);
     const char *name = call_path(call, "name");
@@ -402,6 +418,9 @@ static void change_run(struct call *call) {
         call_problem(call, 422, "not_a_service", "impersonates",
                      "%s is a person; only service accounts ask for certificates of others",
                      is.name);
+        return;
+    }
+    if (is.impersonates && !was.impersonates && !has_no_keys(call, &is)) {
         return;
     }
     bool was_ruling = was.administrator && !was.disabled;

@@ -181,13 +181,26 @@ static void audit_member(struct call *call, const char *change) {
     call_audit(call, target, true, "ok", change);
 }
 
+/* Administrators are not for managers to take in, nor to put out, which ends all that they have. */
+static bool find_member(struct call *call, struct account *out) {
+    if (!account_find(call, call_path(call, "account"), out)) {
+        return false;
+    }
+    if (out->administrator && !call->caller.account.administrator) {
+        call_problem(call, 403, "not_permitted", NULL,
+                     "%s is an administrator, whose projects administrators alone change",
+                     out->name);
+    }
+    return !call_refused(call);
+}
+
 static void member_put_run(struct call *call) {
     const enum member_role *role = call_own(call, sizeof *role, NULL);
     struct project project;
     struct account account;
     audit_member(call, *role == MEMBER_MANAGER ? "as manager" : "as member");
     if (!project_find_managed(call, call_path(call, "name"), &project) ||
-        !account_find(call, call_path(call, "account"), &account)) {
+        !find_member(call, &account)) {
         return;
     }
     if (account.kind != ACCOUNT_PERSON) {
@@ -222,7 +235,7 @@ static void member_remove_run(struct call *call) {
     char what[128];
     audit_member(call, NULL);
     if (!project_find_managed(call, call_path(call, "name"), &project) ||
-        !account_find(call, call_path(call, "account"), &account)) {
+        !find_member(call, &account)) {
         return;
     }
     (void)snprintf(what, sizeof what, "%s as a member of %.64s", account.name, project.name);

@@ -2,6 +2,8 @@
  * Service accounts and their API keys. A service account belongs to one project for good, and so do
  * those who may manage it: administrators, and the managers of that project.
  */
+#include "authority/routes/service_account.h"
+
 #include <stdio.h>
 
 #include "authority/authority.h"
@@ -226,19 +228,36 @@ static err_t count_key(void *context, const struct api_key *key) {
     return OK;
 }
 
-static bool has_room(struct call *call, const struct account *account) {
+bool service_account_count_keys(struct call *call, const struct account *account, size_t *out) {
     struct key_count count = {call->now, 0};
     err_t err = store_api_key_list(call_store(call), account->id, count_key, &count);
-    if (!call_ok(call, err, "the API keys")) {
+    *out = count.count;
+    return call_ok(call, err, "the API keys");
+}
+
+static bool has_room(struct call *call, const struct account *account) {
+    size_t count;
+    if (!service_account_count_keys(call, account, &count)) {
         return false;
     }
-    if (count.count >= LIMIT_API_KEYS_COUNT) {
+    if (count >= LIMIT_API_KEYS_COUNT) {
         call_problem(call, 409, "too_many", NULL,
                      "%s has %d valid API keys; revoke those that are not used", account->name,
                      LIMIT_API_KEYS_COUNT);
         return false;
     }
     return true;
+}
+
+/* Managers say who is a member: one with a portal's key could be whom he likes. */
+static bool may_hand_out(struct call *call, const struct account *account) {
+    bool may = !account->impersonates || call->caller.account.administrator;
+    if (!may) {
+        call_problem(call, 403, "not_permitted", NULL,
+                     "%s may impersonate, so administrators alone make its API keys",
+                     account->name);
+    }
+    return may;
 }
 
 /* A manager gives what the project has, and no certificate lasts as long as none does here. */
@@ -271,8 +290,8 @@ static void key_create_run(struct call *call) {
     const struct key_request *own = call_own(call, sizeof *own, NULL);
     struct account account;
     audit_key(call, own->name, NULL);
-    if (!find_managed(call, &account) || !may_bind(call, &account, own) ||
-        !has_room(call, &account)) {
+    if (!find_managed(call, &account) || !may_hand_out(call, &account) ||
+        !may_bind(call, &account, own) || !has_room(call, &account)) {
         return;
     }
     struct api_key key = {.account_id = account.id,

@@ -174,6 +174,15 @@ enum limits {
     LIMIT_OAUTH_TEXT_CHARS = 255,                /* state, nonce, scope, challenge, redirect URI */
     LIMIT_ISSUERS_COUNT = 8,                     /* external ones */
 
+    /* identity: passkeys and security keys, and codes in their place */
+    LIMIT_WEBAUTHN_CHALLENGE_BYTES = 32,
+    LIMIT_WEBAUTHN_CLIENT_DATA_BYTES = 4096,
+    LIMIT_WEBAUTHN_ANSWER_BYTES = 16 * 1024, /* with a chain of certificates */
+    LIMIT_PASSKEY_ID_BYTES = 1023,           /* WebAuthn section 7.1, step 25 */
+    LIMIT_PASSKEY_KEY_BYTES = 640,           /* RSA with 4096 bits, as COSE_Key */
+    LIMIT_PASSKEYS_PER_ACCOUNT_COUNT = 16,
+    LIMIT_RECOVERY_CODES_COUNT = 10,
+
     /* certificates that renew by themselves */
     LIMIT_KEYRING_SECRET_BYTES = 1024, /* what a keyring keeps for us: a password, a TOTP secret */
     LIMIT_KEYRING_ENTRIES_COUNT = 64,  /* that are listed */

@@ -1,19 +1,15 @@
 #include "identity/jwk.h"
 
 #include <jansson.h>
-#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
-#include <openssl/param_build.h>
 #include <openssl/rsa.h>
 
 #include "base/text.h"
+#include "identity/public_key.h"
 
 enum {
-    RSA_BITS_MIN = 2048,
-    RSA_BITS_MAX = 8192,
     COORDINATE_BYTES_MAX = 66,
-    ED25519_BYTES = 32,
 };
 
 enum key_type { TYPE_NONE, TYPE_RSA, TYPE_EC, TYPE_OKP };
@@ -72,10 +68,6 @@ const char *jws_algorithm_name(enum jws_algorithm algorithm) { return algorithms
 
 /* ---- reading keys -------------------------------------------------------------------------- */
 
-static void free_builder(OSSL_PARAM_BLD **builder) { OSSL_PARAM_BLD_free(*builder); }
-static void free_params(OSSL_PARAM **params) { OSSL_PARAM_free(*params); }
-static void free_context(EVP_PKEY_CTX **context) { EVP_PKEY_CTX_free(*context); }
-static void free_number(BIGNUM **number) { BN_free(*number); }
 static void free_json(json_t **json) { json_decref(*json); }
 
 /* A member that is base64url. */
@@ -84,40 +76,12 @@ static err_t read_bytes(const json_t *key, const char *name, struct buf *out) {
     return text == NULL ? FAIL(ERR_MALFORMED) : base64_decode(span_str(text), BASE64_URL, out);
 }
 
-static err_t build(const char *type, OSSL_PARAM_BLD *builder, EVP_PKEY **out) {
-    OSSL_PARAM *params CLEANUP(free_params) = OSSL_PARAM_BLD_to_param(builder);
-    EVP_PKEY_CTX *context CLEANUP(free_context) = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
-    EVP_PKEY *key = NULL;
-    if (params == NULL || context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
-        EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) != 1) {
-        return FAIL(ERR_CRYPTO);
-    }
-    EVP_PKEY_CTX *check CLEANUP(free_context) = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-    if (check == NULL || EVP_PKEY_public_check(check) != 1) {
-        EVP_PKEY_free(key);
-        return FAIL(ERR_KEY_INVALID);
-    }
-    *out = key;
-    return OK;
-}
-
 static err_t read_rsa(const json_t *json, struct jwk *out) {
-    struct buf n CLEANUP(buf_done) = BUF(RSA_BITS_MAX / 8);
+    struct buf n CLEANUP(buf_done) = BUF(PUBLIC_KEY_RSA_BITS_MAX / 8);
     struct buf e CLEANUP(buf_done) = BUF(8);
     TRY(read_bytes(json, "n", &n));
     TRY(read_bytes(json, "e", &e));
-    BIGNUM *modulus CLEANUP(free_number) = BN_bin2bn(n.data, (int)n.len, NULL);
-    BIGNUM *exponent CLEANUP(free_number) = BN_bin2bn(e.data, (int)e.len, NULL);
-    OSSL_PARAM_BLD *builder CLEANUP(free_builder) = OSSL_PARAM_BLD_new();
-    if (modulus == NULL || exponent == NULL || builder == NULL ||
-        OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) != 1 ||
-        OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, exponent) != 1) {
-        return FAIL(ERR_MEMORY);
-    }
-    if (BN_num_bits(modulus) < RSA_BITS_MIN) {
-        return FAIL(ERR_KEY_SIZE);
-    }
-    TRY(build("RSA", builder, &out->key));
+    TRY(public_key_rsa(buf_span(&n), buf_span(&e), &out->key));
     for (unsigned i = JWS_RS256; i <= JWS_PS512; i++) {
         out->algorithms |= JWS_BIT(i);
     }
@@ -132,25 +96,14 @@ static err_t read_ec(const json_t *json, struct jwk *out) {
     if (out->curve == NULL) {
         return FAIL(ERR_UNSUPPORTED);
     }
-    struct buf point CLEANUP(buf_done) = BUF(1 + 2 * COORDINATE_BYTES_MAX);
-    TRY(buf_add_byte(&point, POINT_CONVERSION_UNCOMPRESSED));
-    TRY(read_bytes(json, "x", &point));
-    if (point.len != 1 + out->curve->coordinate_bytes) {
+    struct buf x CLEANUP(buf_done) = BUF(COORDINATE_BYTES_MAX);
+    struct buf y CLEANUP(buf_done) = BUF(COORDINATE_BYTES_MAX);
+    TRY(read_bytes(json, "x", &x));
+    TRY(read_bytes(json, "y", &y));
+    if (x.len != out->curve->coordinate_bytes || y.len != x.len) {
         return FAIL(ERR_KEY_INVALID);
     }
-    TRY(read_bytes(json, "y", &point));
-    if (point.len != 1 + 2 * out->curve->coordinate_bytes) {
-        return FAIL(ERR_KEY_INVALID);
-    }
-    OSSL_PARAM_BLD *builder CLEANUP(free_builder) = OSSL_PARAM_BLD_new();
-    if (builder == NULL ||
-        OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, out->curve->group,
-                                        0) != 1 ||
-        OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point.data, point.len) !=
-            1) {
-        return FAIL(ERR_MEMORY);
-    }
-    TRY(build("EC", builder, &out->key));
+    TRY(public_key_ec(out->curve->group, buf_span(&x), buf_span(&y), &out->key));
     for (unsigned i = JWS_ES256; i <= JWS_ES512; i++) {
         out->algorithms |= algorithms[i].curve == out->curve ? JWS_BIT(i) : 0;
     }
@@ -162,14 +115,10 @@ static err_t read_okp(const json_t *json, struct jwk *out) {
     if (name == NULL || strcmp(name, "Ed25519") != 0) {
         return FAIL(ERR_UNSUPPORTED);
     }
-    struct buf x CLEANUP(buf_done) = BUF(ED25519_BYTES);
+    struct buf x CLEANUP(buf_done) = BUF(PUBLIC_KEY_ED25519_BYTES);
     TRY(read_bytes(json, "x", &x));
-    if (x.len != ED25519_BYTES) {
-        return FAIL(ERR_KEY_INVALID);
-    }
-    out->key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, x.data, x.len);
     out->algorithms = JWS_BIT(JWS_EDDSA);
-    return out->key != NULL ? OK : FAIL(ERR_KEY_INVALID);
+    return public_key_ed25519(buf_span(&x), &out->key);
 }
 
 /* "use" and "key_ops" (RFC 7517 sections 4.2 and 4.3), where they are there. */

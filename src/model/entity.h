@@ -68,6 +68,29 @@ struct login {
     int64_t window_until;
 };
 
+/* base64url of n bytes, ended by NUL. */
+#define BASE64URL_CHARS(n) (((n)*4 + 2) / 3 + 1)
+
+/* A passkey or a security key (identity/webauthn.h). */
+struct passkey {
+    entity_id id;
+    entity_id account_id;
+    char credential[BASE64URL_CHARS(LIMIT_PASSKEY_ID_BYTES)];  /* its own id, base64url */
+    char public_key[BASE64URL_CHARS(LIMIT_PASSKEY_KEY_BYTES)]; /* COSE_Key, base64url */
+    char name[LIMIT_DISPLAY_NAME_CHARS + 1];                   /* the person's */
+    uint32_t counter;   /* of signatures; it may never go back */
+    bool may_be_copied; /* a service keeps it for all of a person's devices */
+    int64_t created_at;
+    int64_t last_used_at;
+    int64_t locked_at; /* its counter went back: there may be two of it */
+};
+
+/* A code in place of the second factor; it is there until it is used. */
+struct recovery_code {
+    entity_id account_id;
+    char hash[HASH_CHARS];
+};
+
 struct project {
     entity_id id;
     char name[LIMIT_PROJECT_NAME_CHARS + 1];

@@ -36,12 +36,19 @@ COMPARE_U64(api_key, id)
 COMPARE_TEXT(session, hash)
 COMPARE_U64(registered_key, id)
 COMPARE_U64(grant, id)
+COMPARE_U64(passkey, id)
 COMPARE_TEXT(ticket, hash)
 COMPARE_U64(job, id)
 COMPARE_PAIR(job_node, job_id, position)
 COMPARE_U64(event, revision)
 COMPARE_U64(audit, sequence)
 COMPARE_TEXT(meta, name)
+
+static int compare_recovery_code(const void *a, const void *b) {
+    const struct recovery_code *left = a, *right = b;
+    int order = compare_u64(left->account_id, right->account_id);
+    return order != 0 ? order : strcmp(left->hash, right->hash);
+}
 
 static void event_done(void *row) { free(((struct event *)row)->state); }
 
@@ -99,10 +106,11 @@ err_t memory_remove(struct memory_store *self, struct table *table, size_t index
 static void op_close(struct store *store) {
     struct memory_store *self = memory_store_of(store);
     struct table *const tables[] = {
-        &self->accounts,        &self->logins, &self->projects, &self->members,  &self->links,
-        &self->clusters,        &self->hosts,  &self->issued,   &self->api_keys, &self->sessions,
-        &self->registered_keys, &self->grants, &self->tickets,  &self->jobs,     &self->job_nodes,
-        &self->events,          &self->audits, &self->metas,
+        &self->accounts,  &self->logins,         &self->projects,        &self->members,
+        &self->links,     &self->clusters,       &self->hosts,           &self->issued,
+        &self->api_keys,  &self->sessions,       &self->registered_keys, &self->grants,
+        &self->passkeys,  &self->recovery_codes, &self->tickets,         &self->jobs,
+        &self->job_nodes, &self->events,         &self->audits,          &self->metas,
     };
     change_log_clear(&self->log);
     free(self->log.changes);
@@ -181,6 +189,8 @@ err_t store_open_memory(struct store **out) {
         .sessions = TABLE(session),
         .registered_keys = TABLE(registered_key),
         .grants = TABLE(grant),
+        .passkeys = TABLE(passkey),
+        .recovery_codes = TABLE(recovery_code),
         .tickets = TABLE(ticket),
         .jobs = TABLE(job),
         .job_nodes = TABLE(job_node),

@@ -84,6 +84,13 @@
       (store, account_id, each, context))                                                          \
     X(grant_list_by_key, (struct store * store, const char *fingerprint, EACH(grant)),             \
       (store, fingerprint, each, context))                                                         \
+    X(passkey_get, (struct store * store, entity_id id, struct passkey * out), (store, id, out))   \
+    X(passkey_find, (struct store * store, const char *credential, struct passkey *out),           \
+      (store, credential, out))                                                                    \
+    X(passkey_list, (struct store * store, entity_id account_id, EACH(passkey)),                   \
+      (store, account_id, each, context))                                                          \
+    X(recovery_code_count, (struct store * store, entity_id account_id, size_t * out),             \
+      (store, account_id, out))                                                                    \
     X(ticket_find, (struct store * store, const char *hash, struct ticket *out),                   \
       (store, hash, out))                                                                          \
     X(job_get, (struct store * store, entity_id id, struct job * out), (store, id, out))           \
@@ -139,6 +146,14 @@
     X(registered_key_remove, (struct store * store, entity_id id), (store, id))                    \
     X(grant_add, (struct store * store, struct grant * grant), (store, grant))                     \
     X(grant_update, (struct store * store, const struct grant *grant), (store, grant))             \
+    X(passkey_add, (struct store * store, struct passkey * passkey), (store, passkey))             \
+    X(passkey_update, (struct store * store, const struct passkey *passkey), (store, passkey))     \
+    X(passkey_remove, (struct store * store, entity_id id), (store, id))                           \
+    X(passkey_remove_all, (struct store * store, entity_id account_id), (store, account_id))       \
+    X(recovery_code_put, (struct store * store, const struct recovery_code *code), (store, code))  \
+    X(recovery_code_take, (struct store * store, entity_id account_id, const char *hash),          \
+      (store, account_id, hash))                                                                   \
+    X(recovery_code_remove_all, (struct store * store, entity_id account_id), (store, account_id)) \
     X(ticket_add, (struct store * store, const struct ticket *ticket), (store, ticket))            \
     X(ticket_remove, (struct store * store, const char *hash), (store, hash))                      \
     X(ticket_sweep, (struct store * store, int64_t now), (store, now))                             \

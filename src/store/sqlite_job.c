@@ -99,14 +99,7 @@ err_t sqlite_op_job_list(struct store *store, const struct job_filter *filter, E
 }
 
 err_t sqlite_op_job_count(struct store *store, entity_id cluster_id, size_t *out) {
-    sqlite3_stmt *statement CLEANUP(statement_resetp) = NULL;
-    bool there;
-    TRY(statement_take(store, STATEMENT_job_count, &statement));
-    TRY(statement_bind(statement, ARGUMENTS(U64(cluster_id))));
-    TRY(statement_step(statement, &there));
-    INVARIANT(there);
-    *out = (size_t)sqlite3_column_int64(statement, 0);
-    return OK;
+    return statement_count(store, STATEMENT_job_count, cluster_id, out);
 }
 
 err_t sqlite_op_job_list_due(struct store *store, int64_t at, size_t max, EACH(job)) {

@@ -92,6 +92,12 @@ SHAPE(grant, COLUMN(U64, grant, id), COLUMN(U64, grant, account_id), COLUMN(TEXT
       COLUMN(I64, grant, last_used_at), COLUMN(TEXT, grant, last_source),
       COLUMN(I64, grant, last_proof_ms), COLUMN(I64, grant, revoked_at));
 
+SHAPE(passkey, COLUMN(U64, passkey, id), COLUMN(U64, passkey, account_id),
+      COLUMN(TEXT, passkey, credential), COLUMN(TEXT, passkey, public_key),
+      COLUMN(TEXT, passkey, name), COLUMN(U32, passkey, counter),
+      COLUMN(BOOL, passkey, may_be_copied), COLUMN(I64, passkey, created_at),
+      COLUMN(I64, passkey, last_used_at), COLUMN(I64, passkey, locked_at));
+
 SHAPE_BARE(ticket, COLUMN(TEXT, ticket, hash), COLUMN(U64, ticket, account_id),
            COLUMN(U64, ticket, api_key_id), COLUMN(I64, ticket, expires_at));
 

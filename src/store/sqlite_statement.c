@@ -13,6 +13,7 @@ union row {
     struct api_key api_key;
     struct registered_key registered_key;
     struct grant grant;
+    struct passkey passkey;
     struct job job;
     struct event event;
     struct audit audit;
@@ -128,6 +129,18 @@ err_t statement_get(struct store *store, enum statement name, struct arguments a
         return FAIL(ERR_NOT_FOUND);
     }
     return shape_read(shape, statement, out);
+}
+
+/* The number that a statement of one id answers. */
+err_t statement_count(struct store *store, enum statement name, entity_id id, size_t *out) {
+    sqlite3_stmt *statement CLEANUP(statement_resetp) = NULL;
+    bool there;
+    TRY(statement_take(store, name, &statement));
+    TRY(statement_bind(statement, ARGUMENTS(U64(id))));
+    TRY(statement_step(statement, &there));
+    INVARIANT(there);
+    *out = (size_t)sqlite3_column_int64(statement, 0);
+    return OK;
 }
 
 err_t statement_list(struct store *store, enum statement name, struct arguments arguments,

@@ -60,6 +60,7 @@ err_t statement_update(struct store *store, enum statement name, const struct sh
                        const void *from);
 err_t statement_get(struct store *store, enum statement name, struct arguments arguments,
                     const struct shape *shape, void *out);
+err_t statement_count(struct store *store, enum statement name, entity_id id, size_t *out);
 err_t statement_list(struct store *store, enum statement name, struct arguments arguments,
                      const struct shape *shape, struct visitor visitor);
 /* By name from after a name (NULL: from the first), at most max. */

@@ -48,6 +48,10 @@
 #define GRANT_FIELDS                                                                               \
     "account_id, name, key_line, fingerprint, clusters, subnets, force_command, duration_s, "      \
     "created_at, expires_at, last_used_at, last_source, last_proof_ms, revoked_at"
+#define PASSKEY_COLUMNS "id, " PASSKEY_FIELDS
+#define PASSKEY_FIELDS                                                                             \
+    "account_id, credential, public_key, name, counter, may_be_copied, created_at, "               \
+    "last_used_at, locked_at"
 #define TICKET_COLUMNS "hash, account_id, api_key_id, expires_at"
 #define JOB_COLUMNS    "id, " JOB_FIELDS
 #define JOB_FIELDS                                                                                 \
@@ -232,6 +236,20 @@
       "SELECT " GRANT_COLUMNS " FROM automation_grant WHERE account_id = ?1 ORDER BY id")          \
     X(grant_list_by_key,                                                                           \
       "SELECT " GRANT_COLUMNS " FROM automation_grant WHERE fingerprint = ?1 ORDER BY id")         \
+    X(passkey_add, "INSERT INTO passkey (" PASSKEY_COLUMNS                                         \
+                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                           \
+    X(passkey_get, "SELECT " PASSKEY_COLUMNS " FROM passkey WHERE id = ?1")                        \
+    X(passkey_find, "SELECT " PASSKEY_COLUMNS " FROM passkey WHERE credential = ?1")               \
+    X(passkey_update, "UPDATE passkey SET (" PASSKEY_FIELDS                                        \
+                      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) WHERE id = ?1")                   \
+    X(passkey_remove, "DELETE FROM passkey WHERE id = ?1")                                         \
+    X(passkey_remove_all, "DELETE FROM passkey WHERE account_id = ?1")                             \
+    X(passkey_list, "SELECT " PASSKEY_COLUMNS " FROM passkey WHERE account_id = ?1 ORDER BY id")   \
+    X(recovery_code_put,                                                                           \
+      "INSERT OR REPLACE INTO recovery_code (account_id, hash) VALUES (?1, ?2)")                   \
+    X(recovery_code_take, "DELETE FROM recovery_code WHERE account_id = ?1 AND hash = ?2")         \
+    X(recovery_code_count, "SELECT count(*) FROM recovery_code WHERE account_id = ?1")             \
+    X(recovery_code_remove_all, "DELETE FROM recovery_code WHERE account_id = ?1")                 \
     X(ticket_add, "INSERT INTO ticket (" TICKET_COLUMNS ") VALUES (?1, ?2, ?3, ?4)")               \
     X(ticket_find, "SELECT " TICKET_COLUMNS " FROM ticket WHERE hash = ?1")                        \
     X(ticket_remove, "DELETE FROM ticket WHERE hash = ?1")                                         \

@@ -180,6 +180,24 @@ err_t store_grant_list_by_key(struct store *store, const char *fingerprint,
                               err_t (*each)(void *context, const struct grant *grant),
                               void *context);
 
+/* Passkeys, by account in the order of ids; ERR_EXISTS for a credential that is registered, for
+ * whichever account. */
+err_t store_passkey_add(struct store *store, struct passkey *passkey); /* sets id */
+err_t store_passkey_get(struct store *store, entity_id id, struct passkey *out);
+err_t store_passkey_find(struct store *store, const char *credential, struct passkey *out);
+err_t store_passkey_update(struct store *store, const struct passkey *passkey);
+err_t store_passkey_remove(struct store *store, entity_id id);
+err_t store_passkey_remove_all(struct store *store, entity_id account_id);
+err_t store_passkey_list(struct store *store, entity_id account_id,
+                         err_t (*each)(void *context, const struct passkey *passkey),
+                         void *context);
+
+/* Recovery codes: taking one removes it, so that it is good once. */
+err_t store_recovery_code_put(struct store *store, const struct recovery_code *code);
+err_t store_recovery_code_take(struct store *store, entity_id account_id, const char *hash);
+err_t store_recovery_code_count(struct store *store, entity_id account_id, size_t *out);
+err_t store_recovery_code_remove_all(struct store *store, entity_id account_id);
+
 err_t store_ticket_add(struct store *store, const struct ticket *ticket);
 err_t store_ticket_find(struct store *store, const char *hash, struct ticket *out);
 err_t store_ticket_remove(struct store *store, const char *hash);

@@ -117,4 +117,21 @@ echo "$alice_secret" >"$work/totp"
 check "--password asks here" tty --send 'User name.*: ' alice --send 'Password: ' correct-horse-battery --send 'Code.*: ' \
     "totp:$work/totp:1" -- "$postern" login --password
 
+# ---- an issuer that would have the machine run something ------------------------------------------
+
+port=$(free_port)
+export HOME=$work/other BROWSER=$work/opens
+mkdir "$HOME"
+printf '#!/bin/sh\necho "$1" >"%s"\n' "$work/opened" >"$BROWSER" && chmod +x "$BROWSER"
+check "another laptop" "$postern" init "$url" --fingerprint "$fingerprint"
+jq --arg url "https://127.0.0.1:$port" '.url = $url | .document.issuer = $url' "$HOME/.config/posterngate/test/site.json" >"$work/site.json"
+cp "$work/site.json" "$HOME/.config/posterngate/test/site.json"
+start hostile python3 "$here/hostile_authority.py" "$port" "$authority/tls/server.pem" "$authority/tls/server.key" "$work/answer"
+wait_for 20 grep -q ready "$work/hostile.log"
+for address in file:///tmp/evil.desktop -v vscode://x http://issuer.example/authorize 'https://issuer.example/$(id)`id`'; do
+    jq -n --arg url "https://127.0.0.1:$port" --arg to "$address" '{issuer: $url, authorization_endpoint: $to, token_endpoint: $to}' >"$work/answer"
+    refused "no browser is sent to $address" 7 'is no https:// address' "$postern" login
+done
+check "none was" test ! -e "$work/opened"
+
 done_testing

@@ -12,6 +12,7 @@
 #include "cli/api.h"
 #include "cli/sanitise.h"
 #include "net/http_client.h"
+#include "net/http_url.h"
 
 enum { FORM_CHARS_MAX = 64 * 1024, SECRET_BYTES = 32 };
 
@@ -187,11 +188,25 @@ err_t oauth_open(struct cli *cli, const struct site *site, const char *url, stru
     return OK;
 }
 
+static bool is_of_web(const char *url) {
+    char *bare CLEANUP(freep) = strndup(url, strcspn(url, "?"));
+    struct http_url parsed;
+    bool good = bare != NULL && !failed(http_url_parse(bare, &parsed, NULL));
+    for (const char *at = url; good && *at != '\0'; at++) {
+        good = *at > ' ' && *at < '\x7f' && strchr("\"'`<>\\^{|}", *at) == NULL; /* RFC 3986 */
+    }
+    return good;
+}
+
 err_t oauth_endpoint(struct oauth *oauth, const char *member, const char **out) {
     const char *url = member_text(oauth->metadata, member);
     if (url[0] == '\0') {
         return trouble_set(&oauth->cli->trouble, EXIT_REFUSED, "%s offers no %s", oauth->issuer,
                            member);
+    }
+    if (!is_of_web(url)) {
+        return trouble_set(&oauth->cli->trouble, EXIT_AUTHORITY,
+                           "the %s of %s is no https:// address: %s", member, oauth->issuer, url);
     }
     *out = url;
     return OK;

@@ -26,7 +26,8 @@ void oauth_done(struct oauth *oauth);
 /* url NULL: the first of the document's "issuers", else the authority. Fetches the metadata, which
  * must be that issuer's own (OpenID Connect Discovery 1.0 section 4.3). */
 err_t oauth_open(struct cli *cli, const struct site *site, const char *url, struct oauth *out);
-/* A URL of the metadata; trouble when it is not there. */
+/* A URL of the metadata; trouble when it is not there, or is none of the web: the machine would
+ * open whatever else it says, a program included, when asked to show it. */
 err_t oauth_endpoint(struct oauth *oauth, const char *member, const char **out);
 
 /* Appends "name=value", escaped, with "&" before it unless it is the first. */

@@ -66,12 +66,20 @@ refused "not signed in: exit 3" 3 'postern login' "$postern" whoami
 refused "no terminal to sign in at" 3 'POSTERN_API_KEY' setsid -w "$postern" login
 
 # ---- login ----
+# Everybody on the machine sees the words of a command line, for as long as a person takes to choose a password.
+start visible python3 "$here/tty.py" --timeout 60 --send 'never asked' x -- "$postern" login --invitation pgi_seen-by-others
+wait_for 20 grep -q 'New password' "$work/visible.log"
+check "an invitation is taken out of the command line" bash -c \
+    "tr '\\0' ' ' </proc/$(pgrep -P "$last_pid")/cmdline | grep -a 'login --invitation' | grep -vq pgi_"
+kill "$(pgrep -P "$last_pid")"
 check "an invitation: password twice, QR code, code" tty --send 'New password: ' short --send 'New password: ' "$password" \
     --send 'again: ' other --send 'New password: ' "$password" --send 'again: ' "$password" \
     --send '(?s)█ ▄▄▄▄▄ █.*secret into it: ([A-Z2-7]{32})' save:"$work/totp" --send 'Code.*: ' 12x --send 'Code.*: ' "totp:$work/totp:-1" \
     -- "$postern" login --invitation "$invitation"
 says "signed in" 'Signed in at cscs as operator'
 check "the token is 0600 in 0700" test "$(stat -c %a "$state/token" "$state" | tr '\n' ' ')" = "600 700 "
+refused "an invitation is asked for" 3 'is not valid' tty --send 'Invitation: ' "$invitation" \
+    --send 'New password: ' "$password" --send 'again: ' "$password" -- "$postern" login --invitation -
 refused "a used invitation: exit 3" 3 '' tty --send 'New password: ' "$password" --send 'again: ' "$password" \
     -- "$postern" login --invitation "$invitation"
 check "whoami" "$postern" whoami

@@ -11,7 +11,7 @@
 #include "cli/site.h"
 #include "cli/terminal.h"
 
-enum { TRIES = 3, CODE_DIGITS = 6 };
+enum { TRIES = 3, CODE_DIGITS = 6, INVITATION_CHARS_MAX = 1024 };
 
 /* A code as authenticators show it, "123 456" included. */
 static err_t ask_code(struct terminal *terminal, char out[CODE_DIGITS + 1]) {
@@ -159,21 +159,37 @@ static err_t confirm_code(struct cli *cli, struct terminal *terminal, struct api
     }
 }
 
+/* Everybody on this machine sees the words of our command line, and could use it before the person
+ * has chosen a password: it is taken out of them. */
+static err_t take_invitation(struct terminal *terminal, const char *given, secret_t *out) {
+    if (strcmp(given, "-") == 0) {
+        return terminal_ask_secret(terminal, "Invitation: ", out);
+    }
+    err_t err = secret_copy(span_str(given), INVITATION_CHARS_MAX, out);
+    secret_wipe((char *)(uintptr_t)given, strlen(given));
+    return err;
+}
+
 static err_t login_invitation(struct cli *cli, struct terminal *terminal, struct site *site,
-                              const char *invitation) {
+                              const char *given) {
+    secret_t invitation CLEANUP(secret_done) = {0};
     struct api *api CLEANUP(api_closep) = NULL;
     json_t *offer CLEANUP(json_freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     const char *secret = NULL;
     const char *uri = NULL;
+    TRY(take_invitation(terminal, given, &invitation));
+    if (invitation.len == 0) {
+        return trouble_set(&cli->trouble, EXIT_USAGE, "no invitation was given");
+    }
     TRY(api_open(cli, site, API_ANYONE, &api));
-    TRY(set_password(cli, terminal, api, invitation, &offer));
+    TRY(set_password(cli, terminal, api, invitation.text, &offer));
     TRY(answer_text(cli, offer, "totpSecret", &secret));
     TRY(answer_text(cli, offer, "totpUri", &uri));
     terminal_print(terminal, "Scan this with an authenticator app:\n\n");
     terminal_show_qr(terminal, uri);
     terminal_print(terminal, "\nor type this secret into it: %s\n", secret);
-    TRY(confirm_code(cli, terminal, api, invitation, &answer));
+    TRY(confirm_code(cli, terminal, api, invitation.text, &answer));
     TRY(api_keep_token(cli, site, NULL, answer));
     refresh_quietly(cli, site);
     return report(cli, site, answer);
@@ -275,7 +291,8 @@ static const struct option options[] = {
     {0, "password", NULL, "ask for password and code here, without a browser"},
     {'u', "user", "NAME", "who signs in, with --password"},
     {0, "issuer", "URL", "by which of the site's issuers"},
-    {0, "invitation", "CODE", "first sign-in, or after a reset: choose password and authenticator"},
+    {0, "invitation", "CODE",
+     "first sign-in, or after a reset: choose password and authenticator; - to be asked"},
     {.name = NULL},
 };
 

@@ -36,7 +36,7 @@ static err_t take_algorithm(void *target, const char *text) {
 }
 
 static err_t check_url(const char *text) {
-    bool plain = text_is_printable(span_str(text)) && strpbrk(text, " \"'<>\\?#") == NULL;
+    bool plain = text_is_printable(span_str(text)) && strpbrk(text, " \"'<>\\?#@") == NULL;
     bool web = strncmp(text, "https://", 8) == 0 || strncmp(text, "http://127.0.0.1:", 17) == 0;
     return plain && web ? OK : FAIL(ERR_MALFORMED);
 }
@@ -166,6 +166,11 @@ static err_t get(const struct external_issuer *issuer, const char *url, struct b
 
 static void free_json(json_t **json) { json_decref(*json); }
 
+/* Whoever can change what is sent in the clear could have any key believed. */
+static bool is_as_safe(const char *url, const char *issuer) {
+    return strncmp(issuer, "https://", 8) != 0 || strncmp(url, "https://", 8) == 0;
+}
+
 /* OpenID Connect Discovery 1.0 section 4.3: the metadata must be of just this issuer. */
 static err_t find_keys_url(const struct external_issuer *issuer, char out[URL_CHARS_MAX],
                            struct fault *fault) {
@@ -181,7 +186,7 @@ static err_t find_keys_url(const struct external_issuer *issuer, char out[URL_CH
     const char *told = json_string_value(json_object_get(json, "issuer"));
     const char *keys = json_string_value(json_object_get(json, "jwks_uri"));
     if (told == NULL || strcmp(told, base) != 0 || keys == NULL || failed(check_url(keys)) ||
-        strlen(keys) >= URL_CHARS_MAX) {
+        !is_as_safe(keys, base) || strlen(keys) >= URL_CHARS_MAX) {
         return fault_set(fault, ERR_PROTOCOL, "url", "%s does not describe the issuer %s", url,
                          base);
     }
@@ -314,6 +319,10 @@ err_t external_issuer_account(const struct external_config *config, const json_t
     if (text == NULL) {
         return fault_set(fault, ERR_REFUSED, claim, "the token has no %s, which says whose it is",
                          claim);
+    }
+    if (strcmp(claim, "email") == 0 && !json_is_true(json_object_get(claims, "email_verified"))) {
+        return fault_set(fault, ERR_REFUSED, "email_verified",
+                         "the issuer does not say that the e-mail address is yours");
     }
     size_t chars = strlen(text);
     const char *suffix = config->account_suffix != NULL ? config->account_suffix : "";

@@ -1,5 +1,7 @@
 #include "identity/jws.h"
 
+#include <strings.h>
+
 #include "base/text.h"
 
 struct parts {
@@ -48,6 +50,11 @@ static err_t read_header(span_t part, struct jws_header *out) {
         if (json_object_get(json, refused[i]) != NULL) {
             return FAIL(ERR_MALFORMED);
         }
+    }
+    const json_t *type = json_object_get(json, "typ");
+    if (type != NULL &&
+        (!json_is_string(type) || strcasecmp(json_string_value(type), "JWT") != 0)) {
+        return FAIL(ERR_MALFORMED);
     }
     const json_t *id = json_object_get(json, "kid");
     const char *algorithm = json_string_value(json_object_get(json, "alg"));

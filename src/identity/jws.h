@@ -2,7 +2,8 @@
  * Signed JSON in the compact form (RFC 7515, RFC 7519). What a token's header says is a claim of
  * whoever wrote it: the keys come from the set alone, and the algorithm must be one of those
  * allowed and fit the key. A header that brings a key or the address of one (jwk, jku, x5c, x5u) or
- * asks for extensions (crit) is refused.
+ * asks for extensions (crit) is refused, and so is one that says that the token is of another kind
+ * ("at+jwt", "logout+jwt": RFC 8725 section 3.11).
  */
 #ifndef POSTERN_IDENTITY_JWS_H
 #define POSTERN_IDENTITY_JWS_H

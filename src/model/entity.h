@@ -240,9 +240,10 @@ struct session {
     int64_t created_at;
     int64_t expires_at;
     enum session_use use;
-    char family[SESSION_FAMILY_CHARS];   /* that came of one sign-in, and ends together; "" alone */
-    char client[CLIENT_CHARS];           /* that asked for it; "" for /api/v1/auth/login */
-    int64_t authenticated_at;            /* when the person proved who they are; 0: an API key */
+    char family[SESSION_FAMILY_CHARS]; /* that came of one sign-in, and ends together; "" alone */
+    char client[CLIENT_CHARS];         /* that asked for it; "" for /api/v1/auth/login */
+    int64_t
+        authenticated_at; /* when the person proved who they are; 0: an API key, or nobody said */
     char methods[SESSION_METHODS_CHARS]; /* how (RFC 8176), with blanks between: "pwd otp mfa" */
     int64_t used_at;                     /* of a refresh token: 0 until then */
 };

@@ -171,7 +171,8 @@ err_t memory_op_session_remove_all(struct store *store, entity_id account_id, en
     struct memory_store *self = memory_store_of(store);
     for (size_t i = self->sessions.count; i > 0; i--) {
         const struct session *row = ROW(&self->sessions, session, i - 1);
-        bool matches = (account_id == 0 || row->account_id == account_id) &&
+        bool matches = row->use != SESSION_SPENT &&
+                       (account_id == 0 || row->account_id == account_id) &&
                        (api_key_id == 0 || row->api_key_id == api_key_id);
         if (matches || is_expired(row, now)) {
             TRY(table_remove(&self->sessions, &self->log, i - 1));

@@ -211,8 +211,9 @@
     X(session_find, "SELECT " SESSION_COLUMNS " FROM session WHERE hash = ?1")                     \
     X(session_remove, "DELETE FROM session WHERE hash = ?1")                                       \
     X(session_remove_family, "DELETE FROM session WHERE family <> '' AND family = ?1")             \
-    X(session_remove_all, "DELETE FROM session WHERE (expires_at <> 0 AND expires_at <= ?3)"       \
-                          " OR ((?1 = 0 OR account_id = ?1) AND (?2 = 0 OR api_key_id = ?2))")     \
+    X(session_remove_all,                                                                          \
+      "DELETE FROM session WHERE (expires_at <> 0 AND expires_at <= ?3)"                           \
+      " OR (use <> 4 AND (?1 = 0 OR account_id = ?1) AND (?2 = 0 OR api_key_id = ?2))")            \
     X(session_sweep, "DELETE FROM session WHERE expires_at <> 0 AND expires_at <= ?1")             \
                                                                                                    \
     X(registered_key_add, "INSERT INTO registered_key (" REGISTERED_KEY_COLUMNS                    \

@@ -152,7 +152,7 @@ err_t store_session_remove(struct store *store, const char *hash);
 /* All that came of one sign-in; the empty family has none. */
 err_t store_session_remove_family(struct store *store, const char *family);
 /* account_id and api_key_id 0: any (so with both 0 everybody is logged out); removes those that
- * match and those expired at now. */
+ * match and those expired at now. What a spent token of another issuer left stays. */
 err_t store_session_remove_all(struct store *store, entity_id account_id, entity_id api_key_id,
                                int64_t now);
 /* Removes those expired at now. */

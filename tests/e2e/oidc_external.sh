@@ -94,6 +94,23 @@ trade "he signs in" 200 - "${exchange[@]}" subject_token="$(forge '{"claims":{"g
 gets "whoami" 200 - GET /api/v1/auth/whoami "$(field .access_token)"
 has "he belongs to just what the claim says" '[.projects[] | .name? // .] == ["csstaff"]'
 
+# What lasts is approved by somebody who has just signed in, and only the issuer knows when that was.
+ssh-keygen -q -t ed25519 -N '' -C machine -f "$work/machine"
+grant=$(jq -cn --arg key "$(cat "$work/machine.pub")" '{publicKey: $key, from: "everywhere"}')
+member='"groups":["hpc-csstaff"],"amr":["otp","mfa"]'
+trade "a sign-in of which nobody says when it was" 200 - "${exchange[@]}" subject_token="$(forge "{\"claims\":{$member}}")"
+gets "approves no grant" 403 not_permitted POST /api/v1/grants "$(field .access_token)" "$grant"
+trade "one of just now" 200 - "${exchange[@]}" subject_token="$(forge "{\"claims\":{$member,\"auth_time\":$(date +%s)}}")"
+bob=$(field .access_token)
+gets "does" 201 - POST /api/v1/grants "$bob" "$grant"
+gets "he registers a key" 201 - POST /api/v1/keys "$bob" "$(jq -cn --arg key "$(cat "$work/machine.pub")" '{publicKey: $key}')"
+trade "he signs in, and belongs to nothing any more" 200 - "${exchange[@]}" subject_token="$(forge '{"claims":{"groups":[]}}')"
+gets "his older session has ended" 401 not_logged_in GET /api/v1/auth/whoami "$bob"
+gets "his grant" 200 - GET '/api/v1/grants?account=bob&include_ended=true' "$admin"
+has "… as well" '[.grants[].state] == ["revoked"]'
+gets "and his key" 200 - GET '/api/v1/keys?account=bob' "$admin"
+has "… is gone" '.keys == []'
+
 # ---- postern login by it ------------------------------------------------------------------------
 
 fingerprint=$(openssl x509 -in "$authority/tls/ca.pem" -outform DER | sha256sum | cut -d' ' -f1)
@@ -122,9 +139,28 @@ for client in postern-ps:PS256 postern-es:ES256 postern-ed:EdDSA; do
 done
 kill "$authority_pid"
 wait "$authority_pid" 2>/dev/null
-issuer_file hpc postern-hpc
+issuer_file hpc postern-hpc '  create: true'
 serve
 trade "and with RS256 again" 200 - "${exchange[@]}" subject_token="$(forge '{"claims":{"jti":"again"}}')"
+
+# Of two good signatures by ECDSA, (r, s) and (r, n - s), anybody makes one of the other.
+sister() {
+    python3 - "$1" <<'PY'
+import base64, sys
+text, signature = sys.argv[1].rsplit(".", 1)
+raw = base64.urlsafe_b64decode(signature + "==")
+order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+raw = raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
+print(text + "." + base64.urlsafe_b64encode(raw).decode().rstrip("="))
+PY
+}
+es=$(forge '{"alg":"ES256","header":{"kid":"ec-1"},"claims":{"jti":"es"}}')
+trade "a token by ECDSA" 200 - "${exchange[@]}" subject_token="$es"
+trade "with its other signature is the same token" 400 invalid_grant "${exchange[@]}" subject_token="$(sister "$es")"
+says "… which was used" 'used before'
+hostile "an access token of the issuer's" invalid_grant '{"header":{"typ":"at+jwt"}}'
+trade "an account is made, where the site says so" 200 - "${exchange[@]}" subject_token="$(forge '{"claims":{"preferred_username":"erin@hpc.example"}}')"
+hostile "but none of the system's users" access_denied '{"claims":{"preferred_username":"slurm@hpc.example"}}' 403
 
 # ---- its keys change, and it goes away ----------------------------------------------------------
 

@@ -69,6 +69,10 @@ const token = ({ header = {}, claims = {}, key = 'own', alg = 'RS256' }) => {
     const secret = crypto.createPublicKey(keys[0].privateKey).export({ type: 'spki', format: 'pem' });
     return `${text}.${crypto.createHmac('sha256', secret).update(text).digest('base64url')}`;
   }
+  if (alg === 'ES256') { // two that are good: "s" and, with "sister", n - s
+    const signature = crypto.sign('sha256', Buffer.from(text), { key: keys[1].privateKey, dsaEncoding: 'ieee-p1363' });
+    return `${text}.${signature.toString('base64url')}`;
+  }
   return `${text}.${crypto.sign('sha256', Buffer.from(text), (key === 'own' ? keys[0] : other).privateKey).toString('base64url')}`;
 };
 

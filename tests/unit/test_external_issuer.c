@@ -77,6 +77,7 @@ static void test_usual(void **state) {
     external_issuer_free(issuer);
 }
 
+#define VERIFIED "{\"email_verified\":true,"
 static void test_account(void **state) {
     (void)state;
     struct told told;
@@ -85,15 +86,18 @@ static void test_account(void **state) {
     static const struct {
         const char *claims, *name; /* NULL: refused */
     } cases[] = {
-        {"{\"email\":\"alice@hpc.example\"}", "alice"},
-        {"{\"email\":\"alice@evil.example\"}", NULL},
-        {"{\"email\":\"alice@hpc.example.evil.example\"}", NULL},
-        {"{\"email\":\"alice\"}", NULL},
-        {"{\"email\":\"@hpc.example\"}", NULL},
-        {"{\"email\":\"a,b@hpc.example\"}", NULL},
-        {"{\"email\":\"../a@hpc.example\"}", NULL},
-        {"{\"email\":\"alice@evil.example@hpc.example\"}", NULL},
-        {"{\"email\":[\"alice@hpc.example\"]}", NULL},
+        {VERIFIED "\"email\":\"alice@hpc.example\"}", "alice"},
+        {VERIFIED "\"email\":\"alice@evil.example\"}", NULL},
+        {VERIFIED "\"email\":\"alice@hpc.example.evil.example\"}", NULL},
+        {VERIFIED "\"email\":\"alice\"}", NULL},
+        {VERIFIED "\"email\":\"@hpc.example\"}", NULL},
+        {VERIFIED "\"email\":\"a,b@hpc.example\"}", NULL},
+        {VERIFIED "\"email\":\"../a@hpc.example\"}", NULL},
+        {VERIFIED "\"email\":\"alice@evil.example@hpc.example\"}", NULL},
+        {VERIFIED "\"email\":[\"alice@hpc.example\"]}", NULL},
+        {"{\"email\":\"alice@hpc.example\"}", NULL},
+        {"{\"email_verified\":false,\"email\":\"alice@hpc.example\"}", NULL},
+        {"{\"email_verified\":\"true\",\"email\":\"alice@hpc.example\"}", NULL},
         {"{\"sub\":\"alice@hpc.example\"}", NULL},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {

@@ -190,6 +190,8 @@ static void test_header_brings_key(void **state) {
         ",\"kid\":\"a\",\"crit\":[\"exp\"]",
         ",\"kid\":\"a\",\"b64\":false",
         ",\"kid\":\"a\",\"zip\":\"DEF\"",
+        ",\"kid\":\"a\",\"typ\":\"at+jwt\"",
+        ",\"kid\":\"a\",\"typ\":7",
         ",\"kid\":7",
         ",\"kid\":\"\"",
         ",\"kid\":\"a\",\"alg\":\"ES256\"", /* twice */
@@ -198,7 +200,8 @@ static void test_header_brings_key(void **state) {
         char *token CLEANUP(freep) = make_token(&p256, "ES256", headers[i], "{}");
         assert_fails(verify(token, set, JWS_ALL), ERR_MALFORMED);
     }
-    char *right CLEANUP(freep) = make_token(&p256, "ES256", ",\"kid\":\"a\",\"x5t\":\"AA\"", "{}");
+    char *right CLEANUP(freep) =
+        make_token(&p256, "ES256", ",\"kid\":\"a\",\"x5t\":\"AA\",\"typ\":\"jwt\"", "{}");
     assert_ok(verify(right, set, JWS_ALL));
 }
 

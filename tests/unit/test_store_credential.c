@@ -365,6 +365,11 @@ static void test_session(void **state) {
     expect_sessions(store, "b1");
     assert_ok(store_session_remove_all(store, 0, 0, NOW));
     expect_sessions(store, "");
+    rows[0].use = SESSION_SPENT;
+    assert_ok(store_session_add(store, &rows[0]));
+    assert_ok(store_session_remove_all(store, 0, 0, NOW));
+    expect_sessions(store, "a1"); /* its token must not be good again */
+    assert_ok(store_session_remove(store, "a1"));
     assert_ok(store_session_add(store, &rows[4]));
     assert_ok(store_session_sweep(store, NOW));
     expect_sessions(store, "");

@@ -5,7 +5,9 @@
 
 #include "authority/authority.h"
 #include "authority/external_issuer.h"
+#include "authority/routes/account.h"
 #include "authority/routes/oidc.h"
+#include "authority/routes/project.h"
 #include "authority/routes/publish.h"
 #include "base/text.h"
 
@@ -74,17 +76,21 @@ void exchange_verify(struct call *call, struct exchange *exchange) {
 
 /* ---- who that is here ---------------------------------------------------------------------- */
 
-/* Good once: kept by its hash until it would be refused by its age. */
+/* Good once: kept by its hash until it would be refused by its age. The signature is not hashed:
+ * anybody makes another good one of an ECDSA signature, with n - s in the place of s. */
 static bool spend(struct call *call, const struct exchange *exchange, entity_id account) {
     const struct external_config *config = external_issuer_config(exchange->issuer);
     uint8_t hash[crypto_hash_sha256_BYTES];
+    const char *signature = strrchr(exchange->token, '.');
     struct session spent = {
         .account_id = account,
         .created_at = call->now,
-        .expires_at = call->now + config->age_max_s + 2 * config->skew_s,
+        .expires_at = call->now + config->age_max_s + 2 * config->skew_s + 1,
         .use = SESSION_SPENT,
     };
-    (void)crypto_hash_sha256(hash, (const uint8_t *)exchange->token, strlen(exchange->token));
+    INVARIANT(signature != NULL); /* it was verified */
+    (void)crypto_hash_sha256(hash, (const uint8_t *)exchange->token,
+                             (size_t)(signature - exchange->token));
     (void)sodium_bin2hex(spent.hash, sizeof spent.hash, hash, sizeof hash);
     err_t err = store_session_add(call_store(call), &spent);
     if (err.code == ERR_EXISTS) {
@@ -95,6 +101,13 @@ static bool spend(struct call *call, const struct exchange *exchange, entity_id 
 }
 
 static bool make_account(struct call *call, struct account *account) {
+    if (account_is_system_user(account->name)) {
+        call_problem(call, 403, "access_denied", NULL,
+                     "%s is a user of the operating system on many hosts; an administrator makes "
+                     "such an account",
+                     account->name);
+        return false;
+    }
     account->kind = ACCOUNT_PERSON;
     account->created_at = call->now;
     if (!call_ok(call, store_account_add(call_store(call), account), "the account")) {
@@ -194,14 +207,21 @@ static err_t note_leave(void *context, const struct membership *membership) {
     return OK;
 }
 
-static err_t leave(struct following *following, const struct account *account) {
-    struct store *store = call_store(following->call);
-    TRY(store_member_list(store, 0, account->id, note_leave, following));
-    for (size_t i = 0; i < following->leave_count; i++) {
-        TRY(store_member_remove(store, following->leaves[i], account->id));
+/* As when a manager removes the member: what the membership gave ends with it. */
+static bool leave(struct following *following, const struct account *account) {
+    struct call *call = following->call;
+    struct store *store = call_store(call);
+    err_t err = store_member_list(store, 0, account->id, note_leave, following);
+    for (size_t i = 0; i < following->leave_count && !failed(err); i++) {
+        struct project project;
+        err = store_project_get(store, following->leaves[i], &project);
+        err = failed(err) ? err : store_member_remove(store, project.id, account->id);
         following->changed = true;
+        if (!failed(err) && !project_end_membership(call, &project, account)) {
+            return false;
+        }
     }
-    return OK;
+    return call_ok(call, err, "the projects");
 }
 
 static err_t follow(struct following *following, const struct account *account) {
@@ -213,7 +233,7 @@ static err_t follow(struct following *following, const struct account *account) 
             TRY(join(following, account, name));
         }
     }
-    return following->config->project_follow ? leave(following, account) : OK;
+    return OK;
 }
 
 static bool follow_projects(struct call *call, const struct exchange *exchange,
@@ -226,12 +246,13 @@ static bool follow_projects(struct call *call, const struct exchange *exchange,
                                   .config = config,
                                   .claim =
                                       json_object_get(exchange->claims, config->project_claim)};
-    if (!call_ok(call, follow(&following, account), "the projects")) {
+    if (!call_ok(call, follow(&following, account), "the projects") ||
+        (config->project_follow && !leave(&following, account))) {
         return false;
     }
     if (following.changed) {
         call_forget_bearers(call);
-        publish_account(call, account);
+        publish_reach(call, account);
     }
     return !call_refused(call);
 }
@@ -258,11 +279,10 @@ bool exchange_judge(struct call *call, const struct exchange *exchange, struct s
         !follow_projects(call, exchange, &account)) {
         return false;
     }
-    int64_t authenticated_at = exchange->found.authenticated_at;
     *out = (struct session){
         .account_id = account.id,
         .expires_at = call->now + call->authority->config->session_lifetime_s,
-        .authenticated_at = authenticated_at != 0 ? authenticated_at : call->now,
+        .authenticated_at = exchange->found.authenticated_at,
     };
     print_methods(exchange->claims, out->methods);
     oidc_new_family(out->family);

@@ -226,9 +226,6 @@ static void member_put_run(struct call *call) {
     }
 }
 
-static bool end_membership(struct call *call, const struct project *project,
-                           const struct account *account);
-
 static void member_remove_run(struct call *call) {
     struct project project;
     struct account account;
@@ -240,7 +237,7 @@ static void member_remove_run(struct call *call) {
     }
     (void)snprintf(what, sizeof what, "%s as a member of %.64s", account.name, project.name);
     if (call_ok(call, store_member_remove(call_store(call), project.id, account.id), what) &&
-        end_membership(call, &project, &account)) {
+        project_end_membership(call, &project, &account)) {
         call_forget_bearers(call);
         publish_reach(call, &account);
         answer(call, 200, &project);
@@ -281,13 +278,8 @@ static err_t note_service(void *context, const struct account *account) {
                : OK;
 }
 
-/*
- * What the membership gave ends with it, in its transaction. Whoever has no project left keeps
- * nothing; others keep what is not of this project alone, and hosts see by what they reach where
- * that is good.
- */
-static bool end_membership(struct call *call, const struct project *project,
-                           const struct account *account) {
+bool project_end_membership(struct call *call, const struct project *project,
+                            const struct account *account) {
     struct store *store = call_store(call);
     struct affected services CLEANUP(affected_done) = {.project_id = project->id};
     size_t projects = 0, count = 0;

@@ -11,4 +11,12 @@
  */
 bool project_find_managed(struct call *call, const char *name, struct project *out);
 
+/*
+ * Store thread: ends what a membership gave, which the caller has just removed. Whoever has no
+ * project left keeps nothing; others keep what is not of this project alone, and hosts see by what
+ * they reach where that is good. False with a problem.
+ */
+bool project_end_membership(struct call *call, const struct project *project,
+                            const struct account *account);
+
 #endif

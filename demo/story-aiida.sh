@@ -65,9 +65,9 @@ fi
 chapter "Twenty workers of the daemon: postern-refresh as the authentication_script, then ssh, for $seconds seconds"
 cat >"$world/laptop/worker" <<'WORKER'
 #!/bin/bash
-# Connects until a time, and tells how often, how often the certificate was renewed by it, and what failed.
-connections=0 failures=0 serials=()
-while [ $EPOCHSECONDS -lt "$1" ]; do
+# Connects until a time, or until the laptop is gone, and tells how often, and what failed.
+connections=0 failures=0
+while [ $EPOCHSECONDS -lt "$1" ] && [ -e "$0" ]; do
     if said=$(postern-refresh 2>&1) && said=$(ssh target squeue --noheader --format %i 2>&1) && [ "$said" = 1 ]; then
         connections=$((connections + 1))
     else

@@ -95,6 +95,7 @@ start() { # NAME COMMAND…
 world_end() {
     local pid
     as_you "postern agent --kill" >/dev/null 2>&1
+    [ -z "${SLURM_CONF:-}" ] || world_slurm_end
     for pid in "${world_pids[@]}"; do kill "$pid" 2>/dev/null; done
     for pid in "${world_pids[@]}"; do wait "$pid" 2>/dev/null; done
     # Sessions that were still open end with their sshd's process group.
@@ -307,4 +308,11 @@ world_slurm() { # CONTROLLER NODE
     start_on slurmctld "$controller" '' slurmctld -D
     start_on slurmd "$node" '' slurmd -D -N "$node"
     await_that "sinfo -h -t idle -o %N | grep -qx $node"
+}
+
+# What jobs run is not a child of ours: it ends by the scheduler, while that is here.
+world_slurm_end() {
+    timeout 5 scancel --quiet --partition=main 2>/dev/null
+    # shellcheck disable=SC2016
+    await_that '[ -z "$(timeout 5 squeue --noheader)" ]'
 }

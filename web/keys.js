@@ -4,7 +4,7 @@ import { call, get } from "./api.js";
 import { publicKeyField } from "./public_key.js";
 import { registered } from "./registered.js";
 import { ago, count, duration, when } from "./text.js";
-import { action, badge, checkbox, confirmEnd, copyable, download, element, empty, field, form, input, paged, row, say, section, select } from "./view.js";
+import { action, badge, checkbox, confirmEnd, copyable, download, element, empty, field, form, input, paged, row, say, section, select, unseen } from "./view.js";
 
 const PAGE_ROWS = 50;
 
@@ -146,7 +146,7 @@ function certificateSection() {
     };
     const show = (certificate) => {
         const valid = certificate.status === "valid";
-        const box = checkbox("chosen", `Choose ${certificate.serialNumber}`, { onchange: (event) => choose(certificate, event.target) });
+        const box = checkbox("chosen", ["Choose", unseen(` ${certificate.serialNumber}`)], { onchange: (event) => choose(certificate, event.target) });
         return row(
             [certificate.keyId, " ", badge(certificate.status, kinds[certificate.status])],
             [

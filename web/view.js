@@ -148,10 +148,14 @@ export function select(name, options, chosen) {
     return element("select", { name }, ...options.map(([value, text]) => element("option", { value, selected: value === chosen }, text)));
 }
 
+// `label` is a text, or nodes.
 export function checkbox(name, label, attributes = {}) {
     const id = newId("check");
-    return element("div", { class: "check" }, element("input", { type: "checkbox", id, name, ...attributes }), element("label", { for: id }, label));
+    return element("div", { class: "check" }, element("input", { type: "checkbox", id, name, ...attributes }), element("label", { for: id }, ...[label].flat()));
 }
+
+// For those who listen alone.
+export const unseen = (text) => element("span", { class: "unseen" }, text);
 
 // A form that sends itself by `send(values)`; a refusal stands above its button and at the field that it names.
 export function form(children, submitText, send) {

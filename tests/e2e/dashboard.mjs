@@ -1,0 +1,260 @@
+// dashboard.mjs SETTINGS.json: drives Chromium through the dashboard's stories. Prints "ok - …" and "not ok - …".
+
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const settings = JSON.parse(readFileSync(process.argv[2]));
+const require = createRequire(`${settings.modules}/`);
+const { chromium } = require("playwright-core");
+const axe = readFileSync(`${settings.modules}/axe-core/axe.min.js`, "utf8");
+
+const WIDTHS = [360, 768, 1440];
+const SCHEMES = ["light", "dark"];
+
+// ---- telling ------------------------------------------------------------------------------------
+
+let failures = 0;
+
+function tell(good, description, why = "") {
+    if (!good) {
+        failures++;
+        for (const line of String(why).split("\n")) {
+            console.log(line);
+        }
+    }
+    console.log(`${good ? "ok" : "not ok"} - ${description}`);
+}
+
+async function story(description, play) {
+    try {
+        await play();
+        tell(true, description);
+    } catch (error) {
+        await page.screenshot({ path: `${settings.pictures}/failed.png` }).catch(() => {});
+        tell(false, description, error.stack);
+    }
+}
+
+function must(condition, message) {
+    if (!condition) {
+        throw new Error(message);
+    }
+}
+
+// ---- the browser --------------------------------------------------------------------------------
+
+const browser = await chromium.launch({ executablePath: settings.chromium, args: ["--no-proxy-server"] });
+const complaints = [];
+let context, page;
+
+// A refusal that a story asks for is written to the console by the browser itself.
+const isRefusal = (text) => /^Failed to load resource: the server responded with a status of 4(01|03|09|22) /.test(text);
+
+async function newBrowser() {
+    await context?.close();
+    context = await browser.newContext({ ignoreHTTPSErrors: true, acceptDownloads: true, locale: "en-GB", reducedMotion: "reduce" });
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    page = await context.newPage();
+    page.setDefaultTimeout(20000);
+    page.on("console", (message) => {
+        if (["error", "warning"].includes(message.type()) && !isRefusal(message.text())) {
+            complaints.push(message.text());
+        }
+    });
+    page.on("pageerror", (error) => complaints.push(error.stack));
+}
+
+// Codes work once each: those of the steps before, now and after.
+const steps = { alice: 0, bob: 0 };
+async function code(name) {
+    for (;;) {
+        const step = Math.max(Math.floor(Date.now() / 30000), steps[name] + 1);
+        if (step * 30000 <= Date.now() + 30000) {
+            steps[name] = step;
+            return execFileSync("oathtool", ["--totp", "-b", "--now", `@${step * 30}`, settings.secrets[name]]).toString().trim();
+        }
+        await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+}
+
+async function signIn(name, password) {
+    await page.goto(`${settings.url}/`);
+    await page.waitForURL("**/sign-in?place=**");
+    await page.getByLabel("User name").fill(name);
+    await page.getByLabel("Password").fill(password);
+    await page.getByLabel("Code from your authenticator").fill(await code(name));
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.waitForURL(`${settings.url}/#/**`);
+    await settled();
+}
+
+// The page is there, and what it asked for.
+async function settled() {
+    await page.waitForSelector("h1");
+    await page.waitForFunction(() => document.querySelectorAll('[aria-busy="true"]').length === 0);
+}
+
+async function go(title) {
+    await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: title, exact: true }).click();
+    await page.getByRole("heading", { level: 1 }).first().waitFor();
+    await settled();
+}
+
+const said = (text) => page.locator("#said").getByText(text).first().waitFor();
+
+// ---- judging ------------------------------------------------------------------------------------
+
+async function violations() {
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() =>
+        globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }),
+    );
+    return violations.map((one) => `${one.id}: ${one.help}\n${one.nodes.map((node) => `  ${node.target} ${node.failureSummary}`).join("\n")}`);
+}
+
+// Every width in light and dark: a picture, axe's judgement, and nothing that sticks out.
+async function look(name) {
+    for (const scheme of SCHEMES) {
+        await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+        for (const width of WIDTHS) {
+            await page.setViewportSize({ width, height: width < 500 ? 780 : 900 });
+            await page.evaluate(() => scrollTo(0, 0));
+            await page.screenshot({ path: `${settings.pictures}/${name}-${width}-${scheme}.png`, fullPage: true });
+            const found = await violations();
+            tell(found.length === 0, `${name} at ${width}, ${scheme}: axe finds nothing`, found.join("\n"));
+            const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+            tell(wide <= 0, `${name} at ${width}, ${scheme}: nothing sticks out`, `by ${wide} pixels`);
+        }
+    }
+    await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
+    await page.setViewportSize({ width: 1440, height: 900 });
+}
+
+// ---- the stories --------------------------------------------------------------------------------
+
+await newBrowser();
+await page.goto(`${settings.url}/`);
+await page.waitForURL("**/sign-in?place=**");
+await look("sign-in");
+
+await story("alice signs in", () => signIn("alice", "correct-horse-battery"));
+await story("home names her, what she reaches, and what to do next", async () => {
+    await page.getByRole("heading", { level: 1, name: "Alice Example" }).waitFor();
+    await page.getByText("Sign your first key").waitFor();
+    await page.getByText("ssh daint").waitFor();
+});
+await look("home-newcomer");
+
+await story("a key is pasted, refused with its reason at the field, then signed and downloaded", async () => {
+    await go("Keys");
+    const key = page.getByLabel("Public key").first();
+    await key.fill("ssh-ed25519 nonsense");
+    await page.getByRole("button", { name: "Sign", exact: true }).click();
+    await page.getByRole("alert").first().waitFor();
+    must((await key.getAttribute("aria-invalid")) === "true", "the field is not marked");
+    await page.getByLabel("or choose the file").first().setInputFiles(`${settings.folder}/laptop.pub`);
+    await page.getByRole("button", { name: "Sign", exact: true }).click();
+    await said("Signed until");
+    const download = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Download laptop-cert.pub" }).click();
+    await (await download).saveAs(`${settings.folder}/laptop-cert.pub`);
+});
+await story("a key that is dropped is taken", async () => {
+    const data = await page.evaluateHandle((text) => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([text], "robot.pub"));
+        return transfer;
+    }, readFileSync(`${settings.folder}/robot.pub`, "utf8"));
+    await page.getByLabel("Public key").first().dispatchEvent("drop", { dataTransfer: data });
+    await said("Took robot.pub");
+    await page.getByRole("button", { name: "Sign", exact: true }).click();
+    await page.getByRole("button", { name: "Download robot-cert.pub" }).waitFor();
+});
+await story("a key is registered from her present address, which is filled in", async () => {
+    await page.getByText("Register a key").click();
+    const form = page.locator("form", { has: page.getByRole("button", { name: "Register" }) });
+    await form.getByLabel("Public key").fill(readFileSync(`${settings.folder}/robot.pub`, "utf8"));
+    await form.getByLabel("Good for").fill("30d");
+    await form.getByLabel("Good from").selectOption("typed");
+    must((await form.getByLabel("Networks").inputValue()) === "127.0.0.1", "the present address is not filled in");
+    await form.getByRole("button", { name: "Register" }).click();
+    await said("Registered the key robot");
+    await page.getByText("from 127.0.0.1/32; until").waitFor();
+});
+await look("keys");
+await story("revoking asks, names what will end, and can be left", async () => {
+    await page.getByRole("list", { name: "Certificates" }).getByRole("button", { name: /^Revoke / }).first().click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("Sessions that they opened end everywhere.").waitFor();
+    await look("keys-revoke");
+    await page.keyboard.press("Escape");
+    must((await page.getByRole("dialog").count()) === 0, "it is still there");
+    must((await page.getByRole("list", { name: "Certificates" }).getByRole("listitem").count()) === 2, "something was revoked");
+});
+await story("several are revoked at once, and shown as such", async () => {
+    await page.getByRole("checkbox").first().check();
+    await page.getByRole("button", { name: "Revoke 1 chosen" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+    await said("Revoked 1 certificate.");
+    await page.getByLabel("Show", { exact: true }).selectOption("all");
+    await page.getByText("revoked", { exact: true }).waitFor();
+});
+await story("home shows the time that is left", async () => {
+    await go("Home");
+    await page.getByRole("progressbar").first().waitFor();
+    await page.getByText(/left$/).first().waitFor();
+});
+await look("home");
+
+// PLACE FOR STORIES
+
+await story("everything works by keyboard alone", async () => {
+    await page.goto(`${settings.url}/#/`);
+    await page.reload();
+    await settled();
+    await page.keyboard.press("Tab");
+    must((await page.evaluate(() => document.activeElement.id)) === "skip", "the first stop is not the way to the page");
+    await page.keyboard.press("Enter");
+    must((await page.evaluate(() => document.activeElement.id)) === "main", "the way to the page leads elsewhere");
+    await page.reload();
+    await settled();
+    for (let i = 0; i < 10 && (await page.evaluate(() => document.activeElement.textContent)) !== "Keys"; i++) {
+        await page.keyboard.press("Tab");
+    }
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { level: 1, name: "Keys" }).waitFor();
+    await settled();
+    must((await page.evaluate(() => document.activeElement.tagName)) === "H1", "the focus did not go to the page's heading");
+    const seen = new Set();
+    for (let i = 0; i < 60; i++) {
+        await page.keyboard.press("Tab");
+        const stop = await page.evaluate(() => {
+            const at = document.activeElement;
+            const box = at.getBoundingClientRect();
+            const shown = at === document.body || (box.width > 0 && box.height > 0 && getComputedStyle(at).outlineStyle !== "none");
+            return { name: `${at.tagName} ${at.getAttribute("aria-label") ?? at.textContent.slice(0, 40)}`, shown };
+        });
+        must(stop.shown, `the focus cannot be seen at ${stop.name}`);
+        seen.add(stop.name);
+    }
+    must([...seen].some((name) => name.startsWith("BUTTON Revoke")), "revoking is not reached");
+    await page.getByRole("button", { name: "Revoke all" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").waitFor();
+    must((await page.evaluate(() => document.activeElement.textContent)) === "Keep", "the dialog does not begin at what ends nothing");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await said("Revoked 1 certificate.");
+});
+
+await story("signing out ends the session", async () => {
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.waitForURL("**/sign-in");
+    await page.goto(`${settings.url}/`);
+    await page.waitForURL("**/sign-in?place=**");
+});
+
+tell(complaints.length === 0, "the browser had nothing to complain of: no error, nothing that the policy refused", complaints.join("\n"));
+await browser.close();
+process.exit(failures > 0 ? 1 : 0);

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# The dashboard in a real browser: each page's story, by mouse and by keyboard, judged by axe in light and dark at three widths, and
+# pictures of it all in build/dashboard.
+# shellcheck shell=bash disable=SC1091,SC2154
+. "$(dirname "$0")/lib.sh"
+modules=$root/build/npm/node_modules
+for needed in "$modules/playwright-core" "$modules/axe-core"; do
+    if [ ! -d "$needed" ]; then
+        skip "the dashboard in a browser" "npm's ${needed##*/} is not here: ./run setup"
+        done_testing
+    fi
+done
+chromium=$(command -v chromium) || {
+    skip "the dashboard in a browser" "chromium is not here: ./run setup"
+    done_testing
+}
+site=alps
+. "$here/authority_world.sh"
+export HOME=$work/home LC_ALL=C.UTF-8
+mkdir -p "$HOME"
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+
+make_authority
+sed -i 's/^  title:.*/  title: Alpine Computing Centre/' "$authority/posternd.yaml"
+grep -q 'title: Alpine' "$authority/posternd.yaml" || sed -i '/^site:/a\  title: Alpine Computing Centre' "$authority/posternd.yaml"
+serve
+alice_signs_in
+alice_secret=$secret
+
+# ---- a centre ---------------------------------------------------------------------------------
+
+gets "alice has a name" 200 - PUT /api/v1/accounts/alice "$admin" '{"displayName":"Alice Example"}'
+gets "a project" 201 - POST /api/v1/projects "$admin" '{"name":"s1234","displayName":"Glacier flow"}'
+gets "its manager" 200 - PUT /api/v1/projects/s1234/members/alice "$admin" '{"role":"manager"}'
+for cluster in daint santis; do
+    gets "the cluster $cluster" 201 - POST /api/v1/clusters "$admin" "{\"name\":\"$cluster\",\"address\":\"$cluster.alps.example\"}"
+    gets "that the project reaches" 200 - PUT /api/v1/projects/s1234/clusters/$cluster "$admin"
+done
+enrol_host ela '"role":"jump","address":"ela.alps.example"'
+enrol_host daint-ln001 '"role":"login","cluster":"daint","address":"daint.alps.example"'
+gets "a host that never came" 201 - POST /api/v1/hosts "$admin" '{"name":"nid001234","role":"compute","cluster":"daint"}'
+invite bob blue-river-stone-47
+bob_secret=$secret
+job_key=$(ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/job" && cat "$work/job.pub")
+gets "a job with machines of its own" 200 - PUT /api/v1/clusters/daint/jobs/4711 "$admin" \
+    "{\"username\":\"alice\",\"type\":\"cluster\",\"user\":\"runner\",\"address\":\"198.51.100.7\",\"port\":32100,\"hostKeys\":[\"$job_key\"],\"duration\":\"6h\"}"
+gets "and one on nodes" 200 - PUT /api/v1/clusters/daint/jobs/4712 "$admin" '{"username":"alice","nodes":["nid001234"],"duration":"1h"}'
+
+# ---- the browser ------------------------------------------------------------------------------
+
+pictures=$root/build/dashboard
+mkdir -p "$pictures"
+ssh-keygen -q -t ed25519 -N '' -C 'alice@laptop' -f "$work/laptop"
+ssh-keygen -q -t ed25519 -N '' -C 'robot' -f "$work/robot"
+jq -n --arg url "$url" --arg modules "$modules" --arg chromium "$chromium" --arg pictures "$pictures" --arg folder "$work" \
+    --arg alice "$alice_secret" --arg bob "$bob_secret" --arg fingerprint "$(ssh-keygen -lf "$work/job.pub" | cut -d' ' -f2)" \
+    '{$url, $modules, $chromium, $pictures, $folder, secrets: {$alice, $bob}, jobFingerprint: $fingerprint}' >"$work/settings.json"
+status=0
+timeout 500 node "$here/dashboard.mjs" "$work/settings.json" >"$work/browser.log" 2>&1 || status=$?
+while IFS= read -r line; do
+    case $line in
+    'ok - '*)
+        : >"$work/last"
+        report 0 "${line#ok - }"
+        ;;
+    'not ok - '*) report 1 "${line#not ok - }" ;;
+    *) printf '%s\n' "$line" >>"$work/last" ;;
+    esac
+done <"$work/browser.log"
+tail -n 20 "$work/browser.log" >"$work/last"
+report $status "the browser's stories came to their end"
+
+check "what was downloaded is a certificate of that key" ssh-keygen -Lf "$work/laptop-cert.pub"
+says "for alice" '^ +alice$'
+done_testing

@@ -1,14 +1,20 @@
 // The frame: who is here, which pages there are for them, and which one is shown.
 
 import { get, signOut, site } from "./api.js";
+import { connectPage } from "./connect.js";
 import { homePage } from "./home.js";
+import { jobsPage } from "./jobs.js";
 import { keysPage } from "./keys.js";
+import { securityPage } from "./security.js";
 import { action, button, element, notice } from "./view.js";
 
 // What the address says after "#/": the page, and whom it is for.
 const pages = [
     { path: "", title: "Home", make: homePage },
     { path: "keys", title: "Keys", make: keysPage },
+    { path: "connect", title: "Connect", make: connectPage },
+    { path: "jobs", title: "Jobs", make: jobsPage },
+    { path: "security", title: "Security", make: securityPage },
 ];
 
 const managesProject = (who) => who.projects.some((project) => project.role === "manager");

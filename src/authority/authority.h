@@ -112,7 +112,8 @@ extern const struct route oidc_discovery_routes[];  /* oidc_discovery.c */
 extern const struct route oidc_authorize_routes[];  /* oidc_authorize.c */
 extern const struct route oidc_device_routes[];     /* oidc_device.c */
 extern const struct route oidc_token_routes[];      /* oidc_token.c */
-extern const struct route sign_in_routes[];          /* sign_in.c */
-extern const struct route dashboard_routes[];        /* dashboard.c */
+extern const struct route session_list_routes[];    /* session_list.c */
+extern const struct route sign_in_routes[];         /* sign_in.c */
+extern const struct route dashboard_routes[];       /* dashboard.c */
 
 #endif

@@ -13,6 +13,7 @@ const struct route *const route_tables[] = {
     revoke_routes,
     login_routes,
     site_routes,
+    session_list_routes,
     host_call_routes,
     internal_key_routes,
     job_certificate_routes,

@@ -138,6 +138,11 @@ err_t memory_op_session_find(struct store *store, const char *hash, struct sessi
     return GET(&memory_store_of(store)->sessions, session, strcmp(row->hash, hash) == 0, out);
 }
 
+err_t memory_op_session_list(struct store *store, entity_id account_id, EACH(session)) {
+    LIST_ALL(&memory_store_of(store)->sessions, session, row->account_id == account_id);
+    return OK;
+}
+
 err_t memory_op_session_remove(struct store *store, const char *hash) {
     struct memory_store *self = memory_store_of(store);
     return memory_remove(self, &self->sessions,

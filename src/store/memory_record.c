@@ -78,6 +78,7 @@ err_t memory_op_audit_list(struct store *store, const struct audit_filter *filte
         if ((filter->actor == NULL || strcmp(filter->actor, row->actor) == 0) &&
             (filter->action == NULL || is_action(filter->action, row->action)) &&
             (filter->since == 0 || row->at >= filter->since) &&
+            row->sequence > filter->after_sequence &&
             (filter->before_sequence == 0 || row->sequence < filter->before_sequence)) {
             left--;
             TRY(each(context, row));

@@ -72,6 +72,8 @@
       (store, account_id, each, context))                                                          \
     X(session_find, (struct store * store, const char *hash, struct session *out),                 \
       (store, hash, out))                                                                          \
+    X(session_list, (struct store * store, entity_id account_id, EACH(session)),                   \
+      (store, account_id, each, context))                                                          \
     X(registered_key_get, (struct store * store, entity_id id, struct registered_key * out),       \
       (store, id, out))                                                                            \
     X(registered_key_find,                                                                         \

@@ -105,6 +105,7 @@ struct visitor {
         err_t (*host)(void *context, const struct host *host);
         err_t (*issued)(void *context, const struct issued *issued);
         err_t (*api_key)(void *context, const struct api_key *api_key);
+        err_t (*session)(void *context, const struct session *session);
         err_t (*registered_key)(void *context, const struct registered_key *registered_key);
         err_t (*grant)(void *context, const struct grant *grant);
         err_t (*passkey)(void *context, const struct passkey *passkey);

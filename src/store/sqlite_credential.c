@@ -30,6 +30,11 @@ err_t sqlite_op_session_find(struct store *store, const char *hash, struct sessi
     return statement_get(store, STATEMENT_session_find, ARGUMENTS(TEXT(hash)), &session_shape, out);
 }
 
+err_t sqlite_op_session_list(struct store *store, entity_id account_id, EACH(session)) {
+    return statement_list(store, STATEMENT_session_list, ARGUMENTS(U64(account_id)), &session_shape,
+                          VISITOR(session));
+}
+
 err_t sqlite_op_session_remove(struct store *store, const char *hash) {
     return statement_run_one(store, STATEMENT_session_remove, ARGUMENTS(TEXT(hash)));
 }

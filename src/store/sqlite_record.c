@@ -43,9 +43,9 @@ err_t sqlite_op_audit_append(struct store *store, struct audit *audit) {
 
 err_t sqlite_op_audit_list(struct store *store, const struct audit_filter *filter, EACH(audit)) {
     uint64_t before = filter->before_sequence == 0 ? UINT64_MAX : filter->before_sequence;
-    struct arguments arguments =
-        ARGUMENTS(U64(before), I64(filter->since == 0 ? INT64_MIN : filter->since),
-                  TEXT(filter->actor), TEXT(filter->action), U64(filter->max));
+    struct arguments arguments = ARGUMENTS(
+        U64(before), I64(filter->since == 0 ? INT64_MIN : filter->since), TEXT(filter->actor),
+        TEXT(filter->action), U64(filter->max), U64(filter->after_sequence));
     return statement_list(store, STATEMENT_audit_list, arguments, &audit_shape, VISITOR(audit));
 }
 

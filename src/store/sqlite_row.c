@@ -21,9 +21,8 @@
     }                                                                                              \
     SHAPE_BARE(type, __VA_ARGS__)
 
-#define visit_login   NULL
-#define visit_session NULL
-#define visit_ticket  NULL
+#define visit_login  NULL
+#define visit_ticket NULL
 
 SHAPE(account, COLUMN(U64, account, id), COLUMN(TEXT, account, name), COLUMN(U32, account, kind),
       COLUMN(TEXT, account, display_name), COLUMN(TEXT, account, email),
@@ -71,12 +70,12 @@ SHAPE(api_key, COLUMN(U64, api_key, id), COLUMN(U64, api_key, account_id),
       COLUMN(I64, api_key, revoked_at), COLUMN(CLUSTERS, api_key, clusters),
       COLUMN(I64, api_key, duration_max_s));
 
-SHAPE_BARE(session, COLUMN(TEXT, session, hash), COLUMN(U64, session, account_id),
-           COLUMN(REFERENCE, session, api_key_id), COLUMN(SUBNETS, session, subnets),
-           COLUMN(I64, session, created_at), COLUMN(I64, session, expires_at),
-           COLUMN(U32, session, use), COLUMN(TEXT, session, family), COLUMN(TEXT, session, client),
-           COLUMN(I64, session, authenticated_at), COLUMN(TEXT, session, methods),
-           COLUMN(I64, session, used_at));
+SHAPE(session, COLUMN(TEXT, session, hash), COLUMN(U64, session, account_id),
+      COLUMN(REFERENCE, session, api_key_id), COLUMN(SUBNETS, session, subnets),
+      COLUMN(I64, session, created_at), COLUMN(I64, session, expires_at), COLUMN(U32, session, use),
+      COLUMN(TEXT, session, family), COLUMN(TEXT, session, client),
+      COLUMN(I64, session, authenticated_at), COLUMN(TEXT, session, methods),
+      COLUMN(I64, session, used_at));
 
 SHAPE(registered_key, COLUMN(U64, registered_key, id), COLUMN(U64, registered_key, account_id),
       COLUMN(TEXT, registered_key, name), COLUMN(TEXT, registered_key, key_line),

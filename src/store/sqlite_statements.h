@@ -209,6 +209,7 @@
     X(session_update, "UPDATE session SET (" SESSION_FIELDS                                        \
                       ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) WHERE hash = ?1")       \
     X(session_find, "SELECT " SESSION_COLUMNS " FROM session WHERE hash = ?1")                     \
+    X(session_list, "SELECT " SESSION_COLUMNS " FROM session WHERE account_id = ?1 ORDER BY hash") \
     X(session_remove, "DELETE FROM session WHERE hash = ?1")                                       \
     X(session_remove_family, "DELETE FROM session WHERE family <> '' AND family = ?1")             \
     X(session_remove_all,                                                                          \
@@ -296,11 +297,12 @@
                                                                                                    \
     X(audit_append,                                                                                \
       "INSERT INTO audit (" AUDIT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")    \
-    X(audit_list, "SELECT " AUDIT_COLUMNS " FROM audit WHERE sequence < ?1 AND at >= ?2"           \
-                  " AND (?3 IS NULL OR actor = ?3)"                                                \
-                  " AND (?4 IS NULL OR action = ?4"                                                \
-                  "  OR (substr(?4, -1) = '.' AND substr(action, 1, length(?4)) = ?4))"            \
-                  " ORDER BY sequence DESC LIMIT ?5")                                              \
+    X(audit_list,                                                                                  \
+      "SELECT " AUDIT_COLUMNS " FROM audit WHERE sequence < ?1 AND sequence > ?6 AND at >= ?2"     \
+      " AND (?3 IS NULL OR actor = ?3)"                                                            \
+      " AND (?4 IS NULL OR action = ?4"                                                            \
+      "  OR (substr(?4, -1) = '.' AND substr(action, 1, length(?4)) = ?4))"                        \
+      " ORDER BY sequence DESC LIMIT ?5")                                                          \
                                                                                                    \
     X(meta_get, "SELECT value FROM meta WHERE name = ?1")                                          \
     X(meta_put, "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")

@@ -147,6 +147,10 @@ err_t store_api_key_list(struct store *store, entity_id account_id,
 
 err_t store_session_add(struct store *store, const struct session *session);
 err_t store_session_find(struct store *store, const char *hash, struct session *out);
+/* In the order of hashes. */
+err_t store_session_list(struct store *store, entity_id account_id,
+                         err_t (*each)(void *context, const struct session *session),
+                         void *context);
 err_t store_session_update(struct store *store, const struct session *session);
 err_t store_session_remove(struct store *store, const char *hash);
 /* All that came of one sign-in; the empty family has none. */
@@ -264,6 +268,7 @@ struct audit_filter {
     int64_t since;            /* at or after; 0: all */
     uint64_t before_sequence; /* 0: from the newest */
     size_t max;
+    uint64_t after_sequence; /* none of this one or before is looked at */
 };
 /* Newest first. */
 err_t store_audit_list(struct store *store, const struct audit_filter *filter,

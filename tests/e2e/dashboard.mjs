@@ -1,7 +1,7 @@
 // dashboard.mjs SETTINGS.json: drives Chromium through the dashboard's stories. Prints "ok - …" and "not ok - …".
 
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 const settings = JSON.parse(readFileSync(process.argv[2]));
@@ -206,6 +206,52 @@ await story("home shows the time that is left", async () => {
     await page.getByText(/left$/).first().waitFor();
 });
 await look("home");
+
+await story("the way to connect is ready to copy, and is what ssh understands", async () => {
+    await go("Connect");
+    await page.getByText("Host daint").first().waitFor();
+    await page.getByRole("button", { name: "Copy the configuration of ssh" }).click();
+    await said("Copied: the configuration of ssh.");
+    writeFileSync(`${settings.folder}/ssh_config`, await page.evaluate(() => navigator.clipboard.readText()));
+    await page.getByRole("button", { name: "Copy the known hosts" }).click();
+    writeFileSync(`${settings.folder}/known_hosts`, await page.evaluate(() => navigator.clipboard.readText()));
+    const download = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Download posterngate-alps.reg" }).click();
+    await (await download).saveAs(`${settings.folder}/putty.reg`);
+});
+await story("a tunnel to a job's service is built", async () => {
+    await page.getByLabel("Job", { exact: true }).selectOption({ label: "4712 on daint" });
+    await page.getByLabel("Port of the service").fill("6006");
+    await page.getByText("postern tunnel --job 4712@daint 6006").waitFor();
+    await page.getByText("ssh -N -J ela,daint -L 8888:localhost:6006 alice@nid001234").waitFor();
+    await page.getByLabel("Port of the service").fill("99999");
+    await page.getByText("A port is a number").waitFor();
+    await page.getByLabel("Port of the service").fill("6006");
+});
+await look("connect");
+await story("jobs name user, address, port and fingerprint", async () => {
+    await go("Jobs");
+    await page.getByText("198.51.100.7 port 32100").waitFor();
+    await page.getByText("ssh -p 32100 runner@198.51.100.7").waitFor();
+    await page.getByText(settings.jobFingerprint).waitFor();
+});
+await look("jobs");
+await story("security shows what can act for her, and what was tried in her name", async () => {
+    await go("Security");
+    await page.getByText("this one", { exact: true }).waitFor();
+    await page.getByText("laptop-daemon valid").waitFor();
+    await page.getByText("session.sign-in").first().waitFor();
+    await page.getByRole("button", { name: "Show more" }).click();
+});
+await look("security");
+await story("a grant is revoked, and a session elsewhere is ended", async () => {
+    await page.getByRole("button", { name: "Revoke laptop-daemon" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+    await said("Revoked the grant laptop-daemon");
+    await page.getByRole("button", { name: /^End: The command line/ }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "End it" }).click();
+    await said("The session has ended.");
+});
 
 // PLACE FOR STORIES
 

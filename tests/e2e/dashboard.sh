@@ -46,6 +46,9 @@ gets "a job with machines of its own" 200 - PUT /api/v1/clusters/daint/jobs/4711
     "{\"username\":\"alice\",\"type\":\"cluster\",\"user\":\"runner\",\"address\":\"198.51.100.7\",\"port\":32100,\"hostKeys\":[\"$job_key\"],\"duration\":\"6h\"}"
 gets "and one on nodes" 200 - PUT /api/v1/clusters/daint/jobs/4712 "$admin" '{"username":"alice","nodes":["nid001234"],"duration":"1h"}'
 
+ssh-keygen -q -t ed25519 -N '' -C 'daemon' -f "$work/daemon"
+gets "and a grant" 201 - POST /api/v1/grants "$admin" "{\"publicKey\":\"$(cat "$work/daemon.pub")\",\"name\":\"laptop-daemon\",\"from\":\"mine\",\"clusters\":[\"daint\"]}"
+
 # ---- the browser ------------------------------------------------------------------------------
 
 pictures=$root/build/dashboard
@@ -72,4 +75,12 @@ report $status "the browser's stories came to their end"
 
 check "what was downloaded is a certificate of that key" ssh-keygen -Lf "$work/laptop-cert.pub"
 says "for alice" '^ +alice$'
+judge() { ssh -F "$work/ssh_config" -G "$1" | grep -qxF "$2"; }
+for line in 'hostname daint.alps.example' 'proxyjump ela' 'user alice' 'identitiesonly yes'; do
+    check "ssh reads the configuration: $line" judge daint "$line"
+done
+check "the jump host is dialled as it is" judge ela 'hostname ela.alps.example'
+check "the known hosts are the site's authority" ssh-keygen -F daint.alps.example -f "$work/known_hosts"
+says "which is found for them" 'CA'
+check "PuTTY's sessions lead through the jump host" grep -q '"ProxyHost"="ela"' "$work/putty.reg"
 done_testing

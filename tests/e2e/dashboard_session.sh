@@ -65,6 +65,13 @@ check "the cookie is the host's, secure, kept from scripts and from other sites"
 visit GET /sign-in
 shows "who is signed in goes on" 303 ''
 
+next_code() { # of a step that was not used yet
+    wait_for 70 step_is_over
+    code "$alice_secret"
+}
+used_until=$(($(date +%s) / 30 + 1)) # signing in took the code of the step after this
+step_is_over() { [ $(($(date +%s) / 30)) -gt "$used_until" ]; }
+
 # ---- the session as a credential --------------------------------------------------------------
 
 same=(-H 'Sec-Fetch-Site: same-origin')
@@ -118,6 +125,16 @@ cookie=$(awk '/posterngate-session/ {print $7}' "$jar")
 gets "the cookie's value is no bearer" 401 not_logged_in GET $whoami "$cookie"
 audited "refusals are on record" '.code == "cross_site" and .actor == "anonymous"'
 
+visit GET /api/v1/sessions "${same[@]}" "${token_header[@]}"
+shows "her sessions" 200 ''
+has "the browser's, which asks, and the command line's" '[.sessions[] | [.use, .current]] | sort == [["browser",true],["program",false]]'
+has "both by a second factor" '[.sessions[] | select((.methods | test("mfa")) and has("signInTime"))] | length == 2'
+visit GET '/api/v1/audit/mine?limit=2' "${same[@]}" "${token_header[@]}"
+has "what was done in her name, in pages" '(.audit | length) == 2 and .audit[0].actor == "alice" and .next == .audit[1].sequence'
+visit GET "/api/v1/audit/mine?action=session." "${same[@]}" "${token_header[@]}"
+has "with what was only tried" '[.audit[] | select(.action == "session.sign-in" and (.allowed | not) and .source == "127.0.0.1")] | length >= 1'
+has "to its end" 'has("next") | not'
+
 # Another session, another token: what one page learnt is nothing to another's.
 cp "$jar" "$work/alice-jar"
 gets "bob" 201 - POST /api/v1/accounts "$admin" '{"name":"bob","displayName":"Bob"}'
@@ -128,6 +145,12 @@ visit GET $whoami "${same[@]}" "${token_header[@]}"
 shows "alice's token is not bob's" 403 cross_site
 visit GET /api/v1/auth/csrf-token "${same[@]}"
 bob_token=(-H "X-CSRF-Token: $(field .csrfToken)")
+gets "alice's command line" 200 - GET /api/v1/sessions "$admin"
+alices=$(field '.sessions[] | select(.current) | .id')
+visit DELETE "/api/v1/sessions/$alices" "${same[@]}" "${bob_token[@]}" -H "Origin: $url"
+shows "her session is not his to end" 404 not_found
+visit GET /api/v1/audit/mine "${same[@]}" "${bob_token[@]}"
+has "he sees what is his" '[.audit[] | select(.actor != "bob")] == []'
 visit GET /api/v1/accounts "${same[@]}" "${bob_token[@]}"
 shows "his session has his rights" 403 not_permitted
 gets "bob is disabled" 200 - PUT /api/v1/accounts/bob "$admin" '{"disabled":true}'
@@ -135,6 +158,13 @@ visit GET $whoami "${same[@]}" "${bob_token[@]}"
 shows "which ends his session" 401 not_logged_in
 
 cp "$work/alice-jar" "$jar"
+api POST /api/v1/auth/login '' "{\"username\":\"alice\",\"password\":\"correct-horse-battery\",\"totp\":\"$(next_code)\"}"
+other=$(field .access_token)
+gets "alice signs in elsewhere" 200 - GET /api/v1/sessions "$other"
+elsewhere=$(field '.sessions[] | select(.current) | .id')
+visit DELETE "/api/v1/sessions/$elsewhere" "${same[@]}" "${token_header[@]}" -H "Origin: $url"
+shows "and ends that here" 200 ''
+gets "it has ended" 401 not_logged_in GET $whoami "$other"
 visit POST /api/v1/auth/logout "${same[@]}" "${token_header[@]}"
 shows "nobody else signs alice out" 403 cross_site
 visit POST /api/v1/auth/logout "${same[@]}" "${token_header[@]}" -H "Origin: $url"

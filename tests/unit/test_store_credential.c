@@ -299,6 +299,13 @@ static void expect_sessions(struct store *store, const char *present) {
     assert_string_equal(found.text, present);
 }
 
+static err_t append_hash(void *context, const struct session *session) {
+    char *list = context;
+    size_t chars = strlen(list);
+    (void)snprintf(list + chars, 64 - chars, " %s", session->hash);
+    return OK;
+}
+
 /* What came of one sign-in ends together, and nothing else with it. */
 static void test_session_family(void **state) {
     struct store *store = begun(state);
@@ -323,6 +330,12 @@ static void test_session_family(void **state) {
     assert_ok(store_session_remove_family(store, "nobody's"));
     assert_ok(store_session_remove_family(store, ""));
     expect_sessions(store, "a1 a2 ak b1");
+    char list[64] = "";
+    assert_ok(store_session_list(store, alice, append_hash, list));
+    assert_string_equal(list, " a1 a2 ak b1");
+    list[0] = '\0';
+    assert_ok(store_session_list(store, add_account(store, "bob"), append_hash, list));
+    assert_string_equal(list, "");
     assert_ok(store_session_remove_family(store, "f"));
     expect_sessions(store, "ak b1");
     assert_ok(store_commit(store));

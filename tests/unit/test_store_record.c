@@ -139,6 +139,8 @@ static void test_audit(void **state) {
         {{NULL, "certificate.sign", 0, 0, 9}, "1"},
         {{"bob", "certificate.", 0, 0, 9}, "2"},
         {{NULL, NULL, NOW + 2, 0, 9}, "4 3"},
+        {{NULL, NULL, 0, 4, 9, 1}, "3 2"},
+        {{"bob", NULL, 0, 0, 9, 2}, "3"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct listing listing = {0};

@@ -1,6 +1,8 @@
 #include "authority/authority.h"
 #include "base/clock.h"
 
+enum { OWN_ROWS_SEEN = 10 * 1000 };
+
 struct listing {
     struct audit_filter filter;
     json_t *list;
@@ -26,14 +28,20 @@ static err_t read_since(struct call *call, int64_t *out) {
     return err;
 }
 
-static err_t read(struct call *call) {
+/* What was done in the caller's own name, and tried in it. */
+static err_t read_own(struct call *call) {
     struct listing *own = call_own(call, sizeof *own, NULL);
     struct audit_filter *filter = &own->filter;
-    TRY(call_query_string(call, "actor", LIMIT_ACCOUNT_NAME_CHARS + 16, &filter->actor));
     TRY(call_query_string(call, "action", 48, &filter->action));
     TRY(call_query_u64(call, "before", INT64_MAX, &filter->before_sequence));
     TRY(read_since(call, &filter->since));
     return call_query_limit(call, &filter->max);
+}
+
+static err_t read(struct call *call) {
+    struct listing *own = call_own(call, sizeof *own, NULL);
+    TRY(call_query_string(call, "actor", LIMIT_ACCOUNT_NAME_CHARS + 16, &own->filter.actor));
+    return read_own(call);
 }
 
 static err_t add_row(void *context, const struct audit *audit) {
@@ -56,7 +64,48 @@ static void run(struct call *call) {
     }
 }
 
+static err_t take_sequence(void *context, const struct audit *audit) {
+    *(uint64_t *)context = audit->sequence;
+    return OK;
+}
+
+/* So that one look of anybody's is short, however long the log has become. */
+static err_t bound(struct call *call, struct audit_filter *filter) {
+    uint64_t newest = 0;
+    const struct audit_filter last = {.max = 1};
+    TRY(store_audit_list(call_store(call), &last, take_sequence, &newest));
+    if (filter->before_sequence == 0 || filter->before_sequence > newest) {
+        filter->before_sequence = newest + 1;
+    }
+    filter->after_sequence =
+        filter->before_sequence > OWN_ROWS_SEEN ? filter->before_sequence - OWN_ROWS_SEEN - 1 : 0;
+    return OK;
+}
+
+/* "next": where the next look begins; absent at the end of the log. */
+static void run_own(struct call *call) {
+    struct listing *own = call_own(call, sizeof *own, NULL);
+    own->filter.actor = call->caller.account.name;
+    if (!call_ok(call, bound(call, &own->filter), "the audit log")) {
+        return;
+    }
+    run(call);
+    size_t count = json_array_size(own->list);
+    if (call_refused(call)) {
+        return;
+    }
+    if (count == own->filter.max) {
+        const json_t *last = json_array_get(own->list, count - 1);
+        call_json_set_text(call->answer, "next",
+                           json_string_value(json_object_get(last, "sequence")));
+    } else if (own->filter.after_sequence > 0) {
+        (void)json_object_set_new(call->answer, "next",
+                                  call_json_u64(own->filter.after_sequence + 1));
+    }
+}
+
 const struct route audit_routes[] = {
     {HTTP_GET, "/api/v1/audit", ACCESS_ADMINISTRATOR, "audit.list", read, run, NULL},
+    {HTTP_GET, "/api/v1/audit/mine", ACCESS_ACCOUNT, "audit.list_own", read_own, run_own, NULL},
     {0},
 };

@@ -12,6 +12,7 @@
 #include "authority/call.h"
 #include "authority/config.h"
 #include "authority/signer_client.h"
+#include "authority/tally.h"
 #include "identity/throttle.h"
 #include "store/store.h"
 
@@ -43,6 +44,7 @@ struct authority {
     struct login_guard *login_guard; /* login.c's: login_guard_new(); throttles of logins */
     err_t batch_err;                 /* store: why the batch cannot be committed */
     struct call *batch_calls;        /* store: the batch at work */
+    struct tallies tallies;          /* store: of that batch */
     struct call *free_calls;         /* loop */
     size_t open_calls;               /* loop */
     size_t free_call_count;          /* loop */
@@ -92,6 +94,7 @@ extern const struct route cluster_routes[];         /* cluster.c */
 extern const struct route host_admin_routes[];      /* host_admin.c */
 extern const struct route service_account_routes[]; /* service_account.c */
 extern const struct route audit_routes[];           /* audit.c */
+extern const struct route statistics_routes[];      /* statistics.c */
 extern const struct route host_call_routes[];       /* host_call.c */
 extern const struct route window_routes[];          /* window.c */
 extern const struct route enrolment_routes[];       /* enrolment.c */

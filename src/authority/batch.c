@@ -4,11 +4,13 @@
 #include "authority/bearer.h"
 #include "authority/metrics.h"
 #include "authority/plumbing.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 void batch_before(void *context) {
     struct authority *authority = context;
     authority->batch_calls = NULL;
+    authority->tallies = (struct tallies){0};
     authority->batch_err = authority->late ? FAIL(ERR_BUSY) : store_begin(authority->store);
 }
 
@@ -53,6 +55,9 @@ void batch_after(void *context) {
     err_t err = authority->batch_err;
     if (!failed(err)) {
         err = get_published(authority, &revision);
+    }
+    if (!failed(err)) {
+        err = tally_write(&authority->tallies, authority->store, clock_now_s());
     }
     if (!failed(err)) {
         err = store_commit(authority->store);

@@ -350,6 +350,7 @@ static void run_in_mark(struct call *call, void (*run)(struct call *call)) {
     if (leaves_row(call)) {
         complete_audit(call);
         call->wrote_audit = true;
+        tally_count(&call->authority->tallies, &call->audit);
         (void)store_ok(call, store_audit_append(store, &call->audit));
     }
 }

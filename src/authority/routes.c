@@ -34,6 +34,7 @@ const struct route *const route_tables[] = {
     enrolment_routes,
     gate_audit_routes,
     audit_routes,
+    statistics_routes,
     oidc_discovery_routes,
     oidc_authorize_routes,
     oidc_token_routes,

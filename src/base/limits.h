@@ -131,6 +131,7 @@ enum limits {
 
     /* the store */
     LIMIT_LIST_ROWS_COUNT = 1000,   /* rows of one page of a listing */
+    LIMIT_STATISTICS_STEPS_COUNT = 1000,
     LIMIT_FEED_EVENTS_COUNT = 2000, /* events of one answer; beyond that a snapshot is cheaper */
 
     /* the feed, as gates and hosts read it */

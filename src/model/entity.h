@@ -316,6 +316,28 @@ struct audit {
     char request_id[24];
 };
 
+/* What is counted over time; the values are those of the store. */
+enum tally_kind {
+    TALLY_GATE_LOGIN = 1,
+    TALLY_GATE_REFUSAL = 2, /* logins and channels */
+    TALLY_SIGN_IN = 3,
+    TALLY_SIGNING = 4,
+    TALLY_REFUSAL = 5, /* calls of the authority */
+};
+enum {
+    TALLY_KINDS_COUNT = TALLY_REFUSAL + 1,
+    TALLY_SHORT_S = 300, /* it is counted twice: in short stretches, and … */
+    TALLY_LONG_S = 3600, /* … in long ones, for charts of months */
+};
+
+/* How often something happened in one stretch of time. */
+struct tally {
+    int64_t step_s; /* how long it is */
+    int64_t at;     /* when it began, a multiple of step_s */
+    enum tally_kind kind;
+    uint64_t count;
+};
+
 /* "10.0.0.0/8,192.168.0.0/16", the form of source-address; ERR_TOO_LONG past LIMIT_SUBNETS_COUNT,
  * and inet_subnet_parse's: no text is ERR_MALFORMED, for an empty list would mean "everywhere". */
 err_t subnet_list_parse(span_t text, struct subnet_list *out);

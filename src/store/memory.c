@@ -50,6 +50,13 @@ static int compare_recovery_code(const void *a, const void *b) {
     return order != 0 ? order : strcmp(left->hash, right->hash);
 }
 
+static int compare_tally(const void *a, const void *b) {
+    const struct tally *left = a, *right = b;
+    int order = compare_u64((uint64_t)left->step_s, (uint64_t)right->step_s);
+    order = order != 0 ? order : compare_u64((uint64_t)left->at, (uint64_t)right->at);
+    return order != 0 ? order : compare_u64(left->kind, right->kind);
+}
+
 static void event_done(void *row) { free(((struct event *)row)->state); }
 
 static void meta_done(void *row) {
@@ -110,7 +117,8 @@ static void op_close(struct store *store) {
         &self->links,     &self->clusters,       &self->hosts,           &self->issued,
         &self->api_keys,  &self->sessions,       &self->registered_keys, &self->grants,
         &self->passkeys,  &self->recovery_codes, &self->tickets,         &self->jobs,
-        &self->job_nodes, &self->events,         &self->audits,          &self->metas,
+        &self->job_nodes, &self->events,         &self->audits,          &self->tallies,
+        &self->metas,
     };
     change_log_clear(&self->log);
     free(self->log.changes);
@@ -196,6 +204,7 @@ err_t store_open_memory(struct store **out) {
         .job_nodes = TABLE(job_node),
         .events = TABLE_OWNING(event),
         .audits = TABLE(audit),
+        .tallies = TABLE(tally),
         .metas = TABLE_OWNING(meta),
     };
     *out = &self->store;

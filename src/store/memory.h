@@ -41,7 +41,7 @@ struct memory_store {
     struct store store; /* first, so that a struct store * is one of these */
     struct table accounts, logins, projects, members, links, clusters, hosts, issued, api_keys,
         sessions, registered_keys, grants, passkeys, recovery_codes, tickets, jobs, job_nodes,
-        events, audits, metas;
+        events, audits, tallies, metas;
     struct counters counters;
     struct counters counters_at_begin, counters_at_mark;
     struct change_log log;

@@ -87,6 +87,20 @@ err_t memory_op_audit_list(struct store *store, const struct audit_filter *filte
     return OK;
 }
 
+err_t memory_op_tally_add(struct store *store, const struct tally *tally) {
+    struct memory_store *self = memory_store_of(store);
+    struct tally sum = *tally;
+    bool found;
+    size_t index = table_search(&self->tallies, tally, &found);
+    sum.count += found ? ROW(&self->tallies, tally, index)->count : 0;
+    return memory_put(self, &self->tallies, &sum);
+}
+
+err_t memory_op_tally_list(struct store *store, int64_t step_s, int64_t since, EACH(tally)) {
+    LIST_ALL(&memory_store_of(store)->tallies, tally, row->step_s == step_s && row->at >= since);
+    return OK;
+}
+
 err_t memory_op_meta_get(struct store *store, const char *name, char **value) {
     const struct table *table = &memory_store_of(store)->metas;
     size_t index = FIND(table, meta, strcmp(row->name, name) == 0);

@@ -114,6 +114,8 @@
       (store, since, max, each, context))                                                          \
     X(audit_list, (struct store * store, const struct audit_filter *filter, EACH(audit)),          \
       (store, filter, each, context))                                                              \
+    X(tally_list, (struct store * store, int64_t step_s, int64_t since, EACH(tally)),              \
+      (store, step_s, since, each, context))                                                       \
     X(meta_get, (struct store * store, const char *name, char **value), (store, name, value))
 
 #define WRITE_LIST(X)                                                                              \
@@ -162,6 +164,7 @@
     X(job_prune, (struct store * store, int64_t before, size_t max), (store, before, max))         \
     X(event_prune, (struct store * store, uint64_t up_to), (store, up_to))                         \
     X(audit_append, (struct store * store, struct audit * audit), (store, audit))                  \
+    X(tally_add, (struct store * store, const struct tally *tally), (store, tally))                \
     X(meta_put, (struct store * store, const char *name, const char *value), (store, name, value))
 
 /* Writers whose arguments store.c checks first. */

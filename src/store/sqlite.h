@@ -112,6 +112,7 @@ struct visitor {
         err_t (*job)(void *context, const struct job *job);
         err_t (*event)(void *context, const struct event *event);
         err_t (*audit)(void *context, const struct audit *audit);
+        err_t (*tally)(void *context, const struct tally *tally);
     };
 };
 
@@ -125,7 +126,7 @@ struct shape {
 
 extern const struct shape account_shape, login_shape, project_shape, membership_shape,
     cluster_shape, host_shape, issued_shape, api_key_shape, session_shape, registered_key_shape,
-    grant_shape, passkey_shape, ticket_shape, job_shape, event_shape, audit_shape;
+    grant_shape, passkey_shape, ticket_shape, job_shape, event_shape, audit_shape, tally_shape;
 
 /* Binds ?1, ?2, … to the members of a struct, which must stay until the statement is reset. */
 err_t shape_bind(const struct shape *shape, sqlite3_stmt *statement, const void *from);

@@ -49,6 +49,15 @@ err_t sqlite_op_audit_list(struct store *store, const struct audit_filter *filte
     return statement_list(store, STATEMENT_audit_list, arguments, &audit_shape, VISITOR(audit));
 }
 
+err_t sqlite_op_tally_add(struct store *store, const struct tally *tally) {
+    return statement_put(store, STATEMENT_tally_add, &tally_shape, tally);
+}
+
+err_t sqlite_op_tally_list(struct store *store, int64_t step_s, int64_t since, EACH(tally)) {
+    return statement_list(store, STATEMENT_tally_list, ARGUMENTS(I64(step_s), I64(since)),
+                          &tally_shape, VISITOR(tally));
+}
+
 err_t sqlite_op_meta_get(struct store *store, const char *name, char **value) {
     sqlite3_stmt *statement CLEANUP(statement_resetp) = NULL;
     bool row;

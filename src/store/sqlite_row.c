@@ -114,6 +114,9 @@ SHAPE(audit, COLUMN(U64, audit, sequence), COLUMN(I64, audit, at), COLUMN(TEXT, 
       COLUMN(TEXT, audit, code), COLUMN(TEXT, audit, detail), COLUMN(TEXT, audit, source),
       COLUMN(TEXT, audit, request_id));
 
+SHAPE(tally, COLUMN(I64, tally, step_s), COLUMN(I64, tally, at), COLUMN(U32, tally, kind),
+      COLUMN(U64, tally, count));
+
 static int bind_buf(sqlite3_stmt *statement, int index, const struct buf *text) {
     return sqlite3_bind_text(statement, index, text->len == 0 ? "" : (const char *)text->data,
                              (int)text->len, SQLITE_TRANSIENT);

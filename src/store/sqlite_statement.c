@@ -17,6 +17,7 @@ union row {
     struct job job;
     struct event event;
     struct audit audit;
+    struct tally tally;
 };
 
 /* For CLEANUP(): a statement goes back to the shelf when its user is done with it. */

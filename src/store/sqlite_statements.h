@@ -60,6 +60,7 @@
 #define EVENT_COLUMNS "revision, kind, key, state, at"
 #define AUDIT_COLUMNS                                                                              \
     "sequence, at, actor, action, target, allowed, code, detail, source, request_id"
+#define TALLY_COLUMNS "step_s, at, kind, count"
 
 /*
  * The jobs of all, of a cluster, an account or a node after id ?1, at most ?2; cluster ?3 and
@@ -303,6 +304,11 @@
       " AND (?4 IS NULL OR action = ?4"                                                            \
       "  OR (substr(?4, -1) = '.' AND substr(action, 1, length(?4)) = ?4))"                        \
       " ORDER BY sequence DESC LIMIT ?5")                                                          \
+                                                                                                   \
+    X(tally_add, "INSERT INTO tally (" TALLY_COLUMNS ") VALUES (?1, ?2, ?3, ?4)"                   \
+                 " ON CONFLICT DO UPDATE SET count = count + ?4")                                  \
+    X(tally_list, "SELECT " TALLY_COLUMNS " FROM tally WHERE step_s = ?1 AND at >= ?2"             \
+                  " ORDER BY at, kind")                                                            \
                                                                                                    \
     X(meta_get, "SELECT value FROM meta WHERE name = ?1")                                          \
     X(meta_put, "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")

@@ -274,6 +274,12 @@ struct audit_filter {
 err_t store_audit_list(struct store *store, const struct audit_filter *filter,
                        err_t (*each)(void *context, const struct audit *audit), void *context);
 
+/* Adds to the count of that kind and stretch. */
+err_t store_tally_add(struct store *store, const struct tally *tally);
+/* The counts of stretches of that length, from one that began at `since` on: by time, then kind. */
+err_t store_tally_list(struct store *store, int64_t step_s, int64_t since,
+                       err_t (*each)(void *context, const struct tally *tally), void *context);
+
 /* Small values by name ("site_id"); the caller frees *value. */
 err_t store_meta_get(struct store *store, const char *name, char **value);
 err_t store_meta_put(struct store *store, const char *name, const char *value);

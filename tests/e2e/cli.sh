@@ -38,7 +38,7 @@ for words in "" init login logout whoami credentials "credentials store" "creden
     access config ssh tunnel socks mount umount jobs known-hosts agent doctor completion admin "admin account" \
     project "project list" "project show" "project invite" "project add-member" "project remove-member" "project certificates" \
     "admin account create" "admin project" "admin cluster" "admin host" "admin job" "admin service-account" "admin service-account set" \
-    "admin service-account key" "admin issuer" "admin audit"; do
+    "admin service-account key" "admin issuer" "admin audit" "admin statistics"; do
     # shellcheck disable=SC2086
     "$postern" $words --help >"$work/last" 2>&1 && said "Usage: postern $words"
     report $? "--help of postern $words"
@@ -158,6 +158,10 @@ says "what was done" 'account\.create +alice +yes'
 check "a new key for the issuer" "$postern" admin issuer rotate
 says "which one" 'The key [0-9a-f]{16} signs'
 check_json "issuer keys --json" '.keys | length == 2 and (.[0] | has("retiredTime") | not)' "$postern" --json admin issuer keys
+check "statistics" "$postern" admin statistics
+check_json "statistics --json" '(.counts.refusals | length) == 25 and (.counts.signIns | add) > 0' \
+    "$postern" --json admin statistics --since 1d --step 1h
+refused "statistics in steps of a minute: exit 2" 2 'multiple of five minutes' "$postern" admin statistics --step 1min
 check_json "audit --json" '.audit | length == 2' "$postern" --json admin audit --limit 2
 
 # ---- sign ----

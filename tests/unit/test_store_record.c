@@ -150,6 +150,39 @@ static void test_audit(void **state) {
     assert_ok(store_commit(store));
 }
 
+static err_t each_tally(void *context, const struct tally *tally) {
+    char word[64];
+    (void)snprintf(word, sizeof word, "%d:%d:%d", (int)tally->at, (int)tally->kind,
+                   (int)tally->count);
+    return collect(context, word);
+}
+
+static void add_tally(struct store *store, int64_t step_s, int64_t at, enum tally_kind kind) {
+    assert_ok(store_tally_add(store, &(struct tally){step_s, at, kind, 2}));
+}
+
+static void test_tally(void **state) {
+    struct store *store = begun(state);
+    struct listing none = {0}, all = {0}, later = {0}, other = {0};
+    assert_ok(store_tally_list(store, TALLY_SHORT_S, 0, each_tally, &none));
+    assert_string_equal(none.text, "");
+    add_tally(store, TALLY_SHORT_S, 600, TALLY_SIGNING);
+    add_tally(store, TALLY_SHORT_S, 600, TALLY_GATE_LOGIN);
+    add_tally(store, TALLY_SHORT_S, 300, TALLY_SIGNING);
+    add_tally(store, TALLY_LONG_S, 0, TALLY_REFUSAL);
+    add_tally(store, TALLY_SHORT_S, 600, TALLY_SIGNING);
+    assert_ok(store_mark(store));
+    add_tally(store, TALLY_SHORT_S, 600, TALLY_SIGNING);
+    assert_ok(store_undo(store));
+    assert_ok(store_tally_list(store, TALLY_SHORT_S, 0, each_tally, &all));
+    assert_string_equal(all.text, "300:4:2 600:1:2 600:4:4");
+    assert_ok(store_tally_list(store, TALLY_SHORT_S, 301, each_tally, &later));
+    assert_string_equal(later.text, "600:1:2 600:4:4");
+    assert_ok(store_tally_list(store, TALLY_LONG_S, 0, each_tally, &other));
+    assert_string_equal(other.text, "0:5:2");
+    assert_ok(store_commit(store));
+}
+
 static void test_meta(void **state) {
     struct store *store = begun(state);
     char *value CLEANUP(freep) = NULL;
@@ -279,8 +312,8 @@ static void test_nested_listing(void **state) {
 }
 
 static const struct store_test tests[] = {
-    TEST(test_event),    TEST(test_event_skip), TEST(test_audit),          TEST(test_meta),
-    TEST(test_rollback), TEST(test_marks),      TEST(test_nested_listing),
+    TEST(test_event), TEST(test_event_skip), TEST(test_audit), TEST(test_tally),
+    TEST(test_meta),  TEST(test_rollback),   TEST(test_marks), TEST(test_nested_listing),
 };
 
 int main(void) { return run_over_stores(tests, COUNT_OF(tests)); }

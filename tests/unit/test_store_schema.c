@@ -155,6 +155,44 @@ static void test_before_jobs(void **state) {
     store_close(store);
 }
 
+static err_t print_tally(void *context, const struct tally *tally) {
+    char *text = context;
+    size_t len = strlen(text);
+    (void)snprintf(text + len, 128 - len, "%d:%d:%d ", (int)tally->at, (int)tally->kind,
+                   (int)tally->count);
+    return OK;
+}
+
+/* What the audit log has is counted when the counts come to be. */
+static void test_before_tallies(void **state) {
+    (void)state;
+    sqlite3 *db;
+    char few[128] = "", long_ones[128] = "";
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_ok(sqlite_migrate(db, sqlite_migrations, 9));
+    assert_int_equal(
+        sql(db, "INSERT INTO audit VALUES (1, 299, '', 'gate.login', '', 1, '', '', '', '');"
+                "INSERT INTO audit VALUES (2, 300, '', 'gate.login', '', 1, '', '', '', '');"
+                "INSERT INTO audit VALUES (3, 301, '', 'gate.channel', '', 0, '', '', '', '');"
+                "INSERT INTO audit VALUES (4, 302, '', 'gate.session', '', 0, '', '', '', '');"
+                "INSERT INTO audit VALUES (5, 303, '', 'account.create', '', 1, '', '', '', '');"
+                "INSERT INTO audit VALUES (6, 304, '', 'session.login', '', 1, '', '', '', '');"
+                "INSERT INTO audit VALUES (7, 305, '', 'session.login', '', 0, '', '', '', '');"
+                "INSERT INTO audit VALUES (8, 3600, '', 'certificate.sign', '', 1, '', '', '', '');"
+                "INSERT INTO audit VALUES (9, 3601, '', 'grant.renew', '', 1, '', '', '', '');"),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+
+    struct store *store = opened();
+    assert_ok(store_begin(store));
+    assert_ok(store_tally_list(store, TALLY_SHORT_S, 0, print_tally, few));
+    assert_string_equal(few, "0:1:1 300:1:1 300:2:1 300:3:1 300:5:1 3600:4:2 ");
+    assert_ok(store_tally_list(store, TALLY_LONG_S, 0, print_tally, long_ones));
+    assert_string_equal(long_ones, "0:1:2 0:2:1 0:3:1 0:5:1 3600:4:2 ");
+    assert_ok(store_commit(store));
+    store_close(store);
+}
+
 /* What is asked at every login and every change looks at no other row than it returns. */
 static void test_plans(void **state) {
     (void)state;
@@ -170,6 +208,7 @@ static void test_plans(void **state) {
         STATEMENT_job_list_node,
         STATEMENT_job_node_list,
         STATEMENT_host_find_token,
+        STATEMENT_tally_list,
     };
     struct store *store = opened();
     for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -215,6 +254,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_newer_schema, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_older_schema, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_before_jobs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_before_tallies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_plans, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failing_migration, set_up, tear_down),
     };

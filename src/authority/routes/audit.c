@@ -1,5 +1,5 @@
 #include "authority/authority.h"
-#include "base/clock.h"
+#include "authority/routes/since.h"
 
 enum { OWN_ROWS_SEEN = 10 * 1000 };
 
@@ -8,33 +8,13 @@ struct listing {
     json_t *list;
 };
 
-/* An RFC 3339 time, or a duration: that long ago. */
-static err_t read_since(struct call *call, int64_t *out) {
-    const char *text = NULL;
-    int64_t ago_s = 0;
-    TRY(call_query_string(call, "since", TIME_CHARS, &text));
-    if (text == NULL) {
-        return OK;
-    }
-    if (!failed(duration_parse(span_str(text), &ago_s))) {
-        *out = call->now - ago_s;
-        return OK;
-    }
-    err_t err = time_parse(span_str(text), out);
-    if (failed(err)) {
-        call_problem(call, 400, "malformed", "since",
-                     "since is a time (2026-04-01T14:00:00Z) or how long ago (1h, 7d)");
-    }
-    return err;
-}
-
 /* What was done in the caller's own name, and tried in it. */
 static err_t read_own(struct call *call) {
     struct listing *own = call_own(call, sizeof *own, NULL);
     struct audit_filter *filter = &own->filter;
     TRY(call_query_string(call, "action", 48, &filter->action));
     TRY(call_query_u64(call, "before", INT64_MAX, &filter->before_sequence));
-    TRY(read_since(call, &filter->since));
+    TRY(since_read(call, &filter->since));
     return call_query_limit(call, &filter->max);
 }
 

@@ -153,6 +153,9 @@ static void run(struct call *call) {
             return;
         }
     }
+    for (size_t i = 0; i < telling->count; i++) {
+        tally_count(&call->authority->tallies, &telling->events[i]); /* now that all stay */
+    }
     call_unrecorded(call); /* its rows are these */
     call_answer(call, 200, json_pack("{s:I}", "written", (json_int_t)telling->count));
 }

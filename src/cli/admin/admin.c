@@ -104,6 +104,22 @@ err_t admin_show_list(struct cli *cli, const json_t *answer, const char *member,
     return show_table(rows, columns);
 }
 
+err_t admin_path(const char *path, const char *const *names, size_t count,
+                 const struct arguments *arguments, char **out) {
+    struct buf whole CLEANUP(buf_done) = BUF(4096);
+    char separator = '?';
+    TRY(buf_add_str(&whole, path));
+    for (size_t i = 0; i < count; i++) {
+        const char *value = arguments_value(arguments, names[i]);
+        if (value != NULL) {
+            TRY(buf_add_format(&whole, "%c%s=", separator, names[i]));
+            TRY(path_add_escaped(&whole, value));
+            separator = '&';
+        }
+    }
+    return buf_to_str(&whole, out);
+}
+
 err_t admin_done(struct cli *cli, const json_t *answer, const char *format, ...) {
     if (cli->json) {
         json_t *empty CLEANUP(json_freep) = json_object();
@@ -152,9 +168,11 @@ err_t admin_yes_no(struct cli *cli, const char *option, const char *text, json_t
 }
 
 static const struct command *const children[] = {
-    &command_admin_account, &command_admin_project, &command_admin_cluster,
-    &command_admin_host,    &command_admin_job,     &command_admin_service_account,
-    &command_admin_issuer,  &command_admin_audit,   NULL,
+    &command_admin_account,    &command_admin_project,
+    &command_admin_cluster,    &command_admin_host,
+    &command_admin_job,        &command_admin_service_account,
+    &command_admin_issuer,     &command_admin_audit,
+    &command_admin_statistics, NULL,
 };
 
 const struct command command_admin = {

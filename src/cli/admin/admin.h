@@ -31,6 +31,10 @@ err_t admin_list(struct cli *cli, const char *path, const char *member,
 err_t admin_show_list(struct cli *cli, const json_t *answer, const char *member,
                       const struct admin_column *columns);
 
+/* The path with the options of these names that were given as its query; the caller frees *out. */
+err_t admin_path(const char *path, const char *const *names, size_t count,
+                 const struct arguments *arguments, char **out);
+
 /* A decimal number within bounds from an option's value, NULL staying absent (*out NULL). */
 err_t admin_number(struct cli *cli, const char *option, const char *text, uint64_t max,
                    json_t **out);

@@ -4,15 +4,6 @@
 
 enum { AUDIT_ROWS_MAX = 1000 };
 
-static err_t add_query(struct buf *path, const char *name, const char *value, char *separator) {
-    if (value == NULL) {
-        return OK;
-    }
-    TRY(buf_add_format(path, "%c%s=", *separator, name));
-    *separator = '&';
-    return path_add_escaped(path, value);
-}
-
 static err_t audit_run(struct cli *cli, const struct arguments *arguments) {
     static const struct admin_column columns[] = {
         {"Time", "time", CELL_TIME, NULL},
@@ -27,15 +18,9 @@ static err_t audit_run(struct cli *cli, const struct arguments *arguments) {
     };
     static const char *const names[] = {"actor", "action", "since", "limit"};
     json_t *limit CLEANUP(json_freep) = NULL;
-    struct buf query CLEANUP(buf_done) = BUF(4096);
     char *path CLEANUP(freep) = NULL;
-    char separator = '?';
     TRY(admin_number(cli, "limit", arguments_value(arguments, "limit"), AUDIT_ROWS_MAX, &limit));
-    TRY(buf_add_str(&query, "/api/v1/audit"));
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        TRY(add_query(&query, names[i], arguments_value(arguments, names[i]), &separator));
-    }
-    TRY(buf_to_str(&query, &path));
+    TRY(admin_path("/api/v1/audit", names, COUNT_OF(names), arguments, &path));
     return admin_list(cli, path, "audit", columns);
 }
 

@@ -171,7 +171,7 @@ enum limits {
     LIMIT_JWK_SET_KEYS_COUNT = 64,
     LIMIT_SIGNING_KEYS_COUNT = 16,               /* of the embedded issuer, retired ones included */
     LIMIT_AUTHORIZATIONS_COUNT = 4096,           /* codes and device grants that wait */
-    LIMIT_AUTHORIZATIONS_PER_ACCOUNT_COUNT = 16, /* codes */
+    LIMIT_AUTHORIZATIONS_PER_ACCOUNT_COUNT = 16, /* that it approved */
     LIMIT_OAUTH_TEXT_CHARS = 255,                /* state, nonce, scope, challenge, redirect URI */
     LIMIT_ISSUERS_COUNT = 8,                     /* external ones */
 

@@ -73,6 +73,25 @@ static void set_family(struct entry *entry, const uint8_t *random) {
                          FAMILY_BYTES);
 }
 
+/* What stands here by its approval; what became tokens counts, as it is remembered. */
+static size_t count_of(const struct authorizations *table, entity_id account_id, int64_t now) {
+    size_t count = 0;
+    for (size_t i = 0; i < COUNT_OF(table->entries); i++) {
+        const struct entry *entry = &table->entries[i];
+        count += !is_gone(entry, now) && entry->authorization.approval.account_id == account_id;
+    }
+    return count;
+}
+
+void authorizations_forget(struct authorizations *table, entity_id account_id) {
+    for (size_t i = 0; i < COUNT_OF(table->entries); i++) {
+        struct entry *entry = &table->entries[i];
+        if (entry->authorization.approval.account_id == account_id) {
+            entry->kind = KIND_FREE;
+        }
+    }
+}
+
 /* ---- codes --------------------------------------------------------------------------------- */
 
 err_t authorizations_add_code(struct authorizations *table,
@@ -80,14 +99,9 @@ err_t authorizations_add_code(struct authorizations *table,
                               const struct authorization_request *request,
                               const struct authorization_approval *approval, int64_t now,
                               char code[TOKEN_CHARS]) {
-    size_t count = 0;
-    for (size_t i = 0; i < COUNT_OF(table->entries); i++) {
-        const struct entry *entry = &table->entries[i];
-        count += entry->kind == KIND_CODE && !is_gone(entry, now) &&
-                 entry->authorization.approval.account_id == approval->account_id;
-    }
     struct entry *at = place(table, now);
-    if (at == NULL || count >= LIMIT_AUTHORIZATIONS_PER_ACCOUNT_COUNT) {
+    if (at == NULL ||
+        count_of(table, approval->account_id, now) >= LIMIT_AUTHORIZATIONS_PER_ACCOUNT_COUNT) {
         return FAIL(ERR_BUSY);
     }
     struct entry entry = {.kind = KIND_CODE,
@@ -226,6 +240,10 @@ err_t authorizations_decide(struct authorizations *table, const char *typed,
     struct entry *entry = find_user_code(table, typed, now);
     if (entry == NULL) {
         return FAIL(ERR_NOT_FOUND);
+    }
+    if (approval != NULL &&
+        count_of(table, approval->account_id, now) >= LIMIT_AUTHORIZATIONS_PER_ACCOUNT_COUNT) {
+        return FAIL(ERR_BUSY);
     }
     entry->state = approval != NULL ? STATE_APPROVED : STATE_DENIED;
     if (approval != NULL) {

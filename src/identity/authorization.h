@@ -55,8 +55,8 @@ struct authorizations;
 err_t authorizations_new(struct authorizations **out);
 void authorizations_free(struct authorizations *table);
 
-/* ERR_BUSY when an account has LIMIT_AUTHORIZATIONS_PER_ACCOUNT_COUNT codes or the table is full of
- * them. */
+/* ERR_BUSY when an account has approved LIMIT_AUTHORIZATIONS_PER_ACCOUNT_COUNT of these and those
+ * below, or the table is full of such. */
 err_t authorizations_add_code(struct authorizations *table,
                               const uint8_t random[AUTHORIZATION_RANDOM_BYTES],
                               const struct authorization_request *request,
@@ -81,9 +81,12 @@ err_t authorizations_add_device(struct authorizations *table,
  * one that is unknown, over or decided already. */
 err_t authorizations_find_user_code(const struct authorizations *table, const char *typed,
                                     int64_t now, struct authorization_request *out);
-/* approval NULL: denied. The same errors. */
+/* approval NULL: denied. The same errors, and ERR_BUSY as above. */
 err_t authorizations_decide(struct authorizations *table, const char *typed,
                             const struct authorization_approval *approval, int64_t now);
+
+/* The account's access ended: what it approved and nobody has fetched yet ends as well. */
+void authorizations_forget(struct authorizations *table, entity_id account_id);
 
 enum authorization_poll {
     POLL_UNKNOWN = 0, /* such a code there is not, or it is not this client's */

@@ -197,8 +197,27 @@ asks "bob's browser" 200 'name="totp"' "$(authorize_query "$back")"
 submits "bob signs in" 303 '' action=sign-in username=bob password=blue-river-stone-47 totp="$(code "$secret")"
 trade "bob's tokens" 200 - grant_type=authorization_code code="$(answered_code)" redirect_uri="$back" code_verifier="$verifier"
 bob_refresh=$(field .refresh_token)
+begin_device
+submits_device "bob allows a device" 200 'You can close this page' action=approve user_code="$user_code"
 gets "bob is disabled" 200 - PUT /api/v1/accounts/bob "$admin" '{"disabled":true}'
 trade "his refresh token ended with it" 400 invalid_grant grant_type=refresh_token refresh_token="$bob_refresh"
 asks "and his browser's session" 200 'name="totp"' "$(authorize_query "$back")"
+gets "bob is enabled again" 200 - PUT /api/v1/accounts/bob "$admin" '{"disabled":false}'
+trade "what he had allowed stays ended" 400 invalid_grant "${device[@]}" device_code="$device_code"
+
+# ---- strangers --------------------------------------------------------------------------------
+
+# From an address of their own, so that nobody else is throttled.
+flood() { # COUNT PATH DATA: tells how many were answered with which status
+    curl -sS --cacert "$authority/tls/ca.pem" --interface 127.0.0.3 -o /dev/null -w '%{http_code}\n' --data "$3" "$url$2?[1-$1]" |
+        sort | uniq -c | awk '{ print $2 "=" $1 }'
+}
+rows() { sql "SELECT count(*) FROM audit WHERE action = '$1'"; }
+before=$(rows issuer.revoke)
+check "tokens that somebody made up are revoked" flood 50 /oauth/revoke client_id=posterngate-cli\&token=pgr_unknown
+says "… all of them" '^200=50$'
+check "… and leave no rows" test "$(rows issuer.revoke)" = "$before"
+check "a flood of devices" flood 400 /oauth/device client_id=posterngate-cli\&scope=openid
+says "… is throttled, so that nobody else's is driven out" '^429='
 
 done_testing

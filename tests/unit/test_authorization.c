@@ -111,6 +111,34 @@ static void test_code_bounds(void **state) {
     assert_ok(authorizations_find_user_code(*state, first_user, NOW + 5000, &found));
 }
 
+/* Codes and devices that an account approved are counted together, until they are forgotten. */
+static void test_approvals(void **state) {
+    char code[TOKEN_CHARS], device[TOKEN_CHARS], user[AUTHORIZATION_USER_CODE_CHARS];
+    struct authorization out;
+    uint32_t number = 0;
+    for (int i = 1; i < LIMIT_AUTHORIZATIONS_PER_ACCOUNT_COUNT; i++) {
+        assert_ok(add_device(*state, number++, NOW, code, user));
+        assert_ok(authorizations_decide(*state, user, &alice, NOW));
+    }
+    assert_ok(add_code(*state, number++, alice.account_id, NOW, code));
+    assert_ok(add_device(*state, number++, NOW, device, user));
+    assert_fails(authorizations_decide(*state, user, &alice, NOW), ERR_BUSY);
+    const struct authorization_approval bob = {8, NOW, "pwd otp mfa"};
+    assert_ok(authorizations_decide(*state, user, &bob, NOW));
+
+    authorizations_forget(*state, alice.account_id);
+    assert_fails(authorizations_redeem(*state, span_str(code), CLIENT, BACK, VERIFIER, NOW, &out),
+                 ERR_NOT_FOUND);
+    assert_int_equal(authorizations_poll(*state, span_str(device), CLIENT, NOW, &out),
+                     POLL_APPROVED);
+    assert_int_equal(out.approval.account_id, bob.account_id);
+    assert_ok(add_device(*state, number++, NOW, device, user));
+    assert_ok(authorizations_decide(*state, user, &alice, NOW));
+    authorizations_forget(*state, alice.account_id);
+    assert_int_equal(authorizations_poll(*state, span_str(device), CLIENT, NOW, &out),
+                     POLL_UNKNOWN);
+}
+
 static void test_full_of_codes(void **state) {
     char code[TOKEN_CHARS], user[AUTHORIZATION_USER_CODE_CHARS];
     uint32_t number = 0;
@@ -228,6 +256,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_code, new_table, free_table),
         cmocka_unit_test_setup_teardown(test_code_bounds, new_table, free_table),
+        cmocka_unit_test_setup_teardown(test_approvals, new_table, free_table),
         cmocka_unit_test_setup_teardown(test_full_of_codes, new_table, free_table),
         cmocka_unit_test_setup_teardown(test_device, new_table, free_table),
         cmocka_unit_test_setup_teardown(test_device_ends, new_table, free_table),

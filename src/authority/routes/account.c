@@ -10,6 +10,7 @@
 #include "authority/routes/registered_key.h"
 #include "authority/routes/revoke.h"
 #include "authority/routes/service_account.h"
+#include "authority/routes/session.h"
 #include "authority/routes/window.h"
 
 const char *account_kind_name(enum account_kind kind) {
@@ -353,11 +354,9 @@ bool account_is_system_user(const char *name) {
 
 bool account_end_access(struct call *call, const struct account *account, const char *why) {
     size_t count = 0;
-    err_t err = store_session_remove_all(call_store(call), account->id, 0, call->now);
     const struct revoke_scope own = {.account_id = account->id};
     const struct revoke_scope for_others = {.by_id = account->id};
-    call_forget_bearers(call);
-    return call_ok(call, err, "the sessions") && revoke_all(call, own, why, &count) &&
+    return session_end_all(call, account->id) && revoke_all(call, own, why, &count) &&
            revoke_all(call, for_others, why, &count) && grant_end_all(call, account->id, &count) &&
            registered_key_drop_all(call, account->id, &count) &&
            internal_key_drop(call, account->id, NULL, &count);

@@ -220,8 +220,7 @@ void invitation_confirm_run(struct call *call) {
     struct store *store = call_store(call);
     /* Whoever was signed in with what is now replaced is not any more. */
     if (call_ok(call, store_login_put(store, &login), "the login") &&
-        call_ok(call, store_session_remove_all(store, account.id, 0, call->now), "the sessions")) {
-        call_forget_bearers(call);
+        session_end_all(call, account.id)) {
         if (had_window) {
             publish_account(call, &account);
         }

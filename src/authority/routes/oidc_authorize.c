@@ -273,8 +273,9 @@ static void finish(struct call *call) {
     if (visit->error != NULL || visit->code[0] != '\0') {
         go_back(call);
     }
-    login_guard_credit_token(call);
+    /* Without a proof of who it is, it counts: strangers may cause rows and answers no faster. */
     if (visit->attempt.name[0] != '\0' && visit->code[0] != '\0') {
+        login_guard_credit_token(call);
         login_attempt_credit(call);
     }
     call_send(call);

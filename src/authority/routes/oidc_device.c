@@ -19,6 +19,7 @@ struct device {
     struct authorization_request request;
 };
 
+/* The throttle gets nothing back for it: one stranger could drive out whoever else waits. */
 static err_t begin_read(struct call *call) {
     struct device *own = call_own(call, sizeof *own, NULL);
     TRY(login_guard_admit_token(call));
@@ -132,6 +133,10 @@ static void decide(struct call *call, const struct session *session, bool allow)
         call_problem(call, 404, "no_such_code", "user_code",
                      "there is no such code, or it is too old; look again at what your terminal "
                      "shows");
+    } else if (err.code == ERR_BUSY) {
+        call_keep_writes(call);
+        call_problem(call, 429, "too_many_requests", NULL,
+                     "you have allowed many sign-ins within minutes; wait a moment, and try again");
     } else {
         (void)call_ok(call, failed(err) ? err : write_done(call, allow), NULL);
     }
@@ -194,8 +199,8 @@ static void add_headers(struct call *call) {
 static void finish(struct call *call) {
     const struct approval *own = own_of(call);
     add_headers(call);
-    login_guard_credit_token(call);
     if (own->signed_in) {
+        login_guard_credit_token(call);
         login_attempt_credit(call);
     }
     call_send(call);
@@ -214,14 +219,9 @@ static void refuse(struct call *call) {
     }
 }
 
-static void begin_finish(struct call *call) {
-    login_guard_credit_token(call);
-    call_send(call);
-}
-
 const struct route oidc_device_routes[] = {
-    {HTTP_POST, "/oauth/device", ACCESS_PUBLIC, "issuer.device", begin_read, begin_run,
-     begin_finish, BODY_FORM, oidc_refuse},
+    {HTTP_POST, "/oauth/device", ACCESS_PUBLIC, "issuer.device", begin_read, begin_run, NULL,
+     BODY_FORM, oidc_refuse},
     {HTTP_GET, "/device", ACCESS_PUBLIC, "device.show", read_code, show_run, finish, BODY_FORM,
      refuse},
     {HTTP_POST, "/device", ACCESS_PUBLIC, "device.answer", answer_read, answer_run, finish,

@@ -337,10 +337,15 @@ static void revoke_run(struct call *call) {
     call_answer(call, 200, json_object());
     if (failed(token_hash(TOKEN_REFRESH, span_str(own->token), hash)) &&
         failed(token_hash(TOKEN_SESSION, span_str(own->token), hash))) {
+        call_unrecorded(call);
         return;
     }
     err_t err = store_session_find(call_store(call), hash, &session);
-    if (err.code == ERR_NOT_FOUND || !call_ok(call, err, "the session")) {
+    if (err.code == ERR_NOT_FOUND) {
+        call_unrecorded(call); /* strangers must not be able to fill the disk */
+        return;
+    }
+    if (!call_ok(call, err, "the session")) {
         return;
     }
     if (strcmp(session.client, own->client) != 0) {

@@ -4,6 +4,7 @@
 
 #include "authority/authority.h"
 #include "authority/browser.h"
+#include "authority/issuer.h"
 #include "authority/routes/account.h"
 #include "authority/routes/login.h"
 #include "base/clock.h"
@@ -58,6 +59,13 @@ bool session_end(struct call *call, const struct session *session) {
                                            : store_session_remove(store, session->hash);
     call_forget_bearers(call);
     return err.code == ERR_NOT_FOUND || call_ok(call, err, "the session");
+}
+
+bool session_end_all(struct call *call, entity_id account_id) {
+    authorizations_forget(call->authority->issuer->authorizations, account_id);
+    call_forget_bearers(call);
+    return call_ok(call, store_session_remove_all(call_store(call), account_id, 0, call->now),
+                   "the sessions");
 }
 
 struct exchange {

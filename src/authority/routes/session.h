@@ -19,6 +19,9 @@ void session_open(struct call *call, const struct account *account, const struct
 bool session_add(struct call *call, struct session *session, char token[TOKEN_CHARS]);
 /* Store thread: ends it and all that came of the same sign-in. False with a problem. */
 bool session_end(struct call *call, const struct session *session);
+/* Store thread: ends all of an account's, and what would become one: approved codes that nobody has
+ * fetched yet. False with a problem. */
+bool session_end_all(struct call *call, entity_id account_id);
 
 /* Of the routes /auth/token, /auth/logout and /auth/whoami, whose rows stand in login.c. */
 err_t session_token_read(struct call *call);

@@ -99,8 +99,8 @@ static void add_headers(struct call *call) {
 static void finish(struct call *call) {
     const struct entry *entry = entry_of(call);
     add_headers(call);
-    login_guard_credit_token(call);
     if (entry->attempt.succeed != NULL) {
+        login_guard_credit_token(call);
         login_attempt_credit(call);
     }
     if (entry->known) {

@@ -1,10 +1,14 @@
 // The frame: who is here, which pages there are for them, and which one is shown.
 
 import { get, signOut, site } from "./api.js";
+import { accountsPage } from "./admin.js";
+import { auditPage } from "./admin_audit.js";
+import { hostsPage } from "./admin_hosts.js";
 import { connectPage } from "./connect.js";
 import { homePage } from "./home.js";
 import { jobsPage } from "./jobs.js";
 import { keysPage } from "./keys.js";
+import { projectPage } from "./project.js";
 import { securityPage } from "./security.js";
 import { action, button, element, notice } from "./view.js";
 
@@ -15,17 +19,21 @@ const pages = [
     { path: "connect", title: "Connect", make: connectPage },
     { path: "jobs", title: "Jobs", make: jobsPage },
     { path: "security", title: "Security", make: securityPage },
+    { path: "project", title: "Project", make: projectPage, for: "managers" },
+    { path: "admin", title: "Admin", make: accountsPage, for: "administrators" },
+    { path: "admin/hosts", title: "Clusters and hosts", make: hostsPage, for: "administrators", under: "admin" },
+    { path: "admin/audit", title: "Audit log", make: auditPage, for: "administrators", under: "admin" },
 ];
 
 const managesProject = (who) => who.projects.some((project) => project.role === "manager");
 const isFor = (page, who) =>
-    page.for === undefined || who.administrator || (page.for === "managers" && managesProject(who));
+    page.for === undefined || (page.for === "managers" ? managesProject(who) : who.administrator);
 
 function showFrame(context) {
     document.getElementById("site").textContent = context.site.title || context.site.site;
     document.getElementById("pages").replaceChildren(
         ...pages
-            .filter((page) => isFor(page, context.who))
+            .filter((page) => !page.under && isFor(page, context.who))
             .map((page) => element("li", {}, element("a", { href: `#/${page.path}` }, page.title))),
     );
     document.getElementById("who").replaceChildren(
@@ -45,7 +53,7 @@ function showPage(context, first) {
     leave = new AbortController();
     for (const link of document.querySelectorAll("#pages a")) {
         link.toggleAttribute("aria-current", false);
-        if (page && link.getAttribute("href") === `#/${page.path}`) {
+        if (page && link.getAttribute("href") === `#/${page.under ?? page.path}`) {
             link.setAttribute("aria-current", "page");
         }
     }

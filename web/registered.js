@@ -19,6 +19,7 @@ export function sourceField(who) {
     show();
     return {
         fields: [field("Good from", kind), typed],
+        begin: () => kind.form.addEventListener("reset", () => queueMicrotask(show)),
         value: (values) => (values.from === "typed" ? { ipSubnets: values.ipSubnets.split(/[\s,]+/).filter(Boolean) } : { from: values.from }),
     };
 }
@@ -58,8 +59,8 @@ export function registered(who, site) {
             ...source.value(values),
         });
         say(`Registered the key ${key?.name ?? fileName}.`);
-        made.querySelector("form").reset();
         await list.refresh();
+        return true;
     };
     const named = (name) => {
         fileName = name;
@@ -84,5 +85,6 @@ export function registered(who, site) {
             ),
         ),
     );
+    source.begin();
     return made;
 }

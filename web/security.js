@@ -2,7 +2,7 @@
 
 import { call, get } from "./api.js";
 import { ago, when } from "./text.js";
-import { action, badge, confirmEnd, element, empty, live, paged, row, rows, say, section } from "./view.js";
+import { action, badge, confirmEnd, element, empty, field, live, paged, row, rows, say, section, select } from "./view.js";
 
 const PAGE_ROWS = 30;
 const places = (subnets) => (subnets.length > 0 ? `from ${subnets.join(", ")}` : "from everywhere");
@@ -72,18 +72,42 @@ function grantSection() {
 
 // ---- history ------------------------------------------------------------------------------------
 
+// What people do themselves, in words; the rest by its name in the audit log.
+const deeds = {
+    "session.sign-in": "Sign-in to the dashboard",
+    "session.login": "Sign-in with a password and a code",
+    "session.exchange": "Sign-in by an API key",
+    "session.logout": "Sign-out",
+    "session.end": "End of a session",
+    "issuer.sign-in": "Sign-in for a program",
+    "issuer.token": "A program's token",
+    "device.answer": "Answer to a program elsewhere",
+    "certificate.sign": "A key signed",
+    "certificate.revoke": "A certificate revoked",
+    "certificate.revoke_all": "All certificates revoked",
+    "key.register": "A key registered",
+    "key.remove": "A key removed",
+    "grant.create": "An automation grant approved",
+    "grant.renew": "A certificate by a grant",
+    "grant.revoke": "An automation grant revoked",
+};
+
 function showEvent(event) {
     return row(
-        [`${event.action} `, badge(event.allowed ? "allowed" : event.code, event.allowed ? "good" : "bad")],
-        [`${when(event.time)}, from ${event.source || "here"}${event.target ? `: ${event.target}` : ""}`, event.detail],
+        [deeds[event.action] ?? element("code", {}, event.action), " ", !event.allowed && badge("refused", "bad")],
+        [`${when(event.time)} · from ${event.source || "here"}`, [event.target, event.detail].filter(Boolean).join(" · ")],
     );
 }
 
 function historySection() {
+    const kind = select("kind", [["", "Everything"], ["session.", "Sign-ins here"], ["issuer.", "Sign-ins for programs"], ["certificate.", "Certificates"], ["grant.", "Automation grants"]], "");
     const list = paged(
         "What was done in your name",
         async (cursor) => {
             const query = new URLSearchParams({ limit: PAGE_ROWS });
+            if (kind.value) {
+                query.set("action", kind.value);
+            }
             if (cursor) {
                 query.set("before", cursor);
             }
@@ -93,7 +117,13 @@ function historySection() {
         showEvent,
         empty("Nothing yet."),
     );
-    return section("What was done in your name", element("p", {}, "Sign-ins among it, also those that failed, and where they came from."), list.place);
+    kind.addEventListener("change", list.refresh);
+    return section(
+        "What was done in your name",
+        element("p", {}, "Sign-ins among it, also those that failed, and where they came from."),
+        element("div", { class: "tools" }, field("Show", kind)),
+        list.place,
+    );
 }
 
 export function securityPage() {

@@ -157,7 +157,8 @@ export function checkbox(name, label, attributes = {}) {
 // For those who listen alone.
 export const unseen = (text) => element("span", { class: "unseen" }, text);
 
-// A form that sends itself by `send(values)`; a refusal stands above its button and at the field that it names.
+// A form that sends itself by `send(values)`; a refusal stands above its button and at the field that it names. One whose send gives
+// true begins anew.
 export function form(children, submitText, send) {
     const problemPlace = element("div", {});
     const submit = element("button", { class: "main" }, submitText);
@@ -180,7 +181,9 @@ export function form(children, submitText, send) {
         problemPlace.replaceChildren();
         mark(undefined);
         try {
-            await send(Object.fromEntries(new FormData(made)));
+            if (await send(Object.fromEntries(new FormData(made)))) {
+                made.reset();
+            }
         } catch (problem) {
             if (!(problem instanceof Problem)) {
                 throw problem;

@@ -83,4 +83,5 @@ check "the jump host is dialled as it is" judge ela 'hostname ela.alps.example'
 check "the known hosts are the site's authority" ssh-keygen -F daint.alps.example -f "$work/known_hosts"
 says "which is found for them" 'CA'
 check "PuTTY's sessions lead through the jump host" grep -q '"ProxyHost"="ela"' "$work/putty.reg"
+check "the export has the filtered rows alone" awk -F, 'NR == 1 && $4 != "action" || NR > 1 && $4 !~ /^"certificate/ {exit 1} END {exit NR < 3}' "$work/audit.csv"
 done_testing

@@ -1,0 +1,152 @@
+// Project: for its managers. Who is in it, and the service accounts and API keys that act for it.
+
+import { call, get } from "./api.js";
+import { ago, when } from "./text.js";
+import { action, badge, confirmEnd, copyable, element, empty, field, form, input, live, row, rows, say, section, select } from "./view.js";
+
+const at = (name) => encodeURIComponent(name);
+const places = (subnets) => (subnets.length > 0 ? `from ${subnets.join(", ")}` : "from everywhere");
+const words = (text) => text.split(/[\s,]+/).filter(Boolean);
+const orNothing = (list) => (list.length > 0 ? list : undefined);
+
+// ---- members ------------------------------------------------------------------------------------
+
+async function removeMember(project, member, refresh) {
+    const ends = [`${member.username} is no longer a ${member.role} of ${project.name}.`, "Certificates, keys and sessions that only this project gave a reason for end everywhere."];
+    if (await confirmEnd(`Remove ${member.username} from ${project.name}?`, ends, "Remove")) {
+        await call("DELETE", `/api/v1/projects/${at(project.name)}/members/${at(member.username)}`);
+        say(`Removed ${member.username} from ${project.name}.`);
+        await refresh();
+    }
+}
+
+function members(project, who, refresh) {
+    const add = form(
+        [
+            element("div", { class: "side-by-side" }, field("User name", input("username", { autocapitalize: "none", required: true })), field("As", select("role", [["member", "member"], ["manager", "manager"]], "member"))),
+        ],
+        "Add",
+        async (values) => {
+            await call("PUT", `/api/v1/projects/${at(project.name)}/members/${at(values.username.trim())}`, { role: values.role });
+            say(`${values.username.trim()} is a ${values.role} of ${project.name}.`);
+            await refresh();
+        },
+    );
+    return [
+        rows(
+            project.members.map((member) =>
+                row(
+                    [`${member.username} `, member.role === "manager" && badge("manager", "plain")],
+                    [],
+                    ...(member.username === who.username ? [] : [action("Remove", () => removeMember(project, member, refresh), { class: "danger quiet", "aria-label": `Remove ${member.username}` })]),
+                ),
+            ),
+            `Members of ${project.name}`,
+        ),
+        element("details", {}, element("summary", {}, "Add a member"), add),
+    ];
+}
+
+// ---- service accounts -----------------------------------------------------------------------------
+
+async function revokeKey(account, key, refresh) {
+    if (await confirmEnd(`Revoke the API key ${key.name}?`, [`${key.hint}… of ${account.name}`, "Its sessions and the certificates that it got end everywhere."], "Revoke")) {
+        await call("DELETE", `/api/v1/service-accounts/${at(account.name)}/api-keys/${key.id}`);
+        say(`Revoked the API key ${key.name}.`);
+        await refresh();
+    }
+}
+
+function keyRow(account, key, refresh) {
+    const ended = key.revoked || new Date(key.expireTime) <= Date.now();
+    return row(
+        [`${key.name} `, badge(key.revoked ? "revoked" : ended ? "expired" : "valid", key.revoked ? "bad" : ended ? "plain" : "good")],
+        [
+            `${key.clusters.length > 0 ? key.clusters.join(", ") : "all clusters"}; ${places(key.ipSubnets)}; until ${when(key.expireTime)}`,
+            key.lastUsedTime ? `last used ${ago(key.lastUsedTime)}` : "never used",
+            element("p", { class: "detail code" }, `${key.hint}…`),
+        ],
+        ...(ended ? [] : [action("Revoke", () => revokeKey(account, key, refresh), { class: "danger quiet", "aria-label": `Revoke ${key.name}` })]),
+    );
+}
+
+function keyForm(account, shown, refresh) {
+    return form(
+        [
+            field("Name", input("name", { maxlength: "128", required: true }), "What it is for."),
+            field("Good for", input("expiresIn", { placeholder: "90d" }), "Such as 90d; empty: as long as the site gives."),
+            field("Networks", input("ipSubnets", { placeholder: "192.0.2.0/24" }), "From where it may be used; empty: from everywhere."),
+            field("Clusters", input("clusters"), "Empty: all that the project reaches."),
+        ],
+        "Make an API key",
+        async (values) => {
+            const made = await call("POST", `/api/v1/service-accounts/${at(account.name)}/api-keys`, {
+                name: values.name,
+                expiresIn: values.expiresIn || undefined,
+                ipSubnets: orNothing(words(values.ipSubnets)),
+                clusters: orNothing(words(values.clusters)),
+            });
+            shown.replaceChildren(
+                element("div", { class: "result" }, element("h3", {}, "The API key"), element("p", {}, "It is shown this once."), copyable(made.apiKey, "the API key")),
+            );
+            say(`Made the API key ${values.name}.`);
+            await refresh();
+            return true;
+        },
+    );
+}
+
+function serviceAccount(account) {
+    const shown = element("div", {});
+    const list = live(async () => {
+        const { apiKeys } = await get(`/api/v1/service-accounts/${at(account.name)}/api-keys`);
+        return apiKeys.length > 0 ? rows(apiKeys.map((key) => keyRow(account, key, list.refresh)), `API keys of ${account.name}`) : empty("It has no API key.");
+    });
+    return element(
+        "div",
+        { class: "part" },
+        element("h4", {}, account.name, account.disabled && " ", account.disabled && badge("disabled", "bad")),
+        list.place,
+        shown,
+        element("details", {}, element("summary", {}, `Make an API key of ${account.name}`), keyForm(account, shown, list.refresh)),
+    );
+}
+
+function serviceAccounts(project) {
+    const list = live(async () => {
+        const { accounts } = await get(`/api/v1/service-accounts?project=${at(project.name)}`);
+        return accounts.length > 0 ? accounts.map(serviceAccount) : empty("None. A service account is how a portal or a workflow signs in, by an API key.");
+    });
+    const add = form([field("Name", input("name", { autocapitalize: "none", required: true }))], "Make it", async (values) => {
+        await call("POST", "/api/v1/service-accounts", { name: values.name.trim(), project: project.name });
+        say(`Made the service account ${values.name.trim()}.`);
+        await list.refresh();
+        return true;
+    });
+    return [list.place, element("details", {}, element("summary", {}, "Make a service account"), add)];
+}
+
+// ---- the page -----------------------------------------------------------------------------------
+
+function showProject(name, who) {
+    const list = live(async () => {
+        const { project } = await get(`/api/v1/projects/${at(name)}`);
+        return [
+            element("p", {}, project.clusters.length > 0 ? `Reaches ${project.clusters.join(", ")}.` : "Reaches no cluster yet."),
+            element("h3", {}, "Members"),
+            ...members(project, who, list.refresh),
+            element("h3", {}, "Service accounts"),
+            ...serviceAccounts(project),
+        ];
+    });
+    return section(name, list.place);
+}
+
+export function projectPage({ who }) {
+    const managed = who.projects.filter((project) => project.role === "manager");
+    return [
+        element("h1", {}, managed.length === 1 ? "Project" : "Projects"),
+        element("p", { class: "lede" }, "Who is in, and what acts for it. Nobody gets more than the project has."),
+        ...(managed.length > 0 ? managed.map((project) => showProject(project.name, who)) : [element("section", { "aria-label": "Projects" }, empty("You manage no project."))]),
+    ];
+}

@@ -115,6 +115,7 @@ static const struct setting table[] = {
     {"policy.host_certificate_duration", SETTING_DURATION, AT(policy.host_duration_s)},
     {"policy.enrolment_window", SETTING_WORD, AT(policy.enrolment_window_s), .take = take_window,
      .reason = "is not a duration; write a number and a unit, 2d for instance, or none"},
+    {"policy.managers_name_accounts", SETTING_BOOL, AT(policy.managers_name_accounts)},
     {"policy.further_keys", SETTING_BOOL, AT(policy.further_keys)},
     {"policy.registered_keys.allowed", SETTING_BOOL, AT(policy.registered_keys_allowed)},
     {"policy.registered_keys.default_duration", SETTING_DURATION,

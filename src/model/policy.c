@@ -479,6 +479,7 @@ void policy_default(struct policy *policy) {
         .extension_count = COUNT_OF(extensions),
         .force_command_allowed = true,
         .host_duration_s = 90LL * DAY_S,
+        .managers_name_accounts = true,
         .registered_keys_allowed = true,
         .grants_allowed = true,
         .grant_max_s = 90LL * DAY_S,

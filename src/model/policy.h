@@ -74,9 +74,10 @@ struct policy {
      * are no internal keys. */
     struct subnet_list internal_subnets;
     int64_t host_duration_s;
-    int64_t enrolment_window_s; /* how long a password alone may register keys, at a gate; 0: no
-                                   account ever gets such a window */
-    bool further_keys;          /* whoever is let in at a gate otherwise may register more there */
+    int64_t enrolment_window_s;  /* how long a password alone may register keys, at a gate; 0: no
+                                    account ever gets such a window */
+    bool managers_name_accounts; /* invite people and make service accounts by any free name */
+    bool further_keys;           /* whoever is let in at a gate otherwise may register more there */
     bool registered_keys_allowed;
     int64_t registered_key_default_s; /* of a key for which no time was asked; 0: until removed */
     int64_t registered_key_max_s;     /* 0: any */

@@ -147,6 +147,7 @@ has "… with the certificates that it gave" '.certificatesRevoked == 2 and .gra
 poll
 has "… of which hosts hear" '[.changes[] | select(.kind == "revocation")] | length == 2'
 renews "the machine renews no more" 403 grant_ended "$(proof machine "$(now_ms)" bob)"
+renews "nor as carol, unless it says so" 409 conflict "$(proof machine "$(now_ms)")"
 gets "it is not listed" 200 - GET /api/v1/grants "$bob"
 has "… but for the other" '[.grants[].id] == ["'"$other"'"]'
 gets "… unless asked for" 200 - GET '/api/v1/grants?include_ended=true' "$bob"

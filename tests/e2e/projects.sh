@@ -23,6 +23,7 @@ invites() { # DESCRIPTION STATUS CODE TOKEN PROJECT NAME
 }
 invites "a manager invites nobody to another project" 403 not_permitted "$bob" p2 carol
 invites "… nor under a name of the system" 422 name_refused "$bob" p1 slurm
+invites "… or of a cloud image, who may do everything" 422 name_refused "$bob" p1 ubuntu
 invites "… or root's" 422 name_refused "$bob" p1 root
 invites "… or one that is taken" 409 exists "$bob" p1 alice
 invites "a manager invites carol" 201 - "$bob" p1 carol
@@ -124,4 +125,17 @@ if "$postern" whoami >"$work/last" 2>&1; then
 else
     report 1 "a session of bob's is at hand"
 fi
+
+# ---- where hosts have users without an account here --------------------------------------------
+
+sed -i '/^policy:/,$d' "$authority/posternd.yaml"
+printf 'policy:\n  managers_name_accounts: false\n' >>"$authority/posternd.yaml"
+kill -HUP "$authority_pid"
+reloaded() { grep -q reloaded "$work/posternd.log"; }
+check "a site lets managers make no accounts" wait_for 10 reloaded
+invites "a manager invites nobody" 403 not_permitted "$bob" p1 frank
+gets "… and makes no service account" 403 not_permitted POST /api/v1/service-accounts "$bob" '{"name":"frank","project":"p1"}'
+invites "an administrator does" 201 - "$admin" p1 frank
+gets "… whom a manager puts out of the project, and in again" 200 - DELETE /api/v1/projects/p1/members/frank "$bob"
+gets "… indeed" 200 - PUT /api/v1/projects/p1/members/frank "$bob" '{"role":"member"}'
 done_testing

@@ -331,18 +331,82 @@ static void apply(const struct change_request *request, struct account *account)
 
 bool account_is_system_user(const char *name) {
     static const char *const names[] = {
-        "_apt",       "_chrony", "adm",     "apache",   "backup",
-        "bin",        "ceph",    "chrony",  "daemon",   "dbus",
-        "dnsmasq",    "docker",  "ftp",     "games",    "gdm",
-        "git",        "gluster", "halt",    "irc",      "libvirt",
-        "list",       "lp",      "lpd",     "mail",     "man",
-        "messagebus", "munge",   "mysql",   "named",    "news",
-        "nginx",      "nobody",  "nslcd",   "ntp",      "nvidia-persistenced",
-        "operator",   "polkitd", "postfix", "postgres", "prometheus",
-        "proxy",      "redis",   "rpc",     "rpcuser",  "shutdown",
-        "slurm",      "slurmdb", "sshd",    "sssd",     "sudo",
-        "sync",       "sys",     "syslog",  "tcpdump",  "tss",
-        "unbound",    "uucp",    "wheel",   "www-data",
+        "_apt",
+        "_chrony",
+        "adm",
+        "admin",
+        "administrator",
+        "almalinux",
+        "alpine",
+        "apache",
+        "arch",
+        "azureuser",
+        "backup",
+        "bin",
+        "centos",
+        "ceph",
+        "chrony",
+        "cloud-user",
+        "core",
+        "daemon",
+        "dbus",
+        "debian",
+        "dnsmasq",
+        "docker",
+        "ec2-user",
+        "fedora",
+        "ftp",
+        "games",
+        "gdm",
+        "git",
+        "gluster",
+        "halt",
+        "irc",
+        "libvirt",
+        "list",
+        "lp",
+        "lpd",
+        "mail",
+        "man",
+        "messagebus",
+        "munge",
+        "mysql",
+        "named",
+        "news",
+        "nginx",
+        "nobody",
+        "nslcd",
+        "ntp",
+        "nvidia-persistenced",
+        "opc",
+        "operator",
+        "polkitd",
+        "postfix",
+        "postgres",
+        "prometheus",
+        "proxy",
+        "redis",
+        "rocky",
+        "rpc",
+        "rpcuser",
+        "shutdown",
+        "slurm",
+        "slurmdb",
+        "spack",
+        "sshd",
+        "sssd",
+        "sudo",
+        "sync",
+        "sys",
+        "syslog",
+        "tcpdump",
+        "tss",
+        "ubuntu",
+        "unbound",
+        "uucp",
+        "vagrant",
+        "wheel",
+        "www-data",
     };
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         if (strcmp(names[i], name) == 0) {
@@ -350,6 +414,23 @@ bool account_is_system_user(const char *name) {
         }
     }
     return strncmp(name, "systemd", 7) == 0;
+}
+
+bool account_may_name(struct call *call, const char *name) {
+    if (call->caller.account.administrator) {
+        return true;
+    }
+    if (!call->authority->policy.managers_name_accounts) {
+        call_problem(call, 403, "not_permitted", NULL,
+                     "administrators make accounts here; ask one of them, and take the account "
+                     "into the project");
+    } else if (account_is_system_user(name)) {
+        call_problem(call, 422, "name_refused", "name",
+                     "%s is a user of the operating system on many hosts; choose another name, or "
+                     "ask an administrator",
+                     name);
+    }
+    return !call_refused(call);
 }
 
 bool account_end_access(struct call *call, const struct account *account, const char *why) {

@@ -19,10 +19,14 @@ bool account_unreached(struct call *call, const struct account *account,
                        const struct cluster_list *clusters, const char **out);
 
 /*
- * Users that distributions and cluster software make: a certificate for one of these names would be
- * a login as it on every host that has it, which no project's manager has to give away.
+ * Users that distributions, their cloud images and cluster software make: a certificate for one of
+ * these names would be a login as it on every host that has it, which no project's manager has to
+ * give away.
  */
 bool account_is_system_user(const char *name);
+/* Store thread: whether the caller, who manages the project that it is for, may make an account of
+ * this name. False with a problem. */
+bool account_may_name(struct call *call, const char *name);
 
 /* Store thread: everything that the account could still use ends in this transaction: its sessions,
  * certificates (those that it asked for in the place of others, too), grants and keys. What it

@@ -75,6 +75,7 @@ struct search {
     struct grant *grant;     /* the one that is valid, else the last that was */
     struct account *account; /* its */
     size_t valid, found;
+    bool several; /* accounts, now or before */
 };
 
 static err_t consider(void *context, const struct grant *grant) {
@@ -85,6 +86,7 @@ static err_t consider(void *context, const struct grant *grant) {
         return OK;
     }
     bool valid = grant->revoked_at == 0 && grant->expires_at > search->call->now;
+    search->several |= search->found > 0 && account.id != search->account->id;
     search->found++;
     search->valid += valid;
     if (valid || search->valid == 0) {
@@ -109,7 +111,9 @@ static bool find(struct call *call, const struct renewal *own, struct grant *gra
                      "there is no grant for the key %s; a person approves one: postern grant "
                      "create",
                      fingerprint);
-    } else if (search.valid > 1) {
+    } else if (search.several) {
+        /* Anybody approves anybody's public key: a machine that does not say whose it is shall not
+         * become another's when its own grant has ended. */
         call_problem(call, 409, "conflict", "username",
                      "several accounts approved this key; say whose certificate it shall be");
     }

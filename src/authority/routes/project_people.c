@@ -48,14 +48,8 @@ static void invite_run(struct call *call) {
     char detail[128];
     (void)snprintf(detail, sizeof detail, "to the project %.64s", call_path(call, "name"));
     call_audit(call, account->name, true, "ok", detail);
-    if (!project_find_managed(call, call_path(call, "name"), &project)) {
-        return;
-    }
-    if (!call->caller.account.administrator && account_is_system_user(account->name)) {
-        call_problem(call, 422, "name_refused", "name",
-                     "%s is a user of the operating system on many hosts; choose another name, or "
-                     "ask an administrator",
-                     account->name);
+    if (!project_find_managed(call, call_path(call, "name"), &project) ||
+        !account_may_name(call, account->name)) {
         return;
     }
     if (!add_person(call, &project, account)) {

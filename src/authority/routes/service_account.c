@@ -101,14 +101,8 @@ static void create_run(struct call *call) {
     char what[64], detail[128];
     (void)snprintf(detail, sizeof detail, "for the project %s", own->project);
     call_audit(call, account->name, true, "ok", detail);
-    if (!project_find_managed(call, own->project, &project)) {
-        return;
-    }
-    if (!call->caller.account.administrator && account_is_system_user(account->name)) {
-        call_problem(call, 422, "name_refused", "name",
-                     "%s is a user of the operating system on many hosts; choose another name, or "
-                     "ask an administrator",
-                     account->name);
+    if (!project_find_managed(call, own->project, &project) ||
+        !account_may_name(call, account->name)) {
         return;
     }
     account->kind = ACCOUNT_SERVICE;

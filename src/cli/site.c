@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -31,6 +32,19 @@ err_t path_expand(const char *path, char **out) {
         home = entry->pw_dir;
     }
     return path_join(home, path[1] == '\0' ? "" : path + 2, out);
+}
+
+err_t home_demand_own(struct trouble *trouble) {
+    char *home CLEANUP(freep) = NULL;
+    struct stat status;
+    TRY(path_expand("~/", &home));
+    if (geteuid() == 0 && stat(home, &status) == 0 && status.st_uid != 0) {
+        return trouble_set(trouble, EXIT_REFUSED,
+                           "%s is another user's, and nothing is changed there by root; run "
+                           "postern as that one",
+                           home);
+    }
+    return OK;
 }
 
 err_t file_put(const char *path, span_t bytes, mode_t mode, unsigned flags) {

@@ -78,6 +78,9 @@ err_t site_state_path(const char *name, const char *file, char **out);
 
 /* "~/" is the home directory; the caller frees *out. */
 err_t path_expand(const char *path, char **out);
+/* Before a person's own files are changed: refuses root with another's $HOME (sudo), who would
+ * follow whatever links that one has made there, and leave files that are root's. */
+err_t home_demand_own(struct trouble *trouble);
 /* file_replace() that a signal cannot interrupt half-way, so that no temporary file stays. */
 err_t file_put(const char *path, span_t bytes, mode_t mode, unsigned flags);
 

@@ -17,6 +17,14 @@ refused "two hosts: exit 2" 2 'takes' laptop postern doctor daint ela
 refused "a host's name that is none: exit 2" 2 'name that long' laptop postern doctor "$(printf 'x%.0s' {1..300})"
 refused "no such site: exit 2" 2 'no site other' laptop postern --site other doctor
 
+# ---- somebody else's home ----
+as_root() { HOME=$laptop_home PATH="$work/bin:$PATH" "$@"; }
+mkdir -m 1777 secrets && mv "$laptop_home/.ssh" "$laptop_home/.ssh.kept" && ln -s "$work/secrets" "$laptop_home/.ssh"
+refused "root follows nobody's links by --fix" 4 "is another user's, and nothing is changed there by root" as_root postern doctor --fix --yes
+check "what they lead to has its mode" test "$(stat -c %a secrets)" = 1777
+refused "nor by postern agent --write" 4 "is another user's" as_root postern agent --write
+rm "$laptop_home/.ssh" && mv "$laptop_home/.ssh.kept" "$laptop_home/.ssh" && rm -r secrets
+
 # ---- the machine ----
 at_time() { laptop faketime "$@"; }
 refused "a clock that is three days slow" 4 'clock is 3d behind' at_time '-3 days' postern doctor

@@ -65,6 +65,7 @@ err_t agent_write(struct cli *cli, const struct shell *shell, bool remove) {
     char *path CLEANUP(freep) = NULL;
     struct buf before CLEANUP(buf_done) = BUF(LIMIT_STATE_FILE_BYTES);
     struct buf after CLEANUP(buf_done) = BUF(2 * LIMIT_STATE_FILE_BYTES);
+    TRY(home_demand_own(&cli->trouble));
     TRY(file_of(shell, &path));
     err_t err = file_read(path, &before);
     if (failed(err) && err.code != ERR_NOT_FOUND) {

@@ -203,6 +203,7 @@ static err_t doctor_run(struct cli *cli, const struct arguments *arguments) {
     if (arguments->word_count > 0 && strlen(arguments->words[0]) >= FACT_NAME_CHARS) {
         return trouble_set(&cli->trouble, EXIT_USAGE, "no host has a name that long");
     }
+    TRY(arguments_has(arguments, "fix") ? home_demand_own(&cli->trouble) : OK);
     TRY(site_open(&cli->trouble, cli->site, &site));
     TRY(examine(cli, site, arguments, &examination));
     if (arguments_has(arguments, "fix")) {

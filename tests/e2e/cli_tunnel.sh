@@ -63,6 +63,11 @@ on laptop ss -Hltn >last
 says "it listens on loopback" '127\.0\.0\.1:6006 '
 check "and nowhere else" sh -c "! grep -vE '127\.0\.0\.1:6006 |\[::1\]:6006 ' last | grep -q ."
 check "a large file comes whole" sh -c "laptop curl -s ${url_here}large | cmp - served/large"
+for host in 127.0.0.1 '[::1]'; do
+    refused "who is somebody else on this machine gets nothing at $host" any '' \
+        on laptop setpriv --reuid 65534 --regid 65534 --clear-groups curl -sS --max-time 5 "http://$host:6006/"
+done
+check "which is said, once" sh -c "[ \$(grep -c 'another user of this machine .* turned away' first.log) = 1 ]"
 check "by IPv6 as well" sh -c "laptop curl -s 'http://[::1]:6006/' | grep -q six"
 many() { laptop sh -c "seq 300 | xargs -P 300 -I{} curl -s -o /dev/null -w '%{http_code}\n' --max-time 60 '$url_here' | grep -c 200"; }
 check "300 connections at once" test "$(many)" = 300

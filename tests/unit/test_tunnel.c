@@ -2,11 +2,13 @@
  * broken, local ports, and the relay between them. */
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -260,6 +262,56 @@ static void test_who_comes_early_waits(void **state) {
     rig_end(&rig);
 }
 
+/* Writes to the port as another user, and stays, or closes or resets at once. */
+static void visit(const struct rig *rig, uid_t user, bool stays, bool resets, pid_t *visitor) {
+    int done[2];
+    char byte;
+    assert_int_equal(pipe(done), 0);
+    *visitor = fork();
+    if (*visitor == 0) {
+        bool changed = user == geteuid() || setuid(user) == 0;
+        int fd = dial(rig);
+        const struct linger at_once = {.l_onoff = resets, .l_linger = 0};
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        (void)!write(fd, "order", 5);
+        (void)(stays || close(fd));
+        (void)!write(done[1], changed ? "" : "!", 1);
+        (void)(stays && pause());
+        _exit(0);
+    }
+    assert_int_equal(read(done[0], &byte, 1), 1);
+    assert_int_equal(byte, 0);
+    (void)close(done[0]);
+    (void)close(done[1]);
+}
+
+static void test_other_users_are_turned_away(void **state) {
+    (void)state;
+    static const struct {
+        bool stranger, stays, resets, enters;
+    } cases[] = {{true, true, false, false},
+                 {true, false, false, false},
+                 {true, false, true, false},
+                 {false, true, false, true}};
+    if (geteuid() != 0) {
+        skip(); /* nobody else can become another user */
+    }
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct rig rig;
+        pid_t visitor;
+        rig_begin(&rig);
+        visit(&rig, cases[i].stranger ? 65534 : geteuid(), cases[i].stays, cases[i].resets,
+              &visitor);
+        relay_set_open(rig.relay, true);
+        turns(&rig, 3);
+        struct pollfd target = {.fd = rig.target, .events = POLLIN};
+        assert_int_equal(poll(&target, 1, 0), cases[i].enters);
+        (void)kill(visitor, SIGKILL);
+        (void)waitpid(visitor, NULL, 0);
+        rig_end(&rig);
+    }
+}
+
 static void test_so_many_and_no_more(void **state) {
     (void)state;
     struct rig rig;
@@ -304,6 +356,7 @@ int main(void) {
         cmocka_unit_test(test_a_port_is_had_once),
         cmocka_unit_test(test_numbers_of_ports),
         cmocka_unit_test(test_who_comes_early_waits),
+        cmocka_unit_test(test_other_users_are_turned_away),
         cmocka_unit_test(test_so_many_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,8 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "cli/cli.h"
+#include "cli/connect/local_peer.h"
 #include "net/socket.h"
 
 enum { LANE_BYTES = 64 * 1024, CLIENT = 0, TARGET = 1 };
@@ -33,6 +35,7 @@ struct relay {
     struct pair *pairs;
     size_t count;
     bool open;
+    bool told; /* that strangers come */
     size_t listener_polled;
 };
 
@@ -89,13 +92,27 @@ static void add_pair(struct relay *relay, int fd) {
     relay->count++;
 }
 
+static void turn_away(struct relay *relay, int fd) {
+    (void)close(fd);
+    if (!relay->told) {
+        relay->told = true;
+        print_warning("another user of this machine connects to the local port %u, and is turned "
+                      "away",
+                      (unsigned)relay->port->port);
+    }
+}
+
 static void accept_some(struct relay *relay, int listener) {
     int fd = -1;
     struct inet_address from;
     uint16_t port = 0;
     while (listener >= 0 && relay->count < LIMIT_TUNNEL_CONNECTIONS_COUNT &&
            !failed(socket_accept(listener, &fd, &from, &port))) {
-        add_pair(relay, fd);
+        if (local_peer_may_enter(fd)) {
+            add_pair(relay, fd);
+        } else {
+            turn_away(relay, fd);
+        }
     }
 }
 

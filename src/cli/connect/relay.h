@@ -1,6 +1,7 @@
 /*
  * What comes to a local port goes to a socket in the file system at which ssh listens, and back. So
- * the port is ours while ssh comes and goes: connections that come meanwhile wait for it.
+ * the port is ours while ssh comes and goes: connections that come meanwhile wait for it. Those
+ * of other users of this machine are turned away (local_peer.h).
  *
  * Nothing here blocks. The owner polls: relay_prepare(), poll(), relay_work().
  */

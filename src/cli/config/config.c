@@ -180,17 +180,12 @@ static err_t make_edit(struct cli *cli, const struct person_files *files, const 
 
 /* True when ssh takes the file; what it says otherwise is in *said. */
 static bool ssh_takes(const char *config, struct buf *said) {
+    const struct process_terms terms = {.timeout_ms = ASK_MS, .both = true, .cut = true};
+    const char *const words[] = {"ssh", "-G", "-F", config, "posterngate.invalid", NULL};
     struct command_line line CLEANUP(command_line_done) = {0};
-    int status = 255;
-    static const char *const words[] = {
-        "sh", "-c", "exec ssh -G -F \"$1\" posterngate.invalid 2>&1 >/dev/null", "sh"};
-    for (size_t i = 0; i < COUNT_OF(words); i++) {
-        if (failed(command_line_add(&line, words[i]))) {
-            return false;
-        }
-    }
-    return !failed(command_line_add(&line, config)) &&
-           !failed(process_ask(&line, ASK_MS, -1, said, &status)) && status == 0;
+    int status = 0;
+    return !failed(command_line_add_words(&line, words)) &&
+           !failed(process_ask(&line, &terms, said, &status)) && status == 0;
 }
 
 /* The host is none of ours, so that nothing is renewed. Takes both files back where ssh took the
@@ -245,11 +240,9 @@ static err_t show_diff(struct cli *cli, const char *path, bool is_there, span_t 
     TRY(run_folder_put(&folder, "config", text));
     TRY(run_folder_path(&folder, "config", &after));
     const char *const words[] = {
-        "diff", "-u", "--label", path, "--label", path, is_there ? path : "/dev/null", after};
-    for (size_t i = 0; i < COUNT_OF(words); i++) {
-        TRY(command_line_add(&line, words[i]));
-    }
-    err_t err = process_ask(&line, ASK_MS, -1, &answer, &status);
+        "diff", "-u", "--label", path, "--label", path, is_there ? path : "/dev/null", after, NULL};
+    TRY(command_line_add_words(&line, words));
+    err_t err = process_ask(&line, &(struct process_terms){.timeout_ms = ASK_MS}, &answer, &status);
     if (failed(err) || status > 1) {
         return trouble_set(&cli->trouble, EXIT_INTERNAL, "cannot run diff");
     }

@@ -25,15 +25,13 @@ void ssh_setup_done(struct ssh_setup *setup) {
 /* --- ssh -V --- */
 
 static err_t ask_version(struct ssh_version *out) {
+    const struct process_terms terms = {.timeout_ms = ANSWER_MS, .both = true};
     struct command_line line CLEANUP(command_line_done) = {0};
     struct buf answer CLEANUP(buf_done) = BUF(ANSWER_BYTES);
     char *text CLEANUP(freep) = NULL;
     int status = 0;
-    /* It says so on standard error. */
-    TRY(command_line_add(&line, "sh"));
-    TRY(command_line_add(&line, "-c"));
-    TRY(command_line_add(&line, "exec ssh -V 2>&1"));
-    TRY(process_ask(&line, ANSWER_MS, -1, &answer, &status));
+    TRY(command_line_add_words(&line, (const char *const[]){"ssh", "-V", NULL}));
+    TRY(process_ask(&line, &terms, &answer, &status));
     TRY(buf_to_str(&answer, &text));
     return ssh_version_parse(text, out);
 }

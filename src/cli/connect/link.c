@@ -39,10 +39,7 @@ static err_t add_options(struct command_line *line, struct link *link, const cha
                          const char *forward) {
     char *spec CLEANUP(freep) = NULL;
     TRY(make_spec(link, forward, &spec));
-    TRY(command_line_add(line, "-v"));
-    TRY(command_line_add(line, "-N"));
-    TRY(command_line_add(line, "-T"));
-    TRY(command_line_add(line, letter));
+    TRY(command_line_add_words(line, (const char *const[]){"-v", "-N", "-T", letter, NULL}));
     link->spec_at = line->count;
     TRY(command_line_add(line, spec));
     TRY(command_line_option(line, "ControlMaster=yes"));
@@ -169,8 +166,8 @@ enum link_event link_step(struct link *link, int64_t now_ms, unsigned random) {
     return LINK_CAME_UP;
 }
 
-err_t link_command(const struct link *link, const char *const *options, size_t count,
-                   const char *command, struct command_line *out) {
+err_t link_command(const struct link *link, const char *const *options, const char *command,
+                   struct command_line *out) {
     struct command_line line CLEANUP(command_line_done) = {0};
     for (size_t i = 0; i < link->own_count; i++) {
         TRY(command_line_add(&line, link->ssh.words[i]));
@@ -179,9 +176,7 @@ err_t link_command(const struct link *link, const char *const *options, size_t c
     TRY(command_line_option(&line, "ControlPath=%s", link->control));
     TRY(command_line_option(&line, "ProxyCommand=false"));
     TRY(command_line_option(&line, "BatchMode=yes"));
-    for (size_t i = 0; i < count; i++) {
-        TRY(command_line_add(&line, options[i]));
-    }
+    TRY(command_line_add_words(&line, options));
     TRY(command_line_add(&line, "--"));
     TRY(command_line_add(&line, link->ssh.words[link->ssh.count - 1]));
     TRY(command != NULL ? command_line_add(&line, command) : OK);
@@ -191,12 +186,13 @@ err_t link_command(const struct link *link, const char *const *options, size_t c
 }
 
 static err_t tell_master(const struct link *link, const char *what, const char *spec, int stop_fd) {
+    const struct process_terms terms = {.timeout_ms = TELL_MS, .stop_fd = stop_fd, .cut = true};
     struct command_line line CLEANUP(command_line_done) = {0};
     struct buf answer CLEANUP(buf_done) = BUF(LIMIT_SSH_SAID_BYTES);
     const char *letter = link->ssh.words[link->spec_at - 1];
     int status = 0;
-    TRY(link_command(link, (const char *const[]){"-O", what, letter, spec}, 4, NULL, &line));
-    TRY(process_ask(&line, TELL_MS, stop_fd, &answer, &status));
+    TRY(link_command(link, (const char *const[]){"-O", what, letter, spec, NULL}, NULL, &line));
+    TRY(process_ask(&line, &terms, &answer, &status));
     return status == 0 ? OK : FAIL(ERR_REFUSED);
 }
 

@@ -53,10 +53,10 @@ void link_forget(struct link *link);
  * half a minute, a quarter more or less of it by `random`. */
 int link_pause_ms(unsigned tries, unsigned random);
 
-/* Another ssh that goes through this one, with these options, and a command for the host (NULL:
- * none). Without the master it fails. */
-err_t link_command(const struct link *link, const char *const *options, size_t count,
-                   const char *command, struct command_line *out);
+/* Another ssh that goes through this one, with these options (a NULL after the last), and a command
+ * for the host (NULL: none). Without the master it fails. */
+err_t link_command(const struct link *link, const char *const *options, const char *command,
+                   struct command_line *out);
 
 /* Leads elsewhere from now on, also after the link was lost: forward as with link_init(). */
 err_t link_redirect(struct link *link, const char *forward, int stop_fd);

@@ -32,14 +32,13 @@ static bool is_mount(const char *folder) {
 static err_t unmount(const char *folder, bool lazy, int *status, struct buf *said) {
     static const char script[] = "if command -v fusermount3 >/dev/null; then fuse=fusermount3\n"
                                  "elif command -v fusermount >/dev/null; then fuse=fusermount\n"
-                                 "else exec umount -- \"$2\" 2>&1; fi\n"
-                                 "exec $fuse -u $1 -- \"$2\" 2>&1";
-    const char *const words[] = {"sh", "-c", script, "sh", lazy ? "-z" : "-q", folder};
+                                 "else exec umount -- \"$2\"; fi\n"
+                                 "exec $fuse -u $1 -- \"$2\"";
+    const char *const words[] = {"sh", "-c", script, "sh", lazy ? "-z" : "-q", folder, NULL};
+    const struct process_terms terms = {.timeout_ms = UNMOUNT_MS, .both = true};
     struct command_line line CLEANUP(command_line_done) = {0};
-    for (size_t i = 0; i < COUNT_OF(words); i++) {
-        TRY(command_line_add(&line, words[i]));
-    }
-    return process_ask(&line, UNMOUNT_MS, -1, said, status);
+    TRY(command_line_add_words(&line, words));
+    return process_ask(&line, &terms, said, status);
 }
 
 static err_t check_folder(struct cli *cli, const char *folder) {
@@ -109,9 +108,7 @@ static err_t fill_line(const struct mount *mount, const char *config,
         from = NULL;
         return FAIL(ERR_MEMORY);
     }
-    TRY(command_line_add(line, "sshfs"));
-    TRY(command_line_add(line, "-F"));
-    TRY(command_line_add(line, config));
+    TRY(command_line_add_words(line, (const char *const[]){"sshfs", "-F", config, NULL}));
     TRY(command_line_option(line, "reconnect"));
     TRY(command_line_option(line, "ServerAliveInterval=5"));
     TRY(command_line_option(line, "ServerAliveCountMax=3"));
@@ -132,9 +129,9 @@ static err_t mount_run(struct cli *cli, const struct arguments *arguments) {
     ssh_file_renew(cli, &mount.file);
     TRY(destination_config(cli, &mount.file, &mount.to, &config));
     TRY(fill_line(&mount, config, arguments, &line));
-    TRY(process_run(cli, &line, &by_signal));
+    TRY(process_run(cli, &line, false, &by_signal));
     if (by_signal == 0 && cli->exit != EXIT_DONE) {
-        if (cli->exit == 127) {
+        if ((int)cli->exit == PROCESS_NOT_FOUND) {
             return trouble_set(&cli->trouble, EXIT_MISSING, "sshfs is needed for that: install it");
         }
         trouble_next(&cli->trouble, "postern doctor %s", mount.to.host);

@@ -14,14 +14,15 @@ enum { PROBE_MS = 3000, ASK_MS = 5000, SSH_FAILED = 255 };
  * ends when the service closes it, or is ended here: nothing is sent, so nothing is disturbed.
  */
 static err_t connects(const struct link *link, uint16_t port, int stop_fd, bool *out) {
+    const struct process_terms terms = {.timeout_ms = PROBE_MS, .stop_fd = stop_fd, .cut = true};
     struct command_line line CLEANUP(command_line_done) = {0};
     struct buf answer CLEANUP(buf_done) = BUF(LIMIT_SSH_SAID_BYTES);
     char where[32];
     int status = 0;
     (void)snprintf(where, sizeof where, "localhost:%u", (unsigned)port);
-    TRY(link_command(link, (const char *const[]){"-W", where}, 2, NULL, &line));
-    err_t err = process_ask(&line, PROBE_MS, stop_fd, &answer, &status);
-    if (failed(err) && err.code != ERR_TIMEOUT && err.code != ERR_TOO_LONG) {
+    TRY(link_command(link, (const char *const[]){"-W", where, NULL}, NULL, &line));
+    err_t err = process_ask(&line, &terms, &answer, &status);
+    if (failed(err) && err.code != ERR_TIMEOUT) {
         return err;
     }
     *out = failed(err) || status != SSH_FAILED;
@@ -31,12 +32,13 @@ static err_t connects(const struct link *link, uint16_t port, int stop_fd, bool 
 /* A host that runs no command for us, or is no Linux, tells nothing. */
 static err_t ask_host(const struct link *link, uint16_t port, int stop_fd, enum service *out,
                       struct inet_address *address) {
+    const struct process_terms terms = {.timeout_ms = ASK_MS, .stop_fd = stop_fd};
     struct command_line line CLEANUP(command_line_done) = {0};
     struct buf answer CLEANUP(buf_done) = BUF(LIMIT_LISTENERS_BYTES);
     int status = 0;
-    TRY(link_command(link, (const char *const[]){"-T"}, 1, "cat /proc/net/tcp /proc/net/tcp6",
+    TRY(link_command(link, (const char *const[]){"-T", NULL}, "cat /proc/net/tcp /proc/net/tcp6",
                      &line));
-    err_t err = process_ask(&line, ASK_MS, stop_fd, &answer, &status);
+    err_t err = process_ask(&line, &terms, &answer, &status);
     if (err.code == ERR_CLOSED) {
         return err;
     }

@@ -52,9 +52,7 @@ err_t ssh_file_open(struct cli *cli, bool through_login, struct ssh_file *out) {
 }
 
 err_t ssh_file_add(const struct ssh_file *file, struct command_line *line) {
-    TRY(command_line_add(line, "ssh"));
-    TRY(command_line_add(line, "-F"));
-    return command_line_add(line, file->config);
+    return command_line_add_words(line, (const char *const[]){"ssh", "-F", file->config, NULL});
 }
 
 /* ssh renews it as well before it logs in, but not on the way to a job's own cluster. */
@@ -66,11 +64,9 @@ static err_t refresh(const struct ssh_file *file, int *status) {
     if (setup.refresh == NULL) {
         return FAIL(ERR_NOT_FOUND);
     }
-    TRY(command_line_add(&line, setup.refresh));
-    TRY(command_line_add(&line, "--quiet"));
-    TRY(command_line_add(&line, "--site"));
-    TRY(command_line_add(&line, file->site->name));
-    return process_ask(&line, REFRESH_MS, -1, &answer, status);
+    const char *const words[] = {setup.refresh, "--quiet", "--site", file->site->name, NULL};
+    TRY(command_line_add_words(&line, words));
+    return process_ask(&line, &(struct process_terms){.timeout_ms = REFRESH_MS}, &answer, status);
 }
 
 void ssh_file_renew(struct cli *cli, const struct ssh_file *file) {

@@ -326,7 +326,7 @@ void check_login(const struct facts *facts, struct finding *out) {
         finding_set(out, HEALTH_UNKNOWN, "not tried");
     } else if (facts_ssh_works(facts)) {
         finding_set(out, HEALTH_FINE, "ssh %s gets in", facts->target.alias);
-    } else if (facts->try_status < 0) {
+    } else if (facts->timed_out) {
         finding_set(out, HEALTH_BROKEN, "ssh %s was not done within a minute", facts->target.alias);
     } else if (wants_passphrase(facts)) {
         finding_set(out, HEALTH_UNKNOWN,

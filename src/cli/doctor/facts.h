@@ -122,8 +122,8 @@ struct facts {
     char cluster[FACT_NAME_CHARS]; /* of the target, where that is known */
     struct fact_ssh target, jump;  /* jump.alias is "" when the way is direct */
     struct probe first_hop;
-    bool tried;
-    int try_status;
+    bool tried, timed_out;
+    int try_status;      /* unless it timed out */
     struct buf try_text; /* of ssh -vvv */
     struct ssh_verdict verdict;
 };
@@ -136,7 +136,7 @@ err_t facts_gather(struct cli *cli, const char *given, const char *key, struct f
 
 /* True when ssh got through. */
 static inline bool facts_ssh_works(const struct facts *facts) {
-    return facts->tried && facts->try_status >= 0 && facts->try_status != 255 &&
+    return facts->tried && !facts->timed_out && facts->try_status != 255 &&
            facts->try_status != 127 && facts->try_status < 128;
 }
 

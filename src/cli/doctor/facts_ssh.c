@@ -5,7 +5,7 @@
 
 #include "cli/config/ssh_config.h"
 #include "cli/doctor/facts.h"
-#include "cli/doctor/program.h"
+#include "cli/process/process.h"
 
 enum {
     VERSION_MS = 5 * 1000,
@@ -16,11 +16,19 @@ enum {
     CONFIG_BYTES = 256 * 1024,
 };
 
+/* All that it says, as far as there is room: what does not fit is one more line of debugging. */
+static err_t ask(const char *const *words, int timeout_ms, struct buf *out, int *status) {
+    const struct process_terms terms = {.timeout_ms = timeout_ms, .both = true, .cut = true};
+    struct command_line line CLEANUP(command_line_done) = {0};
+    TRY(command_line_add_words(&line, words));
+    return process_ask(&line, &terms, out, status);
+}
+
 static void gather_version(struct facts *facts) {
     static const char *const words[] = {"ssh", "-V", NULL};
     struct buf out CLEANUP(buf_done) = BUF(FACT_NAME_CHARS);
-    if (failed(program_run(words, VERSION_MS, &out, &facts->ssh_status))) {
-        facts->ssh_status = PROGRAM_NOT_FOUND;
+    if (failed(ask(words, VERSION_MS, &out, &facts->ssh_status))) {
+        facts->ssh_status = PROCESS_NOT_FOUND;
     }
     span_t text = buf_span(&out);
     span_t line = span_until(&text, '\n');
@@ -84,8 +92,8 @@ static void read_config(const struct facts *facts, span_t text, struct fact_ssh 
 static void gather_config(struct facts *facts, struct fact_ssh *out) {
     const char *const words[] = {"ssh", "-G", "--", out->alias, NULL};
     struct buf text CLEANUP(buf_done) = BUF(CONFIG_BYTES);
-    int status = PROGRAM_NOT_FOUND;
-    if (failed(program_run(words, CONFIG_MS, &text, &status)) || status != 0) {
+    int status = 0;
+    if (failed(ask(words, CONFIG_MS, &text, &status)) || status != 0) {
         span_t rest = buf_span(&text);
         span_t line = span_until(&rest, '\n');
         line.len -= line.len > 0 && line.data[line.len - 1] == '\r' ? 1 : 0;
@@ -178,7 +186,8 @@ void facts_try_ssh(struct facts *facts) {
     if (!facts->target.known) {
         return;
     }
-    err_t err = program_run(words, TRY_MS, &facts->try_text, &facts->try_status);
-    facts->tried = !failed(err);
+    err_t err = ask(words, TRY_MS, &facts->try_text, &facts->try_status);
+    facts->timed_out = err.code == ERR_TIMEOUT;
+    facts->tried = !failed(err) || facts->timed_out;
     ssh_words_read(buf_span(&facts->try_text), &facts->verdict);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,31 +10,30 @@
 
 #include "base/file.h"
 #include "base/limits.h"
-#include "cli/doctor/program.h"
 #include "cli/document.h"
+#include "cli/process/process.h"
+#include "cli/process/stop.h"
 
 enum { MODE_PUBLIC = 0644 };
 
-/* "postern" is this very program, wherever it was started from. */
+/* "postern" is this very program, wherever it was started from. What it prints is not the report.
+ */
 static err_t run(struct cli *cli, const struct mend *mend) {
+    struct command_line line CLEANUP(command_line_done) = {0};
     char self[PATH_MAX];
-    const char *words[MEND_WORDS + 1] = {NULL};
+    int by_signal = 0;
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     self[len > 0 ? len : 0] = '\0';
     for (size_t i = 0; i < mend->word_count; i++) {
-        words[i] = mend->words[i];
+        bool own = i == 0 && len > 0 && strcmp(mend->words[i], "postern") == 0;
+        TRY(command_line_add(&line, own ? self : mend->words[i]));
     }
-    if (len > 0 && strcmp(words[0], "postern") == 0) {
-        words[0] = self;
-    }
-    int status = 0;
-    err_t err = program_run_here(words, &status);
-    if (failed(err)) {
-        return trouble_of(&cli->trouble, err, "cannot run %s", mend->words[0]);
-    }
-    return status == 0 ? OK
-                       : trouble_set(&cli->trouble, EXIT_REFUSED, "%s did not succeed (%d)",
-                                     mend->command, status);
+    TRY(process_run(cli, &line, true, &by_signal));
+    stop_by(by_signal == SIGINT ? SIGINT : 0);
+    return by_signal == 0 && cli->exit == EXIT_DONE
+               ? OK
+               : trouble_set(&cli->trouble, EXIT_REFUSED, "%s did not succeed (%d)", mend->command,
+                             by_signal != 0 ? 128 + by_signal : (int)cli->exit);
 }
 
 /* --- files --- */

@@ -10,8 +10,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "cli/doctor/program.h"
 #include "cli/doctor/redact.h"
+#include "cli/process/process.h"
 #include "cli/site.h"
 
 enum { REPORT_BYTES_MAX = 8 * 1024 * 1024, LISTED_FILES_MAX = 200, RUN_MS = 10 * 1000 };
@@ -124,13 +124,17 @@ static err_t add_json(const char *title, const json_t *json, struct buf *out) {
 }
 
 static err_t add_ssh_settings(const struct fact_ssh *ssh, struct buf *out) {
+    const struct process_terms terms = {.timeout_ms = RUN_MS, .both = true, .cut = true};
     const char *const words[] = {"ssh", "-G", "--", ssh->alias, NULL};
-    int status;
+    struct command_line line CLEANUP(command_line_done) = {0};
+    int status = 0;
     if (ssh->alias[0] == '\0') {
         return OK;
     }
     TRY(buf_add_format(out, "\n== ssh -G %s\n", ssh->alias));
-    return program_run(words, RUN_MS, out, &status);
+    TRY(command_line_add_words(&line, words));
+    err_t err = process_ask(&line, &terms, out, &status);
+    return err.code == ERR_TIMEOUT ? OK : err;
 }
 
 static err_t collect(const struct facts *facts, const struct finding *findings, struct buf *out) {

@@ -23,9 +23,7 @@ err_t job_key_put(struct cli *cli, const struct private_key *key, const char *ce
 /* Whatever the user has set up for ssh does not count: it is this key for this job, or nothing. */
 static err_t add_options(struct command_line *line, const struct job_ssh *ssh,
                          const struct run_folder *folder) {
-    TRY(command_line_add(line, "ssh"));
-    TRY(command_line_add(line, "-F"));
-    TRY(command_line_add(line, "none"));
+    TRY(command_line_add_words(line, (const char *const[]){"ssh", "-F", "none", NULL}));
     TRY(command_line_option(line, "IdentityFile=%s/key", folder->path));
     TRY(command_line_option(line, "CertificateFile=%s/key-cert.pub", folder->path));
     TRY(command_line_option(line, "IdentitiesOnly=yes"));
@@ -50,5 +48,5 @@ err_t job_ssh_run(struct cli *cli, const struct job_ssh *ssh, const struct run_f
     for (size_t i = 0; i < ssh->arguments->command_count; i++) {
         TRY(command_line_add(&line, ssh->arguments->command[i]));
     }
-    return process_run(cli, &line, by_signal);
+    return process_run(cli, &line, false, by_signal);
 }

@@ -1,6 +1,5 @@
 #include "cli/keys/token_key.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +7,7 @@
 #include "base/limits.h"
 #include "cli/process/process.h"
 #include "cli/process/run_folder.h"
+#include "cli/process/stop.h"
 
 bool token_key_is_type(const char *name) {
     return strcmp(name, "ed25519-sk") == 0 || strcmp(name, "ecdsa-sk") == 0;
@@ -17,11 +17,10 @@ bool token_key_is_type(const char *name) {
  * written anew. */
 static err_t make_line(const struct arguments *arguments, const char *type, const char *path,
                        struct command_line *line) {
-    const char *const words[] = {"ssh-keygen", "-q", "-t", type, "-N", "", "-C", "", "-f", path};
+    const char *const words[] = {"ssh-keygen", "-q", "-t", type, "-N", "",
+                                 "-C",         "",   "-f", path, NULL};
     size_t at = 0;
-    for (size_t i = 0; i < COUNT_OF(words); i++) {
-        TRY(command_line_add(line, words[i]));
-    }
+    TRY(command_line_add_words(line, words));
     for (const char *option; (option = arguments_next(arguments, "option", &at)) != NULL;) {
         TRY(command_line_add(line, "-O"));
         TRY(command_line_add(line, option));
@@ -34,7 +33,7 @@ static err_t run(struct cli *cli, const struct arguments *arguments, const char 
     struct command_line line CLEANUP(command_line_done) = {0};
     TRY(make_line(arguments, type, path, &line));
     (void)fprintf(stderr, "Your security token may wait to be touched.\n");
-    TRY(process_run(cli, &line, by_signal));
+    TRY(process_run(cli, &line, false, by_signal));
     bool made = cli->exit == EXIT_DONE && *by_signal == 0;
     cli->exit = EXIT_DONE;
     return made ? OK
@@ -53,8 +52,7 @@ err_t token_key_make(struct cli *cli, const struct arguments *arguments, const c
     err_t err = run(cli, arguments, type, path, &by_signal);
     if (by_signal != 0) {
         run_folder_remove(&folder);
-        (void)signal(by_signal, SIG_DFL);
-        (void)raise(by_signal);
+        stop_by(by_signal);
     }
     TRY(err);
     TRY(file_read(path, &file));

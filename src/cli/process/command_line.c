@@ -1,9 +1,10 @@
+#include "cli/process/command_line.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
-#include "cli/process/command_line.h"
 
 void command_line_done(struct command_line *line) {
     for (size_t i = 0; i < line->count; i++) {
@@ -34,6 +35,13 @@ static err_t take(struct command_line *line, char *word) {
 
 err_t command_line_add(struct command_line *line, const char *word) {
     return take(line, strdup(word));
+}
+
+err_t command_line_add_words(struct command_line *line, const char *const *words) {
+    for (; *words != NULL; words++) {
+        TRY(command_line_add(line, *words));
+    }
+    return OK;
 }
 
 err_t command_line_option(struct command_line *line, const char *format, ...) {

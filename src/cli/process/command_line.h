@@ -11,6 +11,8 @@ struct command_line {
 };
 void command_line_done(struct command_line *line);
 err_t command_line_add(struct command_line *line, const char *word);
+/* Several, with a NULL after the last. */
+err_t command_line_add_words(struct command_line *line, const char *const *words);
 /* "-o" and the option, as ssh takes it: "User=alice". */
 err_t command_line_option(struct command_line *line, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

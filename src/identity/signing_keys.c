@@ -154,7 +154,9 @@ void signing_keys_rotate(struct signing_keys *keys, struct signing_key *key, int
             keys->keys[kept++] = old;
         }
     }
-    memmove(keys->keys + 1, keys->keys, kept * sizeof keys->keys[0]);
+    for (size_t i = kept; i > 0; i--) {
+        keys->keys[i] = keys->keys[i - 1];
+    }
     keys->keys[0] = key;
     keys->count = kept + 1;
 }

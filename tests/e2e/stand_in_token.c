@@ -59,12 +59,11 @@ int sk_enroll(uint32_t alg, const uint8_t *challenge, size_t challenge_len, cons
     }
     EVP_PKEY *key = alg == SK_ED25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
                                       : EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
-    struct sk_enroll_response *made = calloc(1, sizeof *made);
     uint8_t *public_key = calloc(1, POINT_BYTES);
     uint8_t *handle = calloc(1, POINT_BYTES);
     size_t public_len = POINT_BYTES;
     size_t handle_len = POINT_BYTES;
-    int good = key != NULL && made != NULL && public_key != NULL && handle != NULL;
+    int good = key != NULL && public_key != NULL && handle != NULL;
     if (good && alg == SK_ED25519) {
         good = EVP_PKEY_get_raw_public_key(key, public_key, &public_len) == 1 &&
                EVP_PKEY_get_raw_private_key(key, handle, &handle_len) == 1;
@@ -73,8 +72,8 @@ int sk_enroll(uint32_t alg, const uint8_t *challenge, size_t challenge_len, cons
         handle_len = 1;
     }
     EVP_PKEY_free(key);
-    if (!good) {
-        free(made);
+    struct sk_enroll_response *made = good ? calloc(1, sizeof *made) : NULL;
+    if (made == NULL) {
         free(public_key);
         free(handle);
         return SK_GENERAL;

@@ -244,12 +244,13 @@ static json_t *claims_of(struct call *call) {
         json_decref(methods);
         return NULL;
     }
+    json_int_t expires = call->now + ISSUER_ID_TOKEN_S;
     json_t *claims =
         json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:s%, s:s, s:s}", "iss",
                   call->authority->config->public_url, "sub", subject, "aud", own->client, "exp",
-                  (json_int_t)(call->now + ISSUER_ID_TOKEN_S), "iat", (json_int_t)call->now, "amr",
-                  methods, "at_hash", (const char *)hash.data, hash.len, "preferred_username",
-                  own->name, "name", own->display_name[0] != '\0' ? own->display_name : own->name);
+                  expires, "iat", (json_int_t)call->now, "amr", methods, "at_hash",
+                  (const char *)hash.data, hash.len, "preferred_username", own->name, "name",
+                  own->display_name[0] != '\0' ? own->display_name : own->name);
     if (claims != NULL && own->session.authenticated_at != 0) {
         (void)json_object_set_new(claims, "auth_time", json_integer(own->session.authenticated_at));
     }

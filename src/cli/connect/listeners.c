@@ -3,35 +3,39 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { STATE_LISTEN = 0x0a, LINE_CHARS = 256 };
+#include "base/text.h"
 
 /* "0100007F": words of 32 bits as the kernel holds them. */
-static err_t read_address(const char *hex, struct inet_address *out) {
+static err_t read_address(span_t hex, struct inet_address *out) {
     uint8_t bytes[16];
-    size_t len = strlen(hex) / 2;
-    for (size_t i = 0; i < len; i++) {
-        unsigned byte = 0;
-        if (sscanf(hex + 2 * i, "%2x", &byte) != 1) {
-            return FAIL(ERR_MALFORMED);
-        }
-        bytes[(i & ~(size_t)3) + 3 - i % 4] = (uint8_t)byte;
+    struct buf words CLEANUP(buf_done) = BUF(sizeof bytes);
+    TRY(hex_decode(hex, &words));
+    if (words.len != 4 && words.len != 16) {
+        return FAIL(ERR_MALFORMED);
     }
-    return len == 4 || len == 16 ? inet_address_from_bytes(span_of(bytes, len), out)
-                                 : FAIL(ERR_MALFORMED);
+    for (size_t i = 0; i < words.len; i++) {
+        bytes[(i & ~(size_t)3) + 3 - i % 4] = words.data[i];
+    }
+    return inet_address_from_bytes(span_of(bytes, words.len), out);
 }
 
-/* "  0: 0100007F:1776 00000000:0000 0A …" */
-static bool read_line(span_t line, uint16_t port, struct inet_address *out) {
-    char text[LINE_CHARS], address[33];
-    unsigned at = 0, state = 0;
-    size_t len = line.len < sizeof text ? line.len : sizeof text - 1;
-    if (len == 0) {
-        return false;
+static span_t take_word(span_t *line) {
+    while (line->len > 0 && line->data[0] == ' ') {
+        *line = span_of(line->data + 1, line->len - 1);
     }
-    memcpy(text, line.data, len);
-    text[len] = '\0';
-    return sscanf(text, " %*u: %32[0-9A-F]:%4X %*[0-9A-F]:%*4X %2X", address, &at, &state) == 3 &&
-           at == port && state == STATE_LISTEN && !failed(read_address(address, out));
+    return span_until(line, ' ');
+}
+
+/* "  0: 0100007F:1776 00000000:0000 0A …", where 0A is TCP_LISTEN. */
+static bool read_line(span_t line, uint16_t port, struct inet_address *out) {
+    char wanted[8];
+    (void)snprintf(wanted, sizeof wanted, "%04X", (unsigned)port);
+    (void)take_word(&line);
+    span_t at = take_word(&line);
+    span_t address = span_until(&at, ':');
+    (void)take_word(&line);
+    return span_equal_str(at, wanted) && span_equal_str(take_word(&line), "0A") &&
+           !failed(read_address(address, out));
 }
 
 static bool is_localhost(const struct inet_address *address) {

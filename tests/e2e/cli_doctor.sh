@@ -51,9 +51,9 @@ refused "the authority is away" 4 'Authority +cannot reach the authority' laptop
 says "ssh works all the same" '^ok +Login'
 serve
 reaches_cluster() { laptop postern --json whoami | jq -e '.clusters == ["daint"]'; }
-gets "alice leaves her project" 200 - DELETE /api/v1/projects/p1/members/alice "$admin"
+gets "her project loses the cluster" 200 - DELETE /api/v1/projects/p1/clusters/daint "$admin"
 finds "no project reaches a cluster" account 'none of the projects of alice reaches a cluster'
-gets "she is back" 200 - PUT /api/v1/projects/p1/members/alice "$admin" '{"role":"member"}'
+gets "it has it again" 200 - PUT /api/v1/projects/p1/clusters/daint "$admin"
 gets "another cluster" 201 - POST /api/v1/clusters "$admin" '{"name":"santis","address":"santis.example","port":22}'
 laptop postern init "$url" >/dev/null
 finds "a cluster that is not hers" account 'none of the projects of alice reaches santis, but: daint' santis

@@ -2,8 +2,10 @@
 #ifndef POSTERN_CLI_BROWSER_H
 #define POSTERN_CLI_BROWSER_H
 
-/* Opens it there by xdg-open, or `open` on macOS, and does not wait. Where there is none that is
- * said: the URL is on the screen anyhow. */
+/*
+ * Opens it by $BROWSER, else by what the system opens addresses with (xdg-open, open, wslview), and
+ * does not wait. Whether one opened is not known: the caller has told the URL already.
+ */
 void browser_open(const char *url);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/standing.h"
+#include "cli/table.h"
 
 /* A line each, so that a new one is one line. */
 /* clang-format off */
@@ -81,8 +82,15 @@ const struct option command_shared_options[] = {
     {.name = NULL},
 };
 
-enum { OPTION_COLUMNS = 30 };
-#define OPTION_BREAK "\n                                 "
+enum { COMMAND_COLUMNS = 18, OPTION_COLUMNS = 30 };
+
+/* Where what is on the left is too long for its column, what is on the right begins a line. */
+static void print_row(const char *left, size_t columns, const char *right) {
+    size_t width = text_width(left);
+    bool fits = width <= columns;
+    (void)printf("  %s%s%*s %s\n", left, fits ? "" : "\n  ",
+                 (int)(fits ? columns - width : columns), "", right);
+}
 
 static void print_options(const struct option *option) {
     for (; option != NULL && option->name != NULL; option++) {
@@ -91,8 +99,7 @@ static void print_options(const struct option *option) {
                        option->letter != 0 ? option->letter : ' ', option->letter != 0 ? "," : " ",
                        option->name, option->value != NULL ? " " : "",
                        option->value != NULL ? option->value : "");
-        bool fits = strlen(left) <= OPTION_COLUMNS;
-        (void)printf("  %-*s%s%s\n", OPTION_COLUMNS, left, fits ? " " : OPTION_BREAK, option->help);
+        print_row(left, OPTION_COLUMNS, option->help);
     }
 }
 
@@ -104,14 +111,15 @@ static void print_children(const struct command *const *child) {
             }
         }
         if (!(*child)->hidden) {
-            (void)printf("  %-18s %s\n", (*child)->name, (*child)->summary);
+            print_row((*child)->name, COMMAND_COLUMNS, (*child)->summary);
         }
     }
 }
 
 void command_print_help(const struct command *command, const char *path) {
-    (void)printf("%s\n\nUsage: %s%s %s\n\n", command->summary, path,
-                 command->options != NULL ? " [OPTION]…" : "", command->arguments);
+    (void)printf("%s\n\nUsage: %s%s%s%s\n\n", command->summary, path,
+                 command->options != NULL ? " [OPTION]…" : "",
+                 command->arguments[0] != '\0' ? " " : "", command->arguments);
     if (command->children != NULL) {
         (void)printf("%s", command == &command_root ? "" : "Commands:\n");
         print_children(command->children);

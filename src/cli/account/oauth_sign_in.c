@@ -1,17 +1,15 @@
 /* Signing in with a browser: by a page that leads back to a port of this machine (RFC 8252), or by
  * a code that is typed into one elsewhere (RFC 8628). */
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "cli/account/oauth.h"
 #include "cli/api.h"
+#include "cli/browser.h"
 #include "cli/terminal.h"
 #include "net/loopback.h"
 
@@ -45,39 +43,6 @@ static void tell(struct terminal *terminal, const char *format, ...) {
         terminal_print(terminal, "%s", text);
     } else if (text != NULL) {
         (void)fputs(text, stderr);
-    }
-}
-
-/* $BROWSER, as everywhere, else what the system opens addresses with. It must not share our
- * terminal, nor end with us. */
-static void run_browser(const char *url) {
-    static const char *const usual[] = {"xdg-open", "open", "wslview"};
-    const char *chosen = getenv("BROWSER");
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0) {
-        _exit(1);
-    }
-    (void)setsid();
-    if (chosen != NULL && chosen[0] != '\0') {
-        (void)execlp(chosen, chosen, url, (char *)NULL);
-    }
-    for (size_t i = 0; i < COUNT_OF(usual); i++) {
-        (void)execlp(usual[i], usual[i], url, (char *)NULL);
-    }
-    _exit(1);
-}
-
-/* The address was told as well, so nothing is lost where no browser opens. */
-static void open_browser(const char *url) {
-    pid_t child = fork();
-    if (child == 0) {
-        if (fork() == 0) { /* nobody here waits for a browser to end */
-            run_browser(url);
-        }
-        _exit(0);
-    }
-    if (child > 0) {
-        (void)waitpid(child, NULL, 0);
     }
 }
 
@@ -231,7 +196,7 @@ err_t oauth_by_browser(struct oauth *oauth, struct site *site, const char *hint,
          "Sign in in the browser that opens now. If none does, open this address:\n\n  "
          "%s\n\nWaiting …\n",
          (const char *)url.data);
-    open_browser((const char *)url.data);
+    browser_open((const char *)url.data);
     TRY(await_code(oauth, loopback, &request, &code));
     TRY(trade_code(oauth, &request, code, &tokens));
     return oauth_keep(oauth, site, request.nonce, tokens, answer);

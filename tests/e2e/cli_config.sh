@@ -19,6 +19,7 @@ check "neither folder nor file" sh -c "! test -e '$dot/config' && ! test -e '$do
 refused "before it, ssh knows no daint" any 'resolve' logs_in daint true
 check "postern config" laptop postern config
 says "what to type now" 'ssh daint '
+says "and which names may be somebody else's" 'outside of the domain of authority.example: .*daint.example.*if they are somebody else'
 check "the folder is 0700" test "$(stat -c %a "$dot/config.d")" = 700
 check "both files are 0600" test "$(stat -c %a "$ours" "$dot/config" | tr '\n' ' ')" = "600 600 "
 check "one line leads there" test "$(bytes)" = "Include config.d/posterngate-cscs"
@@ -43,6 +44,7 @@ says "ssh ela says who she is" 'alice'
 check "scp takes the same way" laptop scp -q -o BatchMode=yes .ssh/cscs-key.pub daint:copied
 check "and the file is there" test -s "inside/alice/copied"
 check "again: the same bytes" sh -c "cp '$ours' before && '$work/bin/laptop' postern config && cmp before '$ours' && test \"\$(grep -c Include '$dot/config')\" = 1"
+check "of names that were there already nothing is said" sh -c "! '$work/bin/laptop' postern config 2>&1 | grep -i outside"
 check "--diff finds nothing to change" laptop postern config --diff
 check "and is silent then" test ! -s last
 laptop postern --json config >json 2>last
@@ -67,6 +69,10 @@ own() { # DESCRIPTION TEXT: written, configured, removed
     check "$1: not a byte differs" cmp hand "$dot/config"
 }
 own "a file" 'Host mine\n    HostName mine.example\n'
+printf 'Host daint mine\n    HostName mine.example\n' >hand && install -m 600 -o alice -g alice hand "$dot/config"
+check "a name that the person has, too" laptop postern config
+says "is told of" 'these names as well, and ssh takes them for those of cscs: daint$'
+laptop postern config --remove >last
 own "without a newline at its end" 'Host mine\n    HostName mine.example'
 own "with CR LF" 'Host mine\r\n    HostName mine.example\r\n' 600
 own "with comments first" '# mine\n\nHost mine\n    HostName mine.example\n' 644

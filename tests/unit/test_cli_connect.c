@@ -1,6 +1,7 @@
 /* What an account reaches, judged, and the ssh configuration for it, which `ssh -G` reads. */
 #include <string.h>
 
+#include "cli/config/host_names.h"
 #include "cli/config/node_patterns.h"
 #include "cli/config/ssh_config.h"
 #include "cli/config/ssh_value.h"
@@ -444,6 +445,44 @@ static void hostile(void **state) {
     }
 }
 
+static void lists(const char *text, const char *before, const char *own, const char *outside,
+                  const char *shared) {
+    struct buf out CLEANUP(buf_done) = BUF(4096);
+    assert_ok(host_names_list_outside(span_str(text), span_str(before), "ssh.cscs.ch", &out));
+    assert_true(span_equal_str(buf_span(&out), outside));
+    buf_clear(&out);
+    assert_ok(host_names_list_shared(span_str(text), span_str(own), &out));
+    assert_true(span_equal_str(buf_span(&out), shared));
+}
+
+/* An authority may call its hosts as it likes, github.com for one; the person is told. */
+static void names_of_others(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *authority;
+        bool outside;
+    } cases[] = {
+        {"github.com", "ssh.cscs.ch", true},       {"evilcscs.ch", "ssh.cscs.ch", true},
+        {"cscs.ch.evil.org", "ssh.cscs.ch", true}, {"other.ch", "cscs.ch", true},
+        {"daint.cscs.ch", "192.0.2.1", true},      {"a.2.1", "192.0.2.1", true},
+        {"daint.cscs.ch", "localhost", true},      {"daint.cscs.ch", "ssh.cscs.ch", false},
+        {"cscs.ch", "ssh.cscs.ch", false},         {"daint.CSCS.ch", "ssh.cscs.ch", false},
+        {"daint.cscs.ch", "cscs.ch", false},       {"daint", "ssh.cscs.ch", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_int_equal(host_names_are_outside(span_str(cases[i].name), cases[i].authority),
+                         cases[i].outside);
+    }
+    static const char text[] = "Match originalhost a.b exec \"x\"\nHost daint daint.cscs.ch\n"
+                               "    HostName x.y\nHost \"!*'*\" ?it?ub.com github.com *.g5k\n";
+    lists(text, "", "", "?it?ub.com, github.com", "");
+    lists(text, "Host github.com\n", "", "?it?ub.com", "");
+    lists(text, text, "", "", "");
+    lists(text, text, "Host *\nhost=mine daint\n HostName github.com\nHost ?it?ub.com", "",
+          "daint");
+    lists("Host a.b c.d e.f g.h i.j k.l m.n\n", "", "", "a.b, c.d, e.f, g.h, i.j, …", "");
+}
+
 /* Thousands of names, and no line becomes too long for an old ssh. */
 static void many(void **state) {
     (void)state;
@@ -477,7 +516,7 @@ int main(void) {
         cmocka_unit_test(values),       cmocka_unit_test(as_ssh_reads_it),
         cmocka_unit_test(with_options), cmocka_unit_test(for_old_clients),
         cmocka_unit_test(renewing),     cmocka_unit_test(hostile),
-        cmocka_unit_test(many),
+        cmocka_unit_test(many),         cmocka_unit_test(names_of_others),
     };
     return cmocka_run_group_tests_name("cli_connect", tests, fixture_setup, fixture_teardown);
 }

@@ -6,13 +6,14 @@
 
 #include "base/file.h"
 #include "base/limits.h"
-#include "cli/config/config_line.h"
+#include "cli/config/host_names.h"
 #include "cli/config/node_patterns.h"
 #include "cli/config/person_files.h"
 #include "cli/config/ssh_value.h"
 #include "cli/process/process.h"
 #include "cli/process/run_folder.h"
 #include "model/entity.h"
+#include "net/http_url.h"
 
 enum { HOPS_MAX = 16, ASK_MS = 20 * 1000, SAID_BYTES = 64 * 1024, CONTROL_PATH_CHARS = 108 };
 
@@ -270,21 +271,39 @@ static err_t warn_of_clashes(const struct config_call *call, const struct person
     if (strcmp(other, call->site->name) == 0 || failed(file_read(path, &text))) {
         return OK;
     }
-    for (span_t rest = buf_span(&text); rest.len > 0;) {
-        span_t line = span_until(&rest, '\n');
-        if (!config_line_is(config_line_keyword(&line), "Host")) {
-            continue;
+    span_t rest = buf_span(&text), line = {0}, word;
+    while (host_names_next(&rest, &line, &word)) {
+        char *name CLEANUP(freep) = NULL;
+        TRY(span_to_str(word, &name));
+        if (reach_find_cluster(call->reach, name) != NULL ||
+            reach_find_host(call->reach, name) != NULL) {
+            bool first = strcmp(other, call->site->name) < 0;
+            print_warning("%s is a name of the site %s too, and ssh takes it for %s's", name, other,
+                          first ? other : call->site->name);
         }
-        for (span_t word = config_line_word(&line); word.len > 0; word = config_line_word(&line)) {
-            char *name CLEANUP(freep) = NULL;
-            TRY(span_to_str(word, &name));
-            if (reach_find_cluster(call->reach, name) != NULL ||
-                reach_find_host(call->reach, name) != NULL) {
-                bool first = strcmp(other, call->site->name) < 0;
-                print_warning("%s is a name of the site %s too, and ssh takes it for %s's", name,
-                              other, first ? other : call->site->name);
-            }
-        }
+    }
+    return OK;
+}
+
+/* Ours comes first, so the authority has the last word: a person is told where it takes one that
+ * was somebody else's. */
+static err_t warn_of_names(const struct config_call *call, const struct person_files *files,
+                           span_t text) {
+    struct buf outside CLEANUP(buf_done) = BUF(LIMIT_SSH_CONFIG_LINE_CHARS);
+    struct buf shared CLEANUP(buf_done) = BUF(LIMIT_SSH_CONFIG_LINE_CHARS);
+    const char *site = call->site->name;
+    struct http_url url;
+    TRY(http_url_parse(call->site->url, &url, NULL));
+    TRY(host_names_list_outside(text, buf_span(&files->site_text), url.host, &outside));
+    TRY(host_names_list_shared(text, buf_span(&files->config_text), &shared));
+    if (outside.len > 0) {
+        print_warning("new at %s, and outside of the domain of %s: %.*s; ssh takes them to the "
+                      "site now; if they are somebody else's: postern config --remove",
+                      site, url.host, (int)outside.len, (const char *)outside.data);
+    }
+    if (shared.len > 0) {
+        print_warning("%s has these names as well, and ssh takes them for those of %s: %.*s",
+                      files->config, site, (int)shared.len, (const char *)shared.data);
     }
     return OK;
 }
@@ -374,6 +393,7 @@ static err_t config_write(struct config_call *call) {
     for (size_t i = 0; i < files.site_count; i++) {
         TRY(warn_of_clashes(call, &files, files.sites[i]));
     }
+    TRY(warn_of_names(call, &files, buf_span(&edit.site)));
     if (!call->setup.same_home) {
         print_warning("ssh goes by the account's home directory and not by $HOME: ssh -F %s",
                       files.config);

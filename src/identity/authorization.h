@@ -35,6 +35,7 @@ struct authorization_request {
     char challenge[AUTHORIZATION_CHALLENGE_CHARS];
     char nonce[AUTHORIZATION_TEXT_CHARS]; /* "" without */
     bool offline;                         /* a refresh token as well */
+    char source[INET_CHARS];              /* of a device: the address that asked */
 };
 
 /* Who approved it, and how they had proved who they are. */

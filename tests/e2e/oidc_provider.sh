@@ -147,6 +147,7 @@ trade "asked too early" 400 slow_down "${device[@]}" device_code="$device_code"
 visit GET "/device?user_code=$user_code"
 cp "$work/last" "$work/page"
 check "the page shows the code" grep -q "value=\"$user_code\"" "$work/page"
+check "and who asks, from where" grep -q 'posterngate-cli asks, from the address 127.0.0.1' "$work/page"
 check "every input of it has a label" python3 "$here/labels.py" "$work/page"
 submits_device "a code that is none" 404 'no such code' action=approve user_code=BBBB-BBBB
 submits_device "refusing it" 200 'Nothing was allowed' action=deny user_code="$user_code"

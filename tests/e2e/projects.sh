@@ -24,6 +24,7 @@ invites() { # DESCRIPTION STATUS CODE TOKEN PROJECT NAME
 invites "a manager invites nobody to another project" 403 not_permitted "$bob" p2 carol
 invites "… nor under a name of the system" 422 name_refused "$bob" p1 slurm
 invites "… or of a cloud image, who may do everything" 422 name_refused "$bob" p1 ubuntu
+invites "… or as whom the audit log calls strangers" 422 name_refused "$bob" p1 anonymous
 invites "… or root's" 422 name_refused "$bob" p1 root
 invites "… or one that is taken" 409 exists "$bob" p1 alice
 invites "a manager invites carol" 201 - "$bob" p1 carol

@@ -19,7 +19,8 @@ bool account_unreached(struct call *call, const struct account *account,
                        const struct cluster_list *clusters, const char **out);
 
 /*
- * Users that distributions, their cloud images and cluster software make: a certificate for one of
+ * Users that distributions, their cloud images and cluster software make (and whom the audit log
+ * calls so without an account: "anonymous", "system"): a certificate for one of
  * these names would be a login as it on every host that has it, which no project's manager has to
  * give away.
  */

@@ -33,8 +33,10 @@ static void begin_run(struct call *call) {
     uint8_t random[AUTHORIZATION_RANDOM_BYTES];
     char code[TOKEN_CHARS], user_code[AUTHORIZATION_USER_CODE_CHARS];
     random_bytes(random, sizeof random);
-    err_t err = authorizations_add_device(call->authority->issuer->authorizations, random,
-                                          &own->request, call->now, code, user_code);
+    struct authorization_request request = own->request;
+    memcpy(request.source, call->source_text, sizeof request.source);
+    err_t err = authorizations_add_device(call->authority->issuer->authorizations, random, &request,
+                                          call->now, code, user_code);
     call_unrecorded(call); /* whoever has no bearer must not be able to fill the disk */
     if (err.code == ERR_BUSY) {
         call_problem(call, 503, "overloaded", NULL,
@@ -54,7 +56,8 @@ static void begin_run(struct call *call) {
 struct approval {
     struct login_attempt attempt; /* first: login.h */
     char user_code[16];
-    char action[16]; /* "sign-in", "approve", "deny" */
+    struct authorization_request asker; /* what the code of a link is of, where there is such */
+    char action[16];                    /* "sign-in", "approve", "deny" */
     char form_token[BROWSER_FORM_TOKEN_CHARS];
     bool fresh_form_token;
     bool signed_in;
@@ -69,6 +72,20 @@ static struct approval *own_of(struct call *call) {
     return call_own(call, sizeof(struct approval), release);
 }
 
+/* RFC 8628 section 5.4: whoever is sent a link with somebody else's code can see that it is. The
+ * request is asked for on the store thread. */
+static err_t add_asker(struct call *call) {
+    const struct approval *own = own_of(call);
+    char text[256];
+    if (own->asker.client[0] == '\0') {
+        return OK;
+    }
+    (void)snprintf(text, sizeof text,
+                   "%.60s asks, from the address %s. Yours is %s: is that your other machine?",
+                   own->asker.client, own->asker.source, call->source_text);
+    return page_add(call, PAGE_TEXT, "text", text, NULL);
+}
+
 /* Who is not signed in does so with the same form, which approves at once. */
 static err_t write_form(struct call *call, const struct account *account, unsigned status,
                         const char *notice) {
@@ -77,6 +94,7 @@ static err_t write_form(struct call *call, const struct account *account, unsign
     if (notice != NULL) {
         TRY(page_add(call, PAGE_NOTICE, "text", notice, NULL));
     }
+    TRY(add_asker(call));
     TRY(page_add(call, PAGE_FORM, "action", "/device", NULL));
     TRY(page_add(call, PAGE_HIDDEN, "name", "form_token", "value", own->form_token, NULL));
     TRY(page_add(call, PAGE_USER_CODE, "user_code", own->user_code, NULL));
@@ -112,8 +130,11 @@ static err_t read_code(struct call *call) {
 }
 
 static void show_run(struct call *call) {
+    struct approval *own = own_of(call);
     struct session session;
     struct account account;
+    ignore_err(authorizations_find_user_code(call->authority->issuer->authorizations,
+                                             own->user_code, call->now, &own->asker));
     bool known = browser_find(call, &session, &account);
     if (!call_refused(call)) {
         (void)call_ok(call, write_form(call, known ? &account : NULL, 200, NULL), NULL);

@@ -85,7 +85,7 @@ static err_t compare(void *context, const struct session *session) {
     struct search *search = context;
     char id[ID_CHARS];
     id_of(session, id);
-    if (!search->found && strcmp(id, search->id) == 0) {
+    if (!search->found && session->use != SESSION_SPENT && strcmp(id, search->id) == 0) {
         search->found = true;
         search->session = *session;
     }

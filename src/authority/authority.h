@@ -19,41 +19,45 @@
 struct bearer_cache;
 struct enrolments;
 struct feed;
+struct gate_sessions;
+struct host_reports;
 struct issuer;
 struct login_guard;
 struct metrics;
 struct rates;
 
 struct authority {
-    struct loop *loop;               /* fixed */
-    struct http_server *server;      /* loop */
-    struct worker *store_worker;     /* fixed */
-    struct worker *hash_worker;      /* fixed */
-    struct store *store;             /* store */
-    struct config *config;           /* fixed, but for policy: see authority_policy() */
-    struct policy policy;            /* store: a SIGHUP changes it by a job */
-    struct serial_source serials;    /* store */
-    struct bearer_cache *bearers;    /* store */
-    struct throttle *failed_bearers; /* store: audit rows of anonymous failures, by address */
-    struct rates *rates;             /* store */
-    struct enrolments *enrolments;   /* store */
-    struct issuer *issuer;           /* store */
-    struct signer_client *signer;    /* loop; its keys are fixed */
-    struct metrics *metrics;         /* loop */
-    struct feed *feed;               /* feed.c's: feed_new() */
-    struct login_guard *login_guard; /* login.c's: login_guard_new(); throttles of logins */
-    err_t batch_err;                 /* store: why the batch cannot be committed */
-    struct call *batch_calls;        /* store: the batch at work */
-    struct tallies tallies;          /* store: of that batch */
-    struct call *free_calls;         /* loop */
-    size_t open_calls;               /* loop */
-    size_t free_call_count;          /* loop */
-    bool stopping;                   /* loop: no new calls */
-    _Atomic int64_t job_due_at;      /* store writes: when a job's time comes; 0: to be looked up */
-    bool job_expiry_runs;            /* loop */
-    _Atomic bool late;               /* loop writes: the stop may not wait for the store any more */
-    uint64_t next_request;           /* loop */
-    char request_prefix[12];         /* fixed: makes request ids unique between starts */
+    struct loop *loop;                   /* fixed */
+    struct http_server *server;          /* loop */
+    struct worker *store_worker;         /* fixed */
+    struct worker *hash_worker;          /* fixed */
+    struct store *store;                 /* store */
+    struct config *config;               /* fixed, but for policy: see authority_policy() */
+    struct policy policy;                /* store: a SIGHUP changes it by a job */
+    struct serial_source serials;        /* store */
+    struct bearer_cache *bearers;        /* store */
+    struct throttle *failed_bearers;     /* store: audit rows of anonymous failures, by address */
+    struct rates *rates;                 /* store */
+    struct enrolments *enrolments;       /* store */
+    struct issuer *issuer;               /* store */
+    struct signer_client *signer;        /* loop; its keys are fixed */
+    struct metrics *metrics;             /* loop */
+    struct feed *feed;                   /* feed.c's: feed_new() */
+    struct login_guard *login_guard;     /* login.c's: login_guard_new(); throttles of logins */
+    err_t batch_err;                     /* store: why the batch cannot be committed */
+    struct call *batch_calls;            /* store: the batch at work */
+    struct host_reports *host_reports;   /* store */
+    struct gate_sessions *gate_sessions; /* store */
+    struct tallies tallies;              /* store: of that batch */
+    struct call *free_calls;             /* loop */
+    size_t open_calls;                   /* loop */
+    size_t free_call_count;              /* loop */
+    bool stopping;                       /* loop: no new calls */
+    _Atomic int64_t job_due_at; /* store writes: when a job's time comes; 0: to be looked up */
+    bool job_expiry_runs;       /* loop */
+    _Atomic bool late;          /* loop writes: the stop may not wait for the store any more */
+    uint64_t next_request;      /* loop */
+    char request_prefix[12];    /* fixed: makes request ids unique between starts */
 };
 
 /* Those of admin's files that serve.c calls. */
@@ -99,6 +103,7 @@ extern const struct route host_call_routes[];       /* host_call.c */
 extern const struct route window_routes[];          /* window.c */
 extern const struct route enrolment_routes[];       /* enrolment.c */
 extern const struct route gate_audit_routes[];      /* gate_audit.c */
+extern const struct route gate_session_routes[];    /* gate_session.c */
 extern const struct route internal_key_routes[];    /* internal_key.c */
 extern const struct route job_certificate_routes[]; /* job_certificate.c */
 extern const struct route registered_key_routes[];  /* registered_key.c */

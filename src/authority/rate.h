@@ -18,6 +18,7 @@ enum rate {
     RATE_SNAPSHOTS,         /* of the feed, that are begun: each is the whole site's */
     RATE_PAGES,             /* of such, but for the first */
     RATE_EVENTS,            /* batches that a gate tells: its rows are strangers' doing */
+    RATE_SESSIONS,          /* batches of what a gate tells of its sessions */
     RATE_WINDOWS,           /* passwords that a gate asks about: each takes 20 ms and 19 MiB */
     RATES_COUNT,
 };

@@ -33,6 +33,7 @@ const struct route *const route_tables[] = {
     window_routes,
     enrolment_routes,
     gate_audit_routes,
+    gate_session_routes,
     audit_routes,
     statistics_routes,
     oidc_discovery_routes,

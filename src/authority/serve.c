@@ -16,6 +16,8 @@
 #include "authority/authority.h"
 #include "authority/batch.h"
 #include "authority/bearer.h"
+#include "authority/gate_sessions.h"
+#include "authority/host_reports.h"
 #include "authority/issuer.h"
 #include "authority/metrics.h"
 #include "authority/plumbing.h"
@@ -290,6 +292,8 @@ static err_t make_parts(struct authority *authority) {
     TRY(throttle_new(FAILED_BEARER_BUCKETS, FAILED_BEARER_BURST, FAILED_BEARER_INTERVAL_MS,
                      &authority->failed_bearers));
     TRY(rates_new(&authority->rates));
+    TRY(host_reports_new(&authority->host_reports));
+    TRY(gate_sessions_new(&authority->gate_sessions));
     TRY(enrolments_new(&authority->enrolments));
     TRY(login_guard_new(&authority->login_guard));
     return feed_new(authority, &authority->feed);
@@ -366,6 +370,8 @@ static void stop(struct service *service) {
     enrolments_free(authority->enrolments);
     throttle_free(authority->failed_bearers);
     rates_free(authority->rates);
+    host_reports_free(authority->host_reports);
+    gate_sessions_free(authority->gate_sessions);
     metrics_free(authority->metrics);
     bearer_cache_free(authority->bearers);
     call_free_all(authority);

@@ -102,10 +102,15 @@ enum limits {
     LIMIT_UPLINK_FRAME_BYTES = 60 * 1024,  /* a question's, within LIMIT_HTTP_BODY_BYTES */
     LIMIT_UPLINK_ANSWER_BYTES = 64 * 1024, /* an answer's */
     LIMIT_UPLINK_EVENT_BYTES = 1024,
-    LIMIT_UPLINK_PEERS_COUNT = 256,          /* each worker of each gate is one */
-    LIMIT_UPLINK_QUESTIONS_COUNT = 64,       /* that wait for their turn */
-    LIMIT_UPLINK_EVENTS_COUNT = 4096,        /* kept while the authority is away */
-    LIMIT_AUDIT_EVENTS_COUNT = 50,           /* that a host tells in one call */
+    LIMIT_UPLINK_PEERS_COUNT = 256,    /* each worker of each gate is one */
+    LIMIT_UPLINK_QUESTIONS_COUNT = 64, /* that wait for their turn */
+    LIMIT_UPLINK_EVENTS_COUNT = 4096,  /* kept while the authority is away */
+    LIMIT_AUDIT_EVENTS_COUNT = 50,     /* that a host tells in one call */
+    LIMIT_GATE_SESSIONS_COUNT =
+        32 * 1024,                        /* of one gate's machine, that the authority is told of */
+    LIMIT_GATE_SESSIONS_TOLD_COUNT = 200, /* in one call */
+    LIMIT_GATE_SESSION_BYTES = 1024,      /* one of them */
+    LIMIT_GATE_SILENT_S = 90,             /* one that tells nothing for so long has no sessions */
     LIMIT_ENROLMENT_INPUT_BYTES = 32 * 1024, /* that ssh-copy-id may send */
     LIMIT_ENROLMENT_KEYS_COUNT = 16,         /* in it */
     LIMIT_ENROLMENT_S = 2 * 60,              /* a session that a password let in, and its token */
@@ -130,7 +135,7 @@ enum limits {
     LIMIT_JSON_DEPTH = 16,
 
     /* the store */
-    LIMIT_LIST_ROWS_COUNT = 1000,   /* rows of one page of a listing */
+    LIMIT_LIST_ROWS_COUNT = 1000, /* rows of one page of a listing */
     LIMIT_STATISTICS_STEPS_COUNT = 1000,
     LIMIT_FEED_EVENTS_COUNT = 2000, /* events of one answer; beyond that a snapshot is cheaper */
 
@@ -140,6 +145,7 @@ enum limits {
     LIMIT_FEED_PAGE_BYTES = 512 * 1024,   /* … ends a page, and the change that reaches it fits */
     LIMIT_FEED_PAGES_COUNT = 8192,        /* of one snapshot */
     LIMIT_FEED_CURSOR_CHARS = 128,
+    LIMIT_CUT_CHARS = 64,              /* the id of a session that a gate is to end */
     LIMIT_FEED_POLLS_COUNT = 256,      /* of one host that wait at the same time */
     LIMIT_FEED_CLUSTERS_COUNT = 256,   /* that one account reaches */
     LIMIT_FEED_SUBSCRIBERS_COUNT = 16, /* of sync's socket */

@@ -39,6 +39,11 @@
  * whatever page saw or missed it, and has its whole state, or that it is gone. So who applies all
  * the pages, and shows nothing of them before the last, has the state at S and no other.
  *
+ * A change may also be an order, which is no thing: no snapshot tells it for what there is, though
+ * its later pages may, as what happened meanwhile.
+ *
+ *   cut         id of a session         {"host":"ela"}: the gates of that host end it
+ *
  * An older reader meets newer writers: changes of an unknown kind and members of an unknown name
  * are skipped. A writer whose new member restricts lists its name in the state's "critical" array;
  * a reader that does not know it refuses the answer, as it would have granted too much. So are an
@@ -61,6 +66,7 @@ enum change_kind {
     CHANGE_JOB,
 };
 enum { CHANGE_KINDS_COUNT = CHANGE_JOB + 1 };
+#define CHANGE_CUT "cut"
 
 enum ca_use { CA_USE_USER = 1, CA_USE_HOST = 2 };
 
@@ -140,6 +146,8 @@ struct change_answer {
     const char *next;       /* what brings the next page; "" where that is not asked for */
     struct change *changes; /* revisions do not decrease and do not pass the answer's */
     size_t count;
+    const char **cuts; /* sessions at this host's gates that are to end now, by id */
+    size_t cut_count;
     void *owner; /* what the text is borrowed from */
 };
 

@@ -382,8 +382,28 @@ static err_t decode_change_key(const struct place *at, const json_t *json, struc
                                    : check_name(at, "key", change->key, false, rule->check_key);
 }
 
-/* Leaves change->kind CHANGE_UNKNOWN for a kind that is skipped. */
-static err_t decode_change(struct place *at, const json_t *json, struct change *change) {
+/* An order; the answer borrows the session's id. */
+static err_t decode_cut(const struct place *at, const json_t *json, size_t room,
+                        struct change_answer *answer) {
+    const char *id = NULL;
+    TRY(get_text(at, json, "key", LIMIT_CUT_CHARS, &id));
+    if (id[0] == '\0') {
+        return refuse(at, ERR_MALFORMED, "key", "is empty");
+    }
+    if (answer->cuts == NULL) {
+        answer->cuts = calloc(room, sizeof *answer->cuts);
+    }
+    if (answer->cuts == NULL) {
+        return FAIL(ERR_MEMORY);
+    }
+    answer->cuts[answer->cut_count++] = id;
+    return OK;
+}
+
+/* Leaves change->kind CHANGE_UNKNOWN for a kind that is skipped. `room`: how many may follow, this
+ * one included. */
+static err_t decode_change(struct place *at, const json_t *json, size_t room,
+                           struct change_answer *answer, struct change *change) {
     if (!json_is_object(json)) {
         return refuse(at, ERR_MALFORMED, "kind", "is missing: the change is no object");
     }
@@ -392,7 +412,7 @@ static err_t decode_change(struct place *at, const json_t *json, struct change *
     TRY(get_text(at, json, "kind", 64, &kind));
     change->kind = (enum change_kind)name_index(change_kind_names, CHANGE_KINDS_COUNT, kind);
     if (change->kind == CHANGE_UNKNOWN) {
-        return OK;
+        return strcmp(kind, CHANGE_CUT) == 0 ? decode_cut(at, json, room, answer) : OK;
     }
     TRY(decode_change_key(at, json, change));
     const json_t *state = json_object_get(json, "state");
@@ -416,7 +436,8 @@ static err_t decode_changes(const json_t *array, struct change_answer *answer,
         struct change *change = &answer->changes[answer->count];
         struct place at = {(ssize_t)i, false, fault};
         answer->count++; /* counted at once, so that the answer frees what it got */
-        TRY(decode_change(&at, json_array_get(array, i), change));
+        TRY(decode_change(&at, json_array_get(array, i), json_array_size(array) - i, answer,
+                          change));
         at.in_state = false;
         if (change->revision < last || change->revision > answer->revision) {
             return refuse(&at, ERR_ORDER, "revision", "goes back or is beyond the answer's");
@@ -520,6 +541,7 @@ void change_answer_free(struct change_answer *answer) {
         }
     }
     free(answer->changes);
+    free(answer->cuts);
     json_decref(answer->owner);
     free(answer);
 }

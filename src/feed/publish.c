@@ -33,6 +33,9 @@ static err_t put_changes(struct buf *out, const struct change_answer *answer) {
         }
         TRY(change_answer_add_change(out, &change));
     }
+    for (size_t i = 0; i < answer->cut_count; i++) {
+        TRY(change_answer_add(out, answer->revision, CHANGE_CUT, answer->cuts[i], "{}"));
+    }
     return change_answer_end(out);
 }
 

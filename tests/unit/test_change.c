@@ -478,6 +478,33 @@ static void test_limits(void **state) {
     }
 }
 
+/* Orders stand beside the changes, and a reader that tells them on has them all. */
+static void test_cuts(void **state) {
+    (void)state;
+    struct change_answer *got CLEANUP(change_answer_freep) = NULL;
+    struct fault fault = {0};
+    assert_fails(change_answer_decode(SPAN_LITERAL(ANSWER(CHANGE("cut", "", "{}"))), &got, &fault),
+                 ERR_MALFORMED);
+    assert_string_equal(fault.field, "changes[0].key");
+    for (int extra = 0; extra <= 1; extra++) {
+        char json[256];
+        (void)snprintf(json, sizeof json, ANSWER(CHANGE("cut", "%0*d", "{}")),
+                       LIMIT_CUT_CHARS + extra, 1);
+        change_answer_freep(&got);
+        assert_fails(change_answer_decode(span_str(json), &got, NULL),
+                     extra == 0 ? ERR_NONE : ERR_TOO_LONG);
+    }
+    assert_ok(change_answer_decode(
+        SPAN_LITERAL(ANSWER(CHANGE("cut", "a1", "{\"host\":\"ela\"}") "," CHANGE(
+            "account", "bob", "null") "," CHANGE("cut", "a2", "{}"))),
+        &got, NULL));
+    assert_int_equal(got->count, 1);
+    assert_string_equal(got->changes[0].key, "bob");
+    assert_int_equal(got->cut_count, 2);
+    assert_string_equal(got->cuts[0], "a1");
+    assert_string_equal(got->cuts[1], "a2");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),
@@ -486,6 +513,7 @@ int main(void) {
         cmocka_unit_test(test_limits_of_pages),
         cmocka_unit_test(test_encode_failure_leaves_no_half),
         cmocka_unit_test(test_unknown_is_skipped),
+        cmocka_unit_test(test_cuts),
         cmocka_unit_test(test_truncated_and_flipped),
         cmocka_unit_test(test_limits),
     };

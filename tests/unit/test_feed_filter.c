@@ -63,6 +63,11 @@ static void judges(void **state) {
         {&login, "job", "1@nancy", "{\"for\":{\"nodes\":[\"n1\"]}}", FEED_GONE, false},
         {&n4, "job", "1@nancy", "", FEED_GONE, true}, /* nobody said whose it was */
         {&n4, "job", "1", JOB, FEED_SKIP, false},
+        /* an order is for one host's gates */
+        {&login, "cut", "a1", "{\"host\":\"gate1\"}", FEED_SKIP, false},
+        {&jump, "cut", "a1", "{\"host\":\"gate2\"}", FEED_SKIP, false},
+        {&jump, "cut", "a1", "", FEED_SKIP, false},
+        {&jump, "cut", "a1", "{\"host\":\"gate1\"}", FEED_PASS, true},
         /* keys */
         {&lyon, "key", "1", KEY, FEED_SKIP, false},
         {&n1, "key", "1", KEY, FEED_PASS, false},

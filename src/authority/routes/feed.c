@@ -11,6 +11,7 @@
  */
 #include <stdio.h>
 
+#include "authority/host_reports.h"
 #include "authority/problem.h"
 #include "authority/rate.h"
 #include "authority/routes/feed_answer.h"
@@ -27,7 +28,11 @@ enum {
 
 struct poll {
     struct call *call;
-    struct feed_reader reader; /* who asks, as of the last look */
+    struct feed_reader reader;            /* who asks, as of the last look */
+    char version[HOST_VERSION_CHARS + 1]; /* what the host says of itself */
+    bool has_sessions;
+    uint64_t sessions;
+    bool seen; /* by the first look */
     bool has_since;
     bool has_cursor; /* of a snapshot that it has begun */
     struct snapshot_cursor cursor;
@@ -104,6 +109,38 @@ static bool find_reader(struct call *call, struct feed_reader *out) {
     return true;
 }
 
+/* A poll that asks for what comes after an answer has that answer. */
+static void note_poll(const struct call *call, const struct poll *poll, uint64_t since,
+                      struct host_report *report) {
+    memcpy(report->version, poll->version, sizeof report->version);
+    report->has_sessions = poll->has_sessions;
+    report->sessions = (uint32_t)poll->sessions;
+    report->seen_at = call->now;
+    if (poll->has_since && since == report->told_revision) {
+        report->current_at = report->told_at;
+    }
+}
+
+/* What comes of a look, of which the host may have seen nothing yet. */
+static void note_outcome(struct call *call, struct poll *poll, uint64_t since, uint64_t newest) {
+    struct host_report *report;
+    int64_t now = clock_now_s();
+    /* Without memory for it nobody sees how the host is, which is no reason to tell it less. */
+    if (failed(host_reports_take(call->authority->host_reports, call->caller.host_id, &report))) {
+        return;
+    }
+    if (!poll->seen) {
+        note_poll(call, poll, since, report);
+        poll->seen = true;
+    }
+    if (call->status == 0) {
+        report->current_at = now; /* it waits, and has all */
+    } else if (poll->next[0] == '\0') {
+        report->told_revision = newest;
+        report->told_at = now;
+    }
+}
+
 /* The first page, or the one that was asked for. */
 static err_t answer_page(struct call *call, struct poll *poll, uint64_t newest) {
     buf_clear(&call->text);
@@ -135,17 +172,7 @@ static void look_at_page(struct call *call, struct poll *poll, uint64_t newest, 
     }
 }
 
-static void look(struct call *call) {
-    struct poll *own = call_own(call, sizeof *own, NULL);
-    uint64_t newest = 0, oldest = 0;
-    if (!find_reader(call, &own->reader) ||
-        !call_ok(call, store_event_revision(call_store(call), &newest, &oldest), "the feed")) {
-        return;
-    }
-    if (own->has_cursor) {
-        look_at_page(call, own, newest, oldest);
-        return;
-    }
+static void look_at_changes(struct call *call, struct poll *own, uint64_t newest, uint64_t oldest) {
     bool snapshot = !own->has_since || own->since > newest || own->since + 1 < oldest ||
                     newest - own->since > LIMIT_FEED_EVENTS_COUNT;
     enum feed_outcome outcome = snapshot ? FEED_ANEW : FEED_NOTHING;
@@ -168,6 +195,24 @@ static void look(struct call *call) {
         own->since = newest; /* finish() makes it wait */
     } else {
         call_answer_text(call, 200, "application/json");
+    }
+}
+
+static void look(struct call *call) {
+    struct poll *own = call_own(call, sizeof *own, NULL);
+    uint64_t newest = 0, oldest = 0;
+    uint64_t since = own->since;
+    if (!find_reader(call, &own->reader) ||
+        !call_ok(call, store_event_revision(call_store(call), &newest, &oldest), "the feed")) {
+        return;
+    }
+    if (own->has_cursor) {
+        look_at_page(call, own, newest, oldest);
+    } else {
+        look_at_changes(call, own, newest, oldest);
+    }
+    if (!call_refused(call)) {
+        note_outcome(call, own, since, newest);
     }
 }
 
@@ -266,6 +311,15 @@ static err_t read_cursor(struct call *call, struct poll *own) {
     return call_query_u64(call, "snapshot", INT64_MAX, &own->cursor.revision);
 }
 
+/* What the host says of itself. */
+static err_t read_report(struct call *call, struct poll *own) {
+    const char *version = NULL;
+    TRY(call_query_string(call, "version", HOST_VERSION_CHARS, &version));
+    (void)snprintf(own->version, sizeof own->version, "%s", version == NULL ? "" : version);
+    own->has_sessions = http_request_query(call->request, "sessions") != NULL;
+    return call_query_u64(call, "sessions", UINT32_MAX, &own->sessions);
+}
+
 static err_t read(struct call *call) {
     struct poll *own = call_own(call, sizeof *own, NULL);
     own->call = call;
@@ -274,6 +328,7 @@ static err_t read(struct call *call) {
     own->deadline_ms = clock_monotonic_ms() + 1000LL * LIMIT_HTTP_LONG_POLL_S;
     TRY(call_query_u64(call, "since", INT64_MAX, &own->since));
     TRY(read_cursor(call, own));
+    TRY(read_report(call, own));
     http_request_on_gone(call->request, on_gone, own);
     return OK;
 }

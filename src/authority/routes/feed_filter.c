@@ -160,7 +160,14 @@ static bool is_of_another(const struct feed_event *event, const struct feed_read
                                                !is_text(event->state, "account", reader->account);
 }
 
+static bool is_cut(const struct feed_event *event) {
+    return strcmp(event->kind_name, CHANGE_CUT) == 0;
+}
+
 static enum feed_verdict judge(const struct feed_event *event, const struct feed_reader *reader) {
+    if (is_cut(event)) {
+        return is_text(event->state, "host", reader->name) ? FEED_PASS : FEED_SKIP;
+    }
     if (reader->role == HOST_JUMP) {
         return is_text(event->state, "use", "internal") ? FEED_SKIP : pass(event);
     }
@@ -192,7 +199,7 @@ struct feed_judgement feed_judge(const struct feed_event *event, const struct fe
     bool on_nodes =
         event->kind == CHANGE_JOB && reader->role != HOST_JUMP && reader->role != HOST_LOGIN;
     bool itself = event->kind == CHANGE_HOST && strcmp(event->key, reader->name) == 0;
-    judgement.alone = judgement.verdict != FEED_SKIP && (on_nodes || itself);
+    judgement.alone = judgement.verdict != FEED_SKIP && (on_nodes || itself || is_cut(event));
     return judgement;
 }
 

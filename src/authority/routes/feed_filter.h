@@ -8,6 +8,8 @@
  *   compute: the same, but of the jobs those on it alone, with itself as their only node
  *   job: the same again, but the account that it came for alone, who has root there, and its keys
  *
+ * The order to end a session goes to the host whose gates have it, and to no other.
+ *
  * An account that does not reach the cluster is told as gone, for it may have reached it before.
  *
  * What is gone has no state that says whom it concerned, and some of what is there neither. So the

@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/gate_sessions.h"
+#include "authority/host_reports.h"
 #include "authority/routes/account.h"
 #include "authority/routes/publish.h"
 #include "authority/routes/revoke.h"
@@ -56,6 +58,27 @@ static bool cluster_name_of(struct call *call, const struct host *host, struct c
                    "the host's cluster");
 }
 
+/* What it says of itself, and what its polls show. */
+static err_t add_report(const struct call *call, const struct host *host, json_t *json) {
+    const struct host_report *report = host_reports_find(call->authority->host_reports, host->id);
+    size_t at_gates = gate_sessions_count(call->authority->gate_sessions, host->id);
+    int failure = 0;
+    if (report != NULL) {
+        call_json_set_text(json, "version", report->version);
+        failure |= json_object_set_new(json, "seenTime", call_json_time(report->seen_at));
+    }
+    if (report != NULL && report->current_at != 0) {
+        failure |=
+            json_object_set_new(json, "replicaAge", json_integer(call->now - report->current_at));
+    }
+    if (at_gates > 0 || (report != NULL && report->has_sessions)) {
+        size_t by_sshd = report == NULL ? 0 : report->sessions;
+        failure |=
+            json_object_set_new(json, "sessions", json_integer((json_int_t)(at_gates + by_sshd)));
+    }
+    return failure == 0 ? OK : FAIL(ERR_MEMORY);
+}
+
 struct gathering {
     struct call *call;
     json_t *list;
@@ -67,13 +90,16 @@ static err_t add_host(void *context, const struct host *host) {
     if (host->cluster_id != 0) {
         TRY(store_cluster_get(call_store(gathering->call), host->cluster_id, &cluster));
     }
-    return json_array_append_new(gathering->list, host_json(host, cluster.name)) == 0
-               ? OK
-               : FAIL(ERR_MEMORY);
+    json_t *json = host_json(host, cluster.name);
+    if (json_array_append_new(gathering->list, json) != 0) {
+        return FAIL(ERR_MEMORY);
+    }
+    return add_report(gathering->call, host, json);
 }
 
 static void list_run(struct call *call) {
     struct gathering gathering = {call, json_array()};
+    gate_sessions_expire(call->authority->gate_sessions, call->now);
     err_t err = store_host_list(call_store(call), NULL, SIZE_MAX >> 1, add_host, &gathering);
     if (call_ok(call, err, "the hosts")) {
         call_answer(call, 200, json_pack("{s:o}", "hosts", gathering.list));
@@ -255,6 +281,8 @@ bool host_end(struct call *call, const struct host *host, size_t *revoked) {
         return false;
     }
     call_forget_bearers(call);
+    host_reports_forget(call->authority->host_reports, host->id);
+    gate_sessions_forget(call->authority->gate_sessions, host->id);
     publish_host_gone(call, host);
     return !call_refused(call);
 }

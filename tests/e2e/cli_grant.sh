@@ -39,6 +39,20 @@ says "without a renewal" ': valid until'
 certificate() { laptop ssh-keygen -Lf "$machine/key-cert.pub" | grep -q "$1"; }
 check "other tools see the certificate as good" laptop postern status -f machine/key
 
+# ---- anybody may approve a public key ----
+fresh() { laptop env HOME="$laptop_home/fresh" "$@"; }
+laptop mkdir fresh
+check "a machine where nobody ever signed in" fresh postern init "$url" --fingerprint \
+    "$(openssl x509 -in "$authority/tls/ca.pem" -outform DER | sha256sum | cut -d' ' -f1)"
+laptop rm machine/key-cert.pub
+check "… renews by the grant" fresh postern-refresh -f "$machine/key"
+gets "somebody else" 200 - PUT /api/v1/projects/p1/members/operator "$admin" '{"role":"member"}'
+gets "somebody else approves its key" 201 - POST /api/v1/grants "$admin" \
+    "{\"publicKey\":\"$(cut -d' ' -f1,2 "$machine/key.pub")\",\"from\":\"everywhere\"}"
+laptop rm machine/key-cert.pub
+check "… which is nothing to the machine" fresh postern-refresh -f "$machine/key"
+check "… nor to its certificate" certificate 'alice@daint'
+
 # ---- it leads to daint, through the gate, and nowhere else ----
 plain="ssh -F none -o BatchMode=yes -o IdentitiesOnly=yes -o UserKnownHostsFile=~/.config/posterngate/$site/known_hosts -i machine/key"
 through() { laptop sh -c "$plain -o 'ProxyCommand=$plain -W %h:%p ela.example' $1 hostname"; }

@@ -95,6 +95,16 @@ static err_t settle(struct cli *cli, const struct api *api, err_t err) {
     return err;
 }
 
+/* From now on proofs say whose certificate it is to be: anybody may approve a public key, and a
+ * certificate of theirs, or the question whose is meant, is not what this machine wants. */
+static err_t keep_username(struct cli *cli, struct site *site, const char *username) {
+    if (site->username != NULL) {
+        return OK;
+    }
+    site->username = strdup(username);
+    return site->username == NULL ? FAIL(ERR_MEMORY) : site_save(&cli->trouble, site);
+}
+
 err_t grant_renew(struct cli *cli, struct site *site, const struct user_key *key,
                   struct cert **out) {
     struct api *api CLEANUP(api_closep) = NULL;
@@ -112,5 +122,6 @@ err_t grant_renew(struct cli *cli, struct site *site, const struct user_key *key
     TRY(failed(err) ? settle(cli, api, err) : OK);
     TRY(answer_object(cli, answer, "sshKey", &ssh_key));
     TRY(answer_text(cli, answer, "username", &username));
-    return certificate_take(cli, site, key, username, ssh_key, out);
+    TRY(certificate_take(cli, site, key, username, ssh_key, out));
+    return keep_username(cli, site, username);
 }

@@ -11,9 +11,10 @@
 
 /*
  * A certificate for the key by its grant, checked and written as by certificate_issue(); which and
- * how long, the grant says. ERR_NOT_FOUND, and trouble left alone, where nobody approved the key,
- * or this process cannot sign with it. Trouble with EXIT_LOGIN when the grant has ended or the
- * proof is not taken: another way may do.
+ * how long, the grant says. Whose it is, the first one says, where nobody has signed in.
+ * ERR_NOT_FOUND, and trouble left alone, where nobody approved the key, or this process cannot sign
+ * with it. Trouble with EXIT_LOGIN when the grant has ended or the proof is not taken: another way
+ * may do.
  */
 err_t grant_renew(struct cli *cli, struct site *site, const struct user_key *key,
                   struct cert **out);

@@ -97,6 +97,7 @@ static err_t look_up(struct store *store, const char *hash, enum session_use use
         TRY(store_api_key_get(store, session.api_key_id, &key));
         caller.bounds.clusters = key.clusters;
         caller.bounds.duration_max_s = key.duration_max_s;
+        caller.bounds.expires_at = key.expires_at;
     }
     *out = caller;
     return OK;

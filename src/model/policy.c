@@ -430,6 +430,11 @@ struct decision policy_sign(const struct policy *policy, const struct sign_reque
     INVARIANT(facts->now > 0 && policy->backdate_s >= 0);
     granted.valid_after = facts->now > policy->backdate_s ? facts->now - policy->backdate_s : 0;
     granted.valid_before = facts->now + duration;
+    int64_t ends_at = facts->bounds == NULL ? 0 : facts->bounds->expires_at;
+    if (ends_at != 0 && ends_at < granted.valid_before) {
+        INVARIANT(ends_at > facts->now);
+        granted.valid_before = ends_at;
+    }
     if (request->for_job) {
         granted.clusters.count = 0; /* the job's name has its cluster */
         granted.valid_before = no_later_than_job(request->job, granted.valid_before);

@@ -95,6 +95,8 @@ struct bounds {
     struct cluster_list clusters;
     struct subnet_list subnets;
     int64_t duration_max_s;
+    int64_t expires_at; /* of the credential, which none of its certificates outlasts; it has not
+                           come yet */
 };
 
 struct sign_request {

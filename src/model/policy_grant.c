@@ -56,7 +56,8 @@ static struct bounds bounds_of(const struct grant *grant) {
     return (struct bounds){.what = "grant",
                            .clusters = grant->clusters,
                            .subnets = grant->subnets,
-                           .duration_max_s = grant->duration_s};
+                           .duration_max_s = grant->duration_s,
+                           .expires_at = grant->expires_at};
 }
 
 static struct sign_request request_of(const struct grant *grant, const struct key *key) {
@@ -123,16 +124,9 @@ struct decision policy_renew(const struct policy *policy, const struct grant *gr
     }
     const struct bounds bounds = bounds_of(grant);
     const struct sign_request request = request_of(grant, key);
-    struct sign_grant granted;
     facts.bounds = &bounds;
     facts.key_has_valid = true;
-    decision = policy_sign(policy, &request, &facts, &granted);
-    if (decision.allowed) {
-        granted.valid_before =
-            granted.valid_before < grant->expires_at ? granted.valid_before : grant->expires_at;
-        *out = granted;
-    }
-    return decision;
+    return policy_sign(policy, &request, &facts, out);
 }
 
 err_t grant_proof_put(const char *site, const char *account, int64_t time_ms, struct buf *out) {

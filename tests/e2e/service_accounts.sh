@@ -73,6 +73,11 @@ in_place_of() { # DESCRIPTION STATUS CODE USERNAME [MORE]
 in_place_of "nobody impersonates without leave" 403 impersonation_refused carol
 gets "a manager gives no leave" 403 not_permitted PUT /api/v1/accounts/portal "$bob" '{"impersonates":true}'
 gets "a person has none" 422 not_a_service PUT /api/v1/accounts/bob "$admin" '{"impersonates":true}'
+gets "a key that ends soon" 201 - POST $keys "$bob" '{"name":"brief","expiresIn":"1h"}'
+brief_id=$(field .id) brief=$(exchange "$(field .apiKey)")
+gets "gives a certificate" 200 - POST /api/v1/ssh-keys/sign "$brief" "{\"publicKey\":\"$public\"}"
+has "… that does not outlast it" '(.sshKey.expireTime | fromdate) - now | . > 3500 and . < 3601'
+gets "it is revoked" 200 - DELETE "$keys/$brief_id" "$bob"
 gets "nor has an account whose keys managers have" 409 has_keys PUT /api/v1/accounts/portal "$admin" '{"impersonates":true}'
 has "… what to do about it" '.message | test("key list portal")'
 gets "the key is revoked" 200 - DELETE "$keys/$small_id" "$bob"

@@ -760,6 +760,13 @@ static void test_bounds(void **state) {
     struct sign_grant grant = granted(&setting);
     assert_int_equal(grant.valid_before, NOW + 60); /* in place of the site's default of a day */
     assert_int_equal(grant.clusters.count, 0);
+    setting.bounds.expires_at = NOW + 60;
+    grant = granted(&setting);
+    assert_int_equal(grant.valid_before, NOW + 60);
+    setting.bounds.expires_at = NOW + 59; /* the credential ends before */
+    grant = granted(&setting);
+    assert_int_equal(grant.valid_before, NOW + 59);
+    setting.bounds.expires_at = 0;
     setting.bounds.clusters = clusters_of("daint,santis");
     grant = granted(&setting);
     assert_int_equal(grant.clusters.count, 2);

@@ -96,7 +96,8 @@ static const char *find_caller(struct call *call, const struct spending *own,
     caller->bounds = (struct bounds){.what = "API key",
                                      .clusters = key.clusters,
                                      .subnets = key.subnets,
-                                     .duration_max_s = key.duration_max_s};
+                                     .duration_max_s = key.duration_max_s,
+                                     .expires_at = key.expires_at};
     return ticket->expires_at <= call->now ? "the token has expired"
            : caller->account.disabled      ? "the service account is disabled"
            : key.revoked_at != 0           ? "the API key is revoked"

@@ -66,7 +66,10 @@ play() {
     printf '\nThe centre stays up until Ctrl-C. In another terminal, a shell on the laptop:\n\n    %s\n\n' "$world/laptop/shell"
     printf 'and in it ssh, scp, postern list, postern sign, … To sign in again: postern login --password, with the password\n'
     printf '%s and a code from: oathtool --totp -b "$(cat ~/totp-secret)"\n' "$demo_password"
-    printf 'The authority answers at %s; its log is %s\n' "$authority_url" "$world/posternd.log"
+    printf '\nThe dashboard: %s/ (its certificate is of %s)\n' "$authority_url" "$world/authority/tls/ca.pem"
+    printf 'Sign in as operator, an administrator, with the same password and a code from:\n\n    %s\n\n' \
+        "oathtool --totp -b \"\$(cat $world/office/totp-secret)\""
+    printf 'The log of the authority is %s\n' "$world/posternd.log"
     while :; do
         sleep 3600 &
         wait $!

@@ -1,30 +1,12 @@
-// Admin: accounts; and the way to the other pages of administration.
+// Admin: accounts.
 
+import { adminHead } from "./admin_head.js";
 import { call, get } from "./api.js";
 import { when } from "./text.js";
 import { action, badge, checkbox, confirmEnd, copyable, element, empty, field, form, input, paged, row, say, section } from "./view.js";
 
 const PAGE_ROWS = 50;
 const at = (name) => encodeURIComponent(name);
-
-const parts = [
-    ["admin", "Accounts"],
-    ["admin/hosts", "Clusters and hosts"],
-    ["admin/audit", "Audit log"],
-];
-
-// The head of each page of administration.
-export function adminHead(path, lede) {
-    return [
-        element("h1", {}, parts.find(([one]) => one === path)[1]),
-        element("p", { class: "lede" }, lede),
-        element(
-            "nav",
-            { class: "parts", "aria-label": "Administration" },
-            ...parts.map(([one, title]) => element("a", { href: `#/${one}`, "aria-current": one === path ? "page" : undefined }, title)),
-        ),
-    ];
-}
 
 function invited(name, invitation, expires) {
     return element(

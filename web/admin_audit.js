@@ -1,9 +1,9 @@
 // The audit log: who did what, with filters that the authority applies, and export of what they select.
 
+import { adminHead } from "./admin_head.js";
 import { get } from "./api.js";
-import { adminHead } from "./admin.js";
 import { when } from "./text.js";
-import { action, badge, download, element, empty, field, input, notice, say } from "./view.js";
+import { action, badge, download, element, empty, field, input, paged, say } from "./view.js";
 
 const PAGE_ROWS = 100;
 const EXPORT_PAGE_ROWS = 1000;
@@ -48,43 +48,28 @@ const showEvent = (event) =>
     );
 
 export function auditPage() {
-    const body = element("tbody", {});
     const heads = ["Time", "Actor", "Action", "Result", "What", "From"].map((text) => element("th", { scope: "col" }, text));
-    const table = element("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Audit log" }, element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body));
-    const more = action("Show more", () => load(), { class: "more" });
-    const place = element("div", { "aria-busy": "true" });
     let filter = { since: "7d" };
-    let before;
-
-    async function load() {
-        const audit = await page(filter, PAGE_ROWS, before);
-        body.append(...audit.map(showEvent));
-        before = audit.length === PAGE_ROWS ? audit.at(-1).sequence : undefined;
-        more.hidden = before === undefined;
-        place.replaceChildren(...(body.childElementCount > 0 ? [table, more] : [empty("Nothing of that kind.")]));
-    }
-
-    async function refresh() {
-        before = undefined;
-        body.replaceChildren();
-        place.setAttribute("aria-busy", "true");
-        try {
-            await load();
-        } catch (problem) {
-            place.replaceChildren(notice(problem));
-        }
-        place.setAttribute("aria-busy", "false");
-    }
-
+    const list = paged(
+        "Audit log",
+        async (before) => {
+            const audit = await page(filter, PAGE_ROWS, before);
+            return { items: audit, next: audit.length === PAGE_ROWS ? audit.at(-1).sequence : undefined };
+        },
+        showEvent,
+        empty("Nothing of that kind."),
+        (label, body) => element("div", { class: "table", tabindex: "0", role: "region", "aria-label": label }, element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body)),
+    );
     const filters = element(
         "form",
         {
             class: "filters",
             "aria-label": "Filters",
-            onsubmit: (event) => {
+            onsubmit: async (event) => {
                 event.preventDefault();
                 filter = Object.fromEntries(new FormData(filters));
-                refresh().then(() => say(`${body.childElementCount} rows.`));
+                await list.refresh();
+                say("Filtered.");
             },
         },
         field("Actor", input("actor", { placeholder: "alice" })),
@@ -92,9 +77,8 @@ export function auditPage() {
         field("Since", input("since", { value: "7d" })),
         element("div", { class: "actions" }, element("button", { class: "main" }, "Filter"), action("Export", () => exportRows(filter))),
     );
-    refresh();
     return [
         ...adminHead("admin/audit", "Everything that was done or refused. An action that ends in a dot stands for all that begin so."),
-        element("div", { class: "log" }, filters, place),
+        element("div", { class: "log" }, filters, list.place),
     ];
 }

@@ -1,7 +1,7 @@
 // Clusters and their hosts: whether each one hears of revocations, and what lets it in.
 
+import { adminHead } from "./admin_head.js";
 import { call, get } from "./api.js";
-import { adminHead } from "./admin.js";
 import { ago, count, secondsUntil, when } from "./text.js";
 import { action, badge, confirmEnd, copyable, element, empty, live, row, rows, say, section } from "./view.js";
 

@@ -1,28 +1,21 @@
 // The frame: who is here, which pages there are for them, and which one is shown.
 
 import { get, signOut, site } from "./api.js";
-import { accountsPage } from "./admin.js";
-import { auditPage } from "./admin_audit.js";
-import { hostsPage } from "./admin_hosts.js";
-import { connectPage } from "./connect.js";
 import { homePage } from "./home.js";
-import { jobsPage } from "./jobs.js";
-import { keysPage } from "./keys.js";
-import { projectPage } from "./project.js";
-import { securityPage } from "./security.js";
 import { action, button, element, notice } from "./view.js";
 
-// What the address says after "#/": the page, and whom it is for.
+// What the address says after "#/": the page, for whom it is, and what makes it. All but the first come when they are asked for.
 const pages = [
-    { path: "", title: "Home", make: homePage },
-    { path: "keys", title: "Keys", make: keysPage },
-    { path: "connect", title: "Connect", make: connectPage },
-    { path: "jobs", title: "Jobs", make: jobsPage },
-    { path: "security", title: "Security", make: securityPage },
-    { path: "project", title: "Project", make: projectPage, for: "managers" },
-    { path: "admin", title: "Admin", make: accountsPage, for: "administrators" },
-    { path: "admin/hosts", title: "Clusters and hosts", make: hostsPage, for: "administrators", under: "admin" },
-    { path: "admin/audit", title: "Audit log", make: auditPage, for: "administrators", under: "admin" },
+    { path: "", title: "Home", load: async () => homePage },
+    { path: "keys", title: "Keys", load: async () => (await import("./keys.js")).keysPage },
+    { path: "connect", title: "Connect", load: async () => (await import("./connect.js")).connectPage },
+    { path: "jobs", title: "Jobs", load: async () => (await import("./jobs.js")).jobsPage },
+    { path: "security", title: "Security", load: async () => (await import("./security.js")).securityPage },
+    { path: "project", title: "Project", load: async () => (await import("./project.js")).projectPage, for: "managers" },
+    { path: "admin", title: "Admin", load: async () => (await import("./admin.js")).accountsPage, for: "administrators" },
+    { path: "admin/hosts", title: "Clusters and hosts", load: async () => (await import("./admin_hosts.js")).hostsPage, for: "administrators", under: "admin" },
+    { path: "admin/activity", title: "Activity", load: async () => (await import("./admin_activity.js")).activityPage, for: "administrators", under: "admin" },
+    { path: "admin/audit", title: "Audit log", load: async () => (await import("./admin_audit.js")).auditPage, for: "administrators", under: "admin" },
 ];
 
 const managesProject = (who) => who.projects.some((project) => project.role === "manager");
@@ -44,26 +37,40 @@ function showFrame(context) {
 
 let leave = new AbortController();
 
-// Makes the page that the address names. Pages get a signal that says when they are left.
-function showPage(context, first) {
-    const path = location.hash.replace(/^#\/?/, "");
-    const page = pages.find((one) => one.path === path && isFor(one, context.who));
-    const main = document.getElementById("main");
-    leave.abort();
-    leave = new AbortController();
+function notFound() {
+    return [element("h1", {}, "Not found"), element("p", {}, "There is no such page. ", element("a", { href: "#/" }, "Home"))];
+}
+
+function mark(page) {
     for (const link of document.querySelectorAll("#pages a")) {
-        link.toggleAttribute("aria-current", false);
+        link.removeAttribute("aria-current");
         if (page && link.getAttribute("href") === `#/${page.under ?? page.path}`) {
             link.setAttribute("aria-current", "page");
         }
     }
-    const title = page?.title ?? "Not found";
-    document.title = `${title} – ${context.site.title || context.site.site}`;
-    main.replaceChildren(
-        ...(page
-            ? page.make({ ...context, left: leave.signal })
-            : [element("h1", {}, "Not found"), element("p", {}, "There is no such page. ", element("a", { href: "#/" }, "Home"))]),
-    );
+}
+
+// Makes the page that the address names. Pages get a signal that says when they are left.
+async function showPage(context, first) {
+    const path = location.hash.replace(/^#\/?/, "");
+    const page = pages.find((one) => one.path === path && isFor(one, context.who));
+    leave.abort();
+    leave = new AbortController();
+    const left = leave.signal;
+    let make = notFound;
+    try {
+        make = page ? await page.load() : notFound;
+    } catch {
+        location.reload(); // the authority has another version by now
+        return;
+    }
+    if (left.aborted) {
+        return;
+    }
+    const main = document.getElementById("main");
+    mark(page);
+    document.title = `${page?.title ?? "Not found"} – ${context.site.title || context.site.site}`;
+    main.replaceChildren(...make({ ...context, left }));
     scrollTo(0, 0);
     if (!first) {
         const heading = main.querySelector("h1");
@@ -84,8 +91,8 @@ async function start() {
         const context = { who, site: about };
         showFrame(context);
         addEventListener("hashchange", () => showPage(context, false));
-        showPage(context, true);
-        document.documentElement.dataset.ready = "true";
+        await showPage(context, true);
+        performance.mark("ready"); // for ./run bench dashboard
     } catch (problem) {
         document.getElementById("main").replaceChildren(
             element("h1", {}, "Posterngate"),

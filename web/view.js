@@ -228,57 +228,69 @@ export function confirmEnd(title, ends, goOn) {
 
 // ---- what takes a while, and lists that come in pages -------------------------------------------
 
-// A place that is filled by load(), and again by the function that it gives.
-export function live(load) {
-    const place = element("div", { class: "live", "aria-busy": "true" });
-    const refresh = async () => {
-        place.setAttribute("aria-busy", "true");
-        try {
-            place.replaceChildren(...[await load()].flat());
-        } catch (problem) {
-            if (!(problem instanceof Problem)) {
-                throw problem;
-            }
-            place.replaceChildren(notice(problem));
+// What a load gives, or the notice of its refusal.
+async function outcome(load) {
+    try {
+        return [await load()].flat();
+    } catch (problem) {
+        if (!(problem instanceof Problem)) {
+            throw problem;
         }
-        place.setAttribute("aria-busy", "false");
+        return [notice(problem)];
+    }
+}
+
+// A place that is filled by load(), and again by the function that it gives. Of several under way the last one counts.
+export function live(load) {
+    const place = element("div", { class: "live" });
+    let latest = 0;
+    const refresh = async () => {
+        const turn = ++latest;
+        place.setAttribute("aria-busy", "true");
+        const made = await outcome(load);
+        if (turn === latest) {
+            place.replaceChildren(...made.filter(Boolean));
+            place.setAttribute("aria-busy", "false");
+        }
     };
     refresh();
     return { place, refresh };
 }
 
-// A list whose next page is asked for by page(cursor), which gives {items, next}; next is undefined at the end.
-export function paged(label, page, show, none) {
-    const list = rows([], label);
-    const more = action("Show more", () => load(), { class: "more" });
-    const place = element("div", { class: "live" });
-    let cursor;
+// A list whose next page is asked for by page(cursor), which gives {items, next}; next is undefined at the end. It is a list, or
+// what wrap(label, body) makes of a table's body.
+export function paged(label, page, show, none, wrap) {
+    let list, next;
+    const more = action("Show more", append, { class: "more" });
 
-    async function load() {
-        const focused = document.activeElement === more;
-        const { items, next } = await page(cursor);
-        const made = items.map(show);
+    function add(answer) {
+        const made = answer.items.map(show);
         list.append(...made);
-        cursor = next;
+        next = answer.next;
         more.hidden = next === undefined;
-        place.replaceChildren(...(list.childElementCount > 0 ? [list, more] : [none]));
-        if (focused) {
-            made[0]?.querySelector("a, button, input")?.focus();
+        return made;
+    }
+
+    // To the list that asked for it, which may have been begun anew meanwhile.
+    async function append() {
+        const asking = list;
+        const focused = document.activeElement === more;
+        const answer = await page(next);
+        if (list === asking) {
+            const made = add(answer);
+            if (focused) {
+                made[0]?.querySelector("a, button, input")?.focus();
+            }
         }
     }
 
-    async function refresh() {
-        cursor = undefined;
-        list.replaceChildren();
-        try {
-            await load();
-        } catch (problem) {
-            if (!(problem instanceof Problem)) {
-                throw problem;
-            }
-            place.replaceChildren(notice(problem));
+    return live(async () => {
+        const begun = wrap ? element("tbody", {}) : rows([], label);
+        list = begun;
+        const answer = await page(undefined);
+        if (list === begun) {
+            add(answer);
         }
-    }
-    refresh();
-    return { place, refresh, list };
+        return begun.childElementCount > 0 || next !== undefined ? [wrap ? wrap(label, begun) : begun, more] : none;
+    });
 }

@@ -98,8 +98,9 @@ async function settled() {
 }
 
 async function go(title) {
-    await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: title, exact: true }).click();
-    await page.getByRole("heading", { level: 1 }).first().waitFor();
+    const link = page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: title, exact: true });
+    await link.click();
+    await page.waitForFunction((at) => at.getAttribute("aria-current") === "page", await link.elementHandle());
     await settled();
 }
 
@@ -201,6 +202,14 @@ await story("several are revoked at once, and shown as such", async () => {
     await said("Revoked 1 certificate.");
     await page.getByLabel("Show", { exact: true }).selectOption("all");
     await page.getByText("revoked", { exact: true }).waitFor();
+});
+await story("ten thousand certificates come in pages", async () => {
+    const rows = page.getByRole("list", { name: "Certificates" }).getByRole("listitem");
+    for (const count of [100, 150, 200]) {
+        await page.getByRole("button", { name: "Show more" }).click();
+        await rows.nth(count - 1).waitFor();
+        must((await rows.count()) === count, `${await rows.count()} rows instead of ${count}`);
+    }
 });
 await story("home shows the time that is left", async () => {
     await go("Home");
@@ -320,12 +329,21 @@ await story("a host is removed", async () => {
     await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
     await said("Removed nid001234");
 });
+await story("activity is counted, as charts and as a table", async () => {
+    await page.getByRole("link", { name: "Activity" }).click();
+    await page.getByRole("img", { name: /^Sign-ins: [1-9]/ }).waitFor();
+    await page.getByRole("img", { name: /^Signings: [1-9]/ }).waitFor();
+    await page.getByText("As a table").click();
+    await page.getByRole("columnheader", { name: "Refusals at gates" }).waitFor();
+    await page.getByText("As a table").click();
+});
+await look("admin-activity");
 await story("the audit log, filtered and exported", async () => {
     await page.getByRole("link", { name: "Audit log" }).click();
     await page.getByRole("cell", { name: "host.remove" }).waitFor();
     await page.getByLabel("Action").fill("certificate.");
     await page.getByRole("button", { name: "Filter" }).click();
-    await said("rows.");
+    await said("Filtered.");
     must((await page.getByRole("cell", { name: "host.remove" }).count()) === 0, "the filter does not hold");
     const download = page.waitForEvent("download");
     await page.getByRole("button", { name: "Export" }).click();

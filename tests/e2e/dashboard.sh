@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The dashboard in a real browser: each page's story, by mouse and by keyboard, judged by axe in light and dark at three widths, and
 # pictures of it all in build/dashboard.
-# shellcheck shell=bash disable=SC1091,SC2154
+# shellcheck shell=bash disable=SC1091,SC2154,SC2317,SC2016
 . "$(dirname "$0")/lib.sh"
 modules=$root/build/npm/node_modules
 for needed in "$modules/playwright-core" "$modules/axe-core"; do
@@ -21,8 +21,13 @@ mkdir -p "$HOME"
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
 make_authority
-sed -i 's/^  title:.*/  title: Alpine Computing Centre/' "$authority/posternd.yaml"
-grep -q 'title: Alpine' "$authority/posternd.yaml" || sed -i '/^site:/a\  title: Alpine Computing Centre' "$authority/posternd.yaml"
+sed -i '/^  title:/d; /^site:/a\  title: Alpine Computing Centre' "$authority/posternd.yaml"
+# Ten thousand certificates of years ago.
+sqlite3 "$authority/store/posternd.db" "
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+    INSERT INTO issued (serial, account_id, host_id, key_id, fingerprint, ca_fingerprint, issued_at, valid_after, valid_before, counts,
+        source, revoked_at, revoked_reason) SELECT i, (SELECT id FROM account WHERE name = 'alice'), 0, 'alice@alps',
+        printf('SHA256:%043d', i), 'SHA256:ca', 1700000000 + i, 1700000000 + i, 1700086400 + i, 0, '192.0.2.1', 0, '' FROM n"
 serve
 alice_signs_in
 alice_secret=$secret

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The dashboard's files, and a browser's session as the credential of the API: from this site's own pages and from nowhere else.
-# shellcheck shell=bash disable=SC1091,SC2154
+# shellcheck shell=bash disable=SC1091,SC2154,SC2317,SC2016
 . "$(dirname "$0")/lib.sh"
 . "$here/authority_world.sh"
 . "$here/oidc_world.sh"

@@ -68,6 +68,7 @@ async function showPage(context, first) {
         return;
     }
     const main = document.getElementById("main");
+    document.getElementById("said").replaceChildren();
     mark(page);
     document.title = `${page?.title ?? "Not found"} – ${context.site.title || context.site.site}`;
     main.replaceChildren(...make({ ...context, left }));

@@ -31,7 +31,7 @@ function putty(who, site, places) {
     return section(
         "With PuTTY",
         element("p", {}, "Saved sessions for Windows' registry editor. They take the keys that Pageant holds; PuTTY 0.78 or newer goes through the jump host by itself."),
-        element("div", { class: "actions" }, action(`Download ${name}`, () => download(name, registry), { class: "main" })),
+        element("div", { class: "actions" }, action(`Download ${name}`, async () => download(name, registry), { class: "main" })),
         element("details", {}, element("summary", {}, "Look at it"), copyable(registry.replaceAll("\r\n", "\n"), "the sessions for PuTTY")),
     );
 }

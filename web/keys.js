@@ -22,7 +22,7 @@ function signed(sshKey, fileName) {
         element(
             "div",
             { class: "actions" },
-            action(`Download ${fileName}`, () => download(fileName, `${sshKey.publicKey.trim()}\n`), { class: "main" }),
+            action(`Download ${fileName}`, async () => download(fileName, `${sshKey.publicKey.trim()}\n`), { class: "main" }),
         ),
         copyable(sshKey.publicKey.trim(), "the certificate"),
         element("p", { class: "hint" }, "For PuTTY: ", element("code", {}, `postern key convert ${fileName.replace("-cert.pub", "")} --to ppk`), " makes a .ppk with it."),
@@ -64,8 +64,8 @@ function generateSection(site, refresh) {
                 element(
                     "div",
                     { class: "actions" },
-                    action(`Download ${name}`, () => download(name, sshKey.privateKey), { class: "main" }),
-                    action(`Download ${name}-cert.pub`, () => download(`${name}-cert.pub`, `${sshKey.publicKey.trim()}\n`)),
+                    action(`Download ${name}`, async () => download(name, sshKey.privateKey), { class: "main" }),
+                    action(`Download ${name}-cert.pub`, async () => download(`${name}-cert.pub`, `${sshKey.publicKey.trim()}\n`)),
                 ),
             ),
         );

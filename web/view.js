@@ -58,22 +58,22 @@ export function button(text, onclick, attributes = {}) {
     return element("button", { type: "button", onclick, ...attributes }, text);
 }
 
+// Does work() unless it is under way already. The button keeps the focus, which one that is disabled would lose.
+async function once(control, work) {
+    if (control.hasAttribute("aria-disabled")) {
+        return;
+    }
+    control.setAttribute("aria-disabled", "true");
+    try {
+        await work();
+    } finally {
+        control.removeAttribute("aria-disabled");
+    }
+}
+
 // A button whose work takes a while: it cannot be pressed twice, and what goes wrong is said.
 export function action(text, work, attributes = {}) {
-    const made = button(
-        text,
-        async () => {
-            made.disabled = true;
-            try {
-                await work();
-            } catch (problem) {
-                sayProblem(problem);
-            } finally {
-                made.disabled = false;
-            }
-        },
-        attributes,
-    );
+    const made = button(text, () => once(made, () => work().catch(sayProblem)), attributes);
     return made;
 }
 
@@ -175,9 +175,12 @@ export function form(children, submitText, send) {
         }
     }
 
-    async function onsubmit(event) {
+    function onsubmit(event) {
         event.preventDefault();
-        submit.disabled = true;
+        once(submit, attempt);
+    }
+
+    async function attempt() {
         problemPlace.replaceChildren();
         mark(undefined);
         try {
@@ -190,8 +193,6 @@ export function form(children, submitText, send) {
             }
             problemPlace.replaceChildren(notice(problem));
             mark(problem.field);
-        } finally {
-            submit.disabled = false;
         }
     }
     return made;
@@ -242,15 +243,19 @@ async function outcome(load) {
 
 // A place that is filled by load(), and again by the function that it gives. Of several under way the last one counts.
 export function live(load) {
-    const place = element("div", { class: "live" });
+    const place = element("div", { class: "live", tabindex: "-1" });
     let latest = 0;
     const refresh = async () => {
         const turn = ++latest;
         place.setAttribute("aria-busy", "true");
         const made = await outcome(load);
         if (turn === latest) {
+            const focused = place.contains(document.activeElement);
             place.replaceChildren(...made.filter(Boolean));
             place.setAttribute("aria-busy", "false");
+            if (focused) {
+                place.focus(); // what had it is gone
+            }
         }
     };
     refresh();

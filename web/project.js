@@ -47,6 +47,23 @@ function members(project, who, refresh) {
     ];
 }
 
+const obtained = { session: "by signing in", "api-key": "by an API key", grant: "by an automation grant", portal: "by a portal" };
+
+function certificates(project) {
+    return live(async () => {
+        const answer = await get(`/api/v1/projects/${at(project.name)}/certificates`);
+        if (answer.certificates.length === 0) {
+            return empty("No member has a valid certificate now.");
+        }
+        const show = (certificate) =>
+            row(certificate.username, [
+                `until ${when(certificate.expireTime)} · signed ${ago(certificate.createTime)}, ${obtained[certificate.obtainedBy]}`,
+                element("p", { class: "detail code" }, certificate.fingerprint),
+            ]);
+        return [rows(answer.certificates.map(show), `Certificates of ${project.name}`), !answer.complete && element("p", { class: "hint" }, "There are more.")];
+    }).place;
+}
+
 // ---- service accounts -----------------------------------------------------------------------------
 
 async function revokeKey(account, key, refresh) {
@@ -135,6 +152,8 @@ function showProject(name, who) {
             element("p", {}, project.clusters.length > 0 ? `Reaches ${project.clusters.join(", ")}.` : "Reaches no cluster yet."),
             element("h3", {}, "Members"),
             ...members(project, who, list.refresh),
+            element("h3", {}, "Certificates"),
+            certificates(project),
             element("h3", {}, "Service accounts"),
             ...serviceAccounts(project),
         ];

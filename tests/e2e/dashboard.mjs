@@ -205,6 +205,7 @@ await story("several are revoked at once, and shown as such", async () => {
 });
 await story("ten thousand certificates come in pages", async () => {
     const rows = page.getByRole("list", { name: "Certificates" }).getByRole("listitem");
+    await settled();
     for (const count of [100, 150, 200]) {
         await page.getByRole("button", { name: "Show more" }).click();
         await rows.nth(count - 1).waitFor();
@@ -253,6 +254,7 @@ await story("security shows what can act for her, and what was tried in her name
     await page.getByText("laptop-daemon valid").waitFor();
     await page.getByText("Sign-in to the dashboard").first().waitFor();
     await page.getByRole("combobox", { name: "Show" }).selectOption("certificate.");
+    await settled();
     await page.getByText("A key signed").first().waitFor();
     must((await page.getByText("Sign-in to the dashboard").count()) === 0, "the filter does not hold");
 });
@@ -277,6 +279,8 @@ await story("a manager adds a member, who is refused with a reason when there is
     await form.getByRole("button", { name: "Add", exact: true }).click();
     await said("bob is a member of s1234.");
     await page.getByRole("button", { name: "Remove bob" }).waitFor();
+    await settled();
+    must((await page.getByRole("list", { name: "Certificates of s1234" }).getByRole("listitem").count()) === 1, "not her one certificate");
 });
 await story("and makes a service account with an API key, which is shown once", async () => {
     await page.getByText("Make a service account").click();

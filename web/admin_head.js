@@ -5,6 +5,7 @@ import { element } from "./view.js";
 const parts = [
     ["admin", "Accounts"],
     ["admin/hosts", "Clusters and hosts"],
+    ["admin/sessions", "Live sessions"],
     ["admin/activity", "Activity"],
     ["admin/audit", "Audit log"],
 ];

@@ -2,10 +2,10 @@
 
 import { adminHead } from "./admin_head.js";
 import { call, get } from "./api.js";
-import { ago, count, secondsUntil, when } from "./text.js";
+import { ago, count, length, secondsUntil, when } from "./text.js";
 import { action, badge, confirmEnd, copyable, element, empty, live, row, rows, say, section } from "./view.js";
 
-// A host holds a long-poll, which is answered every minute at the latest.
+// A poll is held for 50 s, and that a host was seen is noted once a minute.
 const LATE_S = 150;
 const at = (name) => encodeURIComponent(name);
 
@@ -13,8 +13,9 @@ function state(host) {
     if (!host.enrolled) {
         return badge("never enrolled", "warn");
     }
-    if (!host.seenTime || secondsUntil(host.seenTime) < -LATE_S) {
-        return badge("not heard of", "bad");
+    const silent_s = host.replicaAge ?? (host.seenTime ? -secondsUntil(host.seenTime) : Infinity);
+    if (silent_s > LATE_S) {
+        return badge("behind", "bad");
     }
     return badge("up to date", "good");
 }
@@ -42,11 +43,20 @@ async function remove(host, refresh) {
     }
 }
 
+// How old what it knows is.
+function knows(host) {
+    if (host.replicaAge !== undefined) {
+        return `knew everything ${host.replicaAge < 5 ? "just now" : `${length(host.replicaAge)} ago`}`;
+    }
+    return host.seenTime ? `heard of ${ago(host.seenTime)}` : "never heard of";
+}
+
 const showHost = (host, place, refresh) =>
     row(
         [`${host.name} `, state(host), host.scheduler && " ", host.scheduler && badge("scheduler", "plain")],
         [
-            [host.role, host.address && `${host.address}${host.port !== 22 ? ` port ${host.port}` : ""}`, host.seenTime ? `heard of ${ago(host.seenTime)}` : "never heard of"].filter(Boolean).join(" · "),
+            [host.role, host.address && `${host.address}${host.port !== 22 ? ` port ${host.port}` : ""}`, host.version && `version ${host.version}`].filter(Boolean).join(" · "),
+            [knows(host), host.sessions !== undefined && count(host.sessions, "session now", "sessions now")].filter(Boolean).join(" · "),
         ],
         action("Enrol", () => enrol(host, place), { class: "quiet", "aria-label": `Enrol ${host.name}` }),
         action("Remove", () => remove(host, refresh), { class: "danger quiet", "aria-label": `Remove ${host.name}` }),

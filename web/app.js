@@ -14,6 +14,7 @@ const pages = [
     { path: "project", title: "Project", load: async () => (await import("./project.js")).projectPage, for: "managers" },
     { path: "admin", title: "Admin", load: async () => (await import("./admin.js")).accountsPage, for: "administrators" },
     { path: "admin/hosts", title: "Clusters and hosts", load: async () => (await import("./admin_hosts.js")).hostsPage, for: "administrators", under: "admin" },
+    { path: "admin/sessions", title: "Live sessions", load: async () => (await import("./admin_sessions.js")).sessionsPage, for: "administrators", under: "admin" },
     { path: "admin/activity", title: "Activity", load: async () => (await import("./admin_activity.js")).activityPage, for: "administrators", under: "admin" },
     { path: "admin/audit", title: "Audit log", load: async () => (await import("./admin_audit.js")).auditPage, for: "administrators", under: "admin" },
 ];

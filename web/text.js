@@ -38,4 +38,14 @@ export function duration(text) {
     return text.replace(/(\d+)(d|h|min|s)(?=\d|$)/g, (_, count, unit) => `${count} ${names[unit][count === "1" ? 0 : 1]} `).trim();
 }
 
+// "1.2 MB".
+export function bytes(number) {
+    const names = ["bytes", "kB", "MB", "GB", "TB"];
+    let size = 0;
+    for (; number >= 1000 && size < names.length - 1; size++) {
+        number /= 1000;
+    }
+    return `${size === 0 ? number : number.toFixed(1)} ${names[size]}`;
+}
+
 export const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;

@@ -333,6 +333,18 @@ await story("a host is removed", async () => {
     await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
     await said("Removed nid001234");
 });
+await story("a session at a gate is seen, and cut after a question that names it", async () => {
+    await page.getByRole("link", { name: "Live sessions" }).click();
+    await page.getByText("from 198.51.100.9 through ela, to daint:22").waitFor();
+    await page.getByText("34.6 MB out").waitFor();
+});
+await look("admin-sessions");
+await story("it is cut at its gate", async () => {
+    await page.getByRole("button", { name: "Cut the session of bob" }).click();
+    await page.getByRole("dialog").getByText(/^bob, from 198.51.100.9 through ela/).waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Cut" }).click();
+    await said("The gate ela was told");
+});
 await story("activity is counted, as charts and as a table", async () => {
     await page.getByRole("link", { name: "Activity" }).click();
     await page.getByRole("img", { name: /^Sign-ins: [1-9]/ }).waitFor();

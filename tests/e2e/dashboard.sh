@@ -42,6 +42,7 @@ for cluster in daint santis; do
     gets "that the project reaches" 200 - PUT /api/v1/projects/s1234/clusters/$cluster "$admin"
 done
 enrol_host ela '"role":"jump","address":"ela.alps.example"'
+ela_token=$host_token
 enrol_host daint-ln001 '"role":"login","cluster":"daint","address":"daint.alps.example"'
 gets "a host that never came" 201 - POST /api/v1/hosts "$admin" '{"name":"nid001234","role":"compute","cluster":"daint"}'
 invite bob blue-river-stone-47
@@ -53,6 +54,10 @@ gets "and one on nodes" 200 - PUT /api/v1/clusters/daint/jobs/4712 "$admin" '{"u
 
 ssh-keygen -q -t ed25519 -N '' -C 'daemon' -f "$work/daemon"
 gets "and a grant" 201 - POST /api/v1/grants "$admin" "{\"publicKey\":\"$(cat "$work/daemon.pub")\",\"name\":\"laptop-daemon\",\"from\":\"mine\",\"clusters\":[\"daint\"]}"
+
+api POST /api/v1/host/gate-sessions "$ela_token" "{\"sessions\":[{\"id\":\"000000000000000000000001\",\"account\":\"bob\",\"source\":\"198.51.100.9\",
+    \"sinceTime\":\"$(date -u -d '-5 min' +%FT%TZ)\",\"serialNumber\":\"4711\",\"destinations\":[\"daint:22\"],\"bytesIn\":1200,\"bytesOut\":34567890}]}"
+check "and a session at the gate" test "$status" = 200
 
 # ---- the browser ------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ struct host_reports;
 struct issuer;
 struct login_guard;
 struct metrics;
+struct passkeys;
 struct rates;
 
 struct authority {
@@ -40,6 +41,7 @@ struct authority {
     struct rates *rates;                 /* store */
     struct enrolments *enrolments;       /* store */
     struct issuer *issuer;               /* store */
+    struct passkeys *passkeys;           /* any thread */
     struct signer_client *signer;        /* loop; its keys are fixed */
     struct metrics *metrics;             /* loop */
     struct feed *feed;                   /* feed.c's: feed_new() */
@@ -122,6 +124,8 @@ extern const struct route oidc_device_routes[];     /* oidc_device.c */
 extern const struct route oidc_token_routes[];      /* oidc_token.c */
 extern const struct route session_list_routes[];    /* session_list.c */
 extern const struct route sign_in_routes[];         /* sign_in.c */
+extern const struct route factor_routes[];          /* factor.c */
+extern const struct route passkey_page_routes[];    /* passkey_page.c */
 extern const struct route dashboard_routes[];       /* dashboard.c */
 
 #endif

@@ -74,10 +74,11 @@ void page_header_https(struct call *call) {
 
 void page_headers(struct call *call, const char *form_target) {
     char policy[512];
-    (void)snprintf(policy, sizeof policy,
-                   "default-src 'none'; style-src 'self'; form-action 'self' %s; "
-                   "frame-ancestors 'none'; base-uri 'none'",
-                   form_target);
+    (void)snprintf(
+        policy, sizeof policy,
+        "default-src 'none'; script-src 'self'; style-src 'self'; form-action 'self' %s; "
+        "frame-ancestors 'none'; base-uri 'none'",
+        form_target);
     call_header(call, "Content-Security-Policy", policy);
     page_header_https(call);
 }
@@ -96,15 +97,24 @@ void page_refuse(struct call *call) {
     }
 }
 
-static void send_style(struct call *call) {
+static void send_file(struct call *call, enum page_piece file, const char *type) {
     call_header(call, "Cache-Control", "public, max-age=3600");
-    if (call_ok(call, page_add(call, PAGE_STYLE, NULL), NULL)) {
-        call_answer_text(call, 200, "text/css; charset=utf-8");
+    if (call_ok(call, page_add(call, file, NULL), NULL)) {
+        call_answer_text(call, 200, type);
     }
     call_send(call);
 }
 
+static void send_style(struct call *call) {
+    send_file(call, PAGE_STYLE, "text/css; charset=utf-8");
+}
+
+static void send_script(struct call *call) {
+    send_file(call, PAGE_SCRIPT, "text/javascript; charset=utf-8");
+}
+
 const struct route page_routes[] = {
     {HTTP_GET, "/web/sign-in.css", ACCESS_PUBLIC, "page.style", NULL, NULL, send_style},
+    {HTTP_GET, "/web/passkey.js", ACCESS_PUBLIC, "page.script", NULL, NULL, send_script},
     {.path = NULL},
 };

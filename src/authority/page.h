@@ -1,7 +1,7 @@
 /*
- * The pages that the authority serves by itself, for a browser at its sign-in: plain HTML without
- * script, put together of the pieces in web/, in which {{name}} stands for a value. Values are
- * always escaped; nothing else can come into a page.
+ * The pages that the authority serves by itself, for a browser at its sign-in: plain HTML with one
+ * script (passkeys), put together of the pieces in web/, in which {{name}} stands for a value.
+ * Values are always escaped; nothing else can come into a page.
  */
 #ifndef POSTERN_AUTHORITY_PAGE_H
 #define POSTERN_AUTHORITY_PAGE_H
@@ -21,7 +21,10 @@ enum page_piece {
     PAGE_BUTTON,       /* action, text */
     PAGE_OTHER_BUTTON, /* action, text */
     PAGE_FORM_END,     /* */
+    PAGE_PASSKEY,      /* options, action, text */
+    PAGE_PASSKEY_NAME, /* name */
     PAGE_STYLE,        /* the style sheet, as it is */
+    PAGE_SCRIPT,       /* the script of passkeys, as it is */
     PAGE_PIECES_COUNT,
 };
 

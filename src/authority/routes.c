@@ -43,6 +43,8 @@ const struct route *const route_tables[] = {
     page_routes,
     sign_in_routes,
     dashboard_routes,
+    factor_routes,
+    passkey_page_routes,
     health_routes,
     metrics_routes,
     NULL,

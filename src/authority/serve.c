@@ -24,6 +24,7 @@
 #include "authority/rate.h"
 #include "authority/routes.h"
 #include "authority/routes/enrolment.h"
+#include "authority/routes/passkey.h"
 #include "authority/tls_files.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -296,6 +297,7 @@ static err_t make_parts(struct authority *authority) {
     TRY(gate_sessions_new(&authority->gate_sessions));
     TRY(enrolments_new(&authority->enrolments));
     TRY(login_guard_new(&authority->login_guard));
+    TRY(passkeys_new(&authority->passkeys));
     return feed_new(authority, &authority->feed);
 }
 
@@ -367,6 +369,7 @@ static void stop(struct service *service) {
     feed_free(authority->feed);
     issuer_free(authority->issuer);
     login_guard_free(authority->login_guard);
+    passkeys_free(authority->passkeys);
     enrolments_free(authority->enrolments);
     throttle_free(authority->failed_bearers);
     rates_free(authority->rates);

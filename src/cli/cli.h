@@ -49,6 +49,7 @@ extern const struct command command_status;
 extern const struct command command_key;
 extern const struct command command_keygen;
 extern const struct command command_access;
+extern const struct command command_account;
 extern const struct command command_ssh;
 extern const struct command command_tunnel;
 extern const struct command command_socks;

@@ -14,6 +14,7 @@ static const struct command *const commands[] = {
     &command_logout,
     &command_whoami,
     &command_access,
+    &command_account,
     &command_credentials,
     &command_grant,
 

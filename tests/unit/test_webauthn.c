@@ -2,6 +2,8 @@
 #include "soft_authenticator.h"
 
 #include "identity/cbor.h"
+#include "identity/recovery.h"
+#include "identity/webauthn_challenge.h"
 
 static const uint8_t challenge_bytes[32] = {1, 2, 3};
 static const uint8_t other_bytes[32] = {3, 2, 1};
@@ -362,6 +364,64 @@ static void test_cbor(void **state) {
     assert_true(number == INT64_MIN);
 }
 
+/* ---- challenges and recovery codes --------------------------------------------------------- */
+
+static void test_challenges(void **state) {
+    (void)state;
+    const uint8_t secret[THROTTLE_SECRET_BYTES] = {9};
+    struct webauthn_challenges *table = NULL;
+    struct webauthn_challenge first = {{1}, 0}, second = {{2}, 7}, out = {{0}, 99};
+    const span_t laptop = SPAN_LITERAL("laptop"), phone = SPAN_LITERAL("phone");
+    assert_ok(webauthn_challenges_new(secret, &table));
+    assert_false(webauthn_challenges_take(table, laptop, 1000, &out));
+    webauthn_challenges_put(table, laptop, &first, 1000);
+    assert_false(webauthn_challenges_take(table, phone, 1000, &out)); /* another browser's */
+    assert_int_equal(out.account_id, 99);
+    assert_true(webauthn_challenges_take(table, laptop, 1000, &out));
+    assert_memory_equal(&out, &first, sizeof out);
+    assert_false(webauthn_challenges_take(table, laptop, 1000, &out)); /* once */
+    webauthn_challenges_put(table, laptop, &first, 1000);
+    webauthn_challenges_put(table, laptop, &second, 1000);
+    assert_true(webauthn_challenges_take(table, laptop, 1000 + WEBAUTHN_CHALLENGE_S - 1, &out));
+    assert_int_equal(out.account_id, 7);
+    webauthn_challenges_put(table, laptop, &first, 1000);
+    assert_false(webauthn_challenges_take(table, laptop, 1000 + WEBAUTHN_CHALLENGE_S, &out));
+    /* A flood of askers takes no memory, and drives others out by chance alone. */
+    webauthn_challenges_put(table, laptop, &first, 1000);
+    for (uint32_t i = 0; i < 1000; i++) {
+        webauthn_challenges_put(table, span_of(&i, sizeof i), &second, 1000);
+    }
+    assert_true(webauthn_challenges_take(table, laptop, 1000, &out));
+    assert_memory_equal(&out, &first, sizeof out);
+    webauthn_challenges_free(table);
+}
+
+static void test_recovery(void **state) {
+    (void)state;
+    uint8_t random[RECOVERY_RANDOM_BYTES];
+    char code[RECOVERY_CHARS], hash[HASH_CHARS], other[HASH_CHARS];
+    static const char *const bad[] = {"",
+                                      "123456",
+                                      "0123456789ABCDEFGHJ",
+                                      "0123456789ABCDEFGHJKM",
+                                      "0123456789ABCDEFGHJ!",
+                                      "0123456789ABCDEFGHJU"};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        assert_fails(recovery_hash(span_str(bad[i]), 1, hash), ERR_MALFORMED);
+    }
+    for (size_t i = 0; i < sizeof random; i++) {
+        random[i] = (uint8_t)(i * 13);
+    }
+    recovery_make(random, code);
+    assert_int_equal(strlen(code), RECOVERY_CHARS - 1);
+    assert_ok(recovery_hash(span_str(code), 1, hash));
+    assert_ok(recovery_hash(span_str(code), 2, other));
+    assert_string_not_equal(hash, other); /* it is one account's */
+    assert_ok(recovery_hash(SPAN_LITERAL("0123456789ABCDEFGH10"), 1, hash));
+    assert_ok(recovery_hash(SPAN_LITERAL("o123 456 789-abcdefgh-Lo"), 1, other));
+    assert_string_equal(hash, other); /* as people type it */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spoilt_refused),
@@ -376,6 +436,8 @@ int main(void) {
         cmocka_unit_test(test_site),
         cmocka_unit_test(test_cbor_refused),
         cmocka_unit_test(test_cbor),
+        cmocka_unit_test(test_challenges),
+        cmocka_unit_test(test_recovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

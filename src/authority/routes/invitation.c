@@ -121,7 +121,7 @@ static void hash_password(struct call *call) {
     own->hashed = !failed(password_hash(&own->password, own->password_hash));
 }
 
-static void answer_secret(struct call *call, const struct account *account, span_t secret) {
+void invitation_answer_secret(struct call *call, const struct account *account, span_t secret) {
     char base32[64], uri[TOTP_URI_CHARS];
     err_t err = totp_base32(secret, base32);
     err = failed(err) ? err
@@ -158,7 +158,7 @@ static void prepare(struct call *call) {
     err_t err = set_pending(&login, own->password_hash, span_of(secret, sizeof secret));
     err = failed(err) ? err : store_login_put(call_store(call), &login);
     if (call_ok(call, err, "the invitation")) {
-        answer_secret(call, &account, span_of(secret, sizeof secret));
+        invitation_answer_secret(call, &account, span_of(secret, sizeof secret));
     }
     secret_wipe(secret, sizeof secret);
 }

@@ -21,4 +21,7 @@ err_t invitation_confirm_read(struct call *call);
 void invitation_confirm_run(struct call *call);
 void invitation_finish(struct call *call);
 
+/* Answers with a new secret for one-time codes, as text and as address for authenticator apps. */
+void invitation_answer_secret(struct call *call, const struct account *account, span_t secret);
+
 #endif

@@ -21,6 +21,7 @@
 #include "base/random.h"
 #include "base/secret.h"
 #include "identity/password.h"
+#include "identity/recovery.h"
 #include "identity/totp.h"
 
 enum {
@@ -140,11 +141,20 @@ static struct login_attempt *attempt_of(struct call *call) {
     return call_own(call, sizeof(struct login_attempt), release);
 }
 
+const char *login_attempt_methods(struct call *call) { return attempt_of(call)->methods; }
+
 err_t login_attempt_read(struct call *call, struct login_attempt *attempt) {
-    const char *name = NULL, *password = NULL, *code = NULL;
+    const char *name = NULL, *password = NULL, *code = "";
+    enum call_presence code_presence = attempt->ask_again != NULL ? CALL_OPTIONAL : CALL_REQUIRED;
+    if (attempt->asker != NULL) {
+        TRY(passkey_answer_read(call, &attempt->passkey));
+    }
+    if (attempt->passkey.credential != NULL) {
+        return OK; /* what else the form has does not count */
+    }
     TRY(call_read_string(call, "username", CALL_REQUIRED, LOGIN_NAME_CHARS_MAX, &name));
     TRY(call_read_string(call, "password", CALL_REQUIRED, LIMIT_PASSWORD_CHARS_MAX, &password));
-    TRY(call_read_string(call, "totp", CALL_REQUIRED, LOGIN_CODE_CHARS_MAX, &code));
+    TRY(call_read_string(call, "totp", code_presence, LOGIN_CODE_CHARS_MAX, &code));
     TRY(login_admit(call, DOOR_SIGN_IN, call->source, name));
     (void)snprintf(attempt->name, sizeof attempt->name, "%s", name);
     (void)snprintf(attempt->code, sizeof attempt->code, "%s", code);
@@ -153,7 +163,14 @@ err_t login_attempt_read(struct call *call, struct login_attempt *attempt) {
 }
 
 static void open_session(struct call *call, const struct account *account) {
+    size_t left = 0;
     session_open(call, account, NULL);
+    if (attempt_of(call)->by_recovery_code && !call_refused(call) &&
+        call_ok(call, store_recovery_code_count(call_store(call), account->id, &left),
+                "the recovery codes")) {
+        (void)json_object_set_new(call->answer, "recoveryCodesLeft",
+                                  json_integer((json_int_t)left));
+    }
 }
 
 static err_t read(struct call *call) {
@@ -231,8 +248,30 @@ static void verify_password(struct call *call) {
     own->password_right = !failed(password_verify(own->hash, &own->password));
 }
 
+/* The code that takes the second factor's place; used up when it is right. */
+static bool take_recovery_code(struct call *call, const struct login_attempt *own,
+                               entity_id account_id) {
+    char hash[HASH_CHARS];
+    if (failed(recovery_hash(span_str(own->code), account_id, hash))) {
+        return false;
+    }
+    err_t err = store_recovery_code_take(call_store(call), account_id, hash);
+    return err.code != ERR_NOT_FOUND && call_ok(call, err, "the recovery codes");
+}
+
+/* Whether a passkey can be asked for in place of a code; the next challenge is for that account. */
+static bool may_ask(struct call *call, struct login_attempt *own, entity_id account_id) {
+    size_t count = 0;
+    if (own->ask_again == NULL || !passkey_site(call->authority) ||
+        !passkey_count(call, account_id, &count) || count == 0) {
+        return false;
+    }
+    passkey_challenge_open(call, own->asker, account_id, &own->next);
+    return true;
+}
+
 /* Why not, for the audit log; NULL when everything is right, and then the step has moved on. */
-static const char *judge(struct call *call, const struct login_attempt *own,
+static const char *judge(struct call *call, struct login_attempt *own,
                          struct candidate *candidate) {
     static const uint8_t nobodys_secret[TOTP_SECRET_BYTES];
     struct login *login = &candidate->login;
@@ -240,32 +279,37 @@ static const char *judge(struct call *call, const struct login_attempt *own,
     int64_t step = login->totp_last_step;
     span_t secret = enrolled ? span_of(login->totp_secret, login->totp_secret_bytes)
                              : span_of(nobodys_secret, sizeof nobodys_secret);
-    bool code_right = !failed(totp_verify(secret, span_str(own->code), call->now, &step));
+    bool code_right =
+        !failed(totp_verify(secret, span_str(own->code), call->now, &step)) && enrolled;
     if (candidate->account.id == 0) {
         return "no such account";
     }
     if (candidate->account.kind != ACCOUNT_PERSON) {
         return "not a person";
     }
-    if (!enrolled || login->password_hash[0] == '\0') {
+    if (login->password_hash[0] == '\0') {
         return "not enrolled";
     }
     /* The password was compared before this transaction: it must still be the one in force. */
     if (!own->password_right || strcmp(own->hash, login->password_hash) != 0) {
         return "wrong password";
     }
-    if (!code_right) {
-        return "wrong or used one-time code";
-    }
     if (candidate->account.disabled) {
         return "the account is disabled";
     }
-    login->totp_last_step = step;
-    return NULL;
+    if (own->code[0] == '\0') {
+        return may_ask(call, own, login->account_id) ? NULL : "no second factor";
+    }
+    if (code_right) {
+        login->totp_last_step = step;
+        return NULL;
+    }
+    own->by_recovery_code = take_recovery_code(call, own, login->account_id);
+    return own->by_recovery_code ? NULL : "wrong or used one-time code";
 }
 
 static void conclude(struct call *call) {
-    const struct login_attempt *own = attempt_of(call);
+    struct login_attempt *own = attempt_of(call);
     struct candidate candidate;
     call_actor(call, own->name);
     if (!login_find(call, DOOR_SIGN_IN, own->name, &candidate) ||
@@ -273,6 +317,14 @@ static void conclude(struct call *call) {
         return;
     }
     const char *reason = judge(call, own, &candidate);
+    if (call_refused(call)) {
+        return;
+    }
+    if (reason == NULL && own->next.account_id != 0) {
+        call_audit(call, own->name, true, "ok", "the password; now a passkey is asked for");
+        own->ask_again(call);
+        return;
+    }
     call_audit(call, own->name, reason == NULL, reason == NULL ? "ok" : "invalid_credentials",
                reason);
     if (reason != NULL) {
@@ -285,14 +337,33 @@ static void conclude(struct call *call) {
     }
     candidate.login.failures = 0;
     candidate.login.locked_until = 0;
+    (void)snprintf(own->methods, sizeof own->methods, "%s", SESSION_METHODS_PASSWORD);
     if (call_ok(call, store_login_put(call_store(call), &candidate.login), "the login")) {
         own->succeed(call, &candidate.account);
+    }
+}
+
+static void run_passkey(struct call *call) {
+    struct login_attempt *own = attempt_of(call);
+    struct account account;
+    if (!own->answerable) {
+        call_audit(call, "", false, "passkey_refused", "no challenge is open for this browser");
+        call_problem(call, 401, "passkey_refused", NULL,
+                     "this page has been open for too long, or in two tabs; try again");
+        return;
+    }
+    if (passkey_sign_in(call, &own->passkey, &own->open, &account, own->methods)) {
+        own->succeed(call, &account);
     }
 }
 
 void login_attempt_run(struct call *call) {
     struct login_attempt *own = attempt_of(call);
     struct candidate candidate;
+    if (own->passkey.credential != NULL) {
+        run_passkey(call);
+        return;
+    }
     call_actor(call, own->name);
     if (!login_find(call, DOOR_SIGN_IN, own->name, &candidate) ||
         login_refuse_locked(call, &candidate.login, own->name)) {
@@ -303,7 +374,9 @@ void login_attempt_run(struct call *call) {
 }
 
 void login_attempt_credit(struct call *call) {
-    login_credit(call, DOOR_SIGN_IN, call->source, attempt_of(call)->name);
+    if (attempt_of(call)->name[0] != '\0') {
+        login_credit(call, DOOR_SIGN_IN, call->source, attempt_of(call)->name);
+    }
 }
 
 static void finish(struct call *call) {

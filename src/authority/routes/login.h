@@ -3,6 +3,7 @@
 #define POSTERN_AUTHORITY_LOGIN_H
 
 #include "authority/call.h"
+#include "authority/routes/passkey.h"
 #include "base/secret.h"
 
 /*
@@ -45,8 +46,8 @@ void login_credit(struct call *call, enum login_door door, const struct inet_add
 enum { LOGIN_NAME_CHARS_MAX = 255, LOGIN_CODE_CHARS_MAX = 32 };
 
 /*
- * One try to sign in with password and code, for routes that do so: the first member of what they
- * keep in call_own(), whose release must call login_attempt_release().
+ * One try to sign in, for routes that do so: with password and code, or with a passkey. The first
+ * member of what they keep in call_own(), whose release must call login_attempt_release().
  */
 struct login_attempt {
     char name[LOGIN_NAME_CHARS_MAX + 1];
@@ -54,16 +55,29 @@ struct login_attempt {
     secret_t password;
     char hash[128]; /* that the password is compared with; "" for none */
     bool password_right;
+    /* Of pages (sign_in_form.h), which may answer by a passkey: */
+    const char *asker;
+    struct passkey_answer passkey;
+    bool answerable;                      /* this browser had a challenge open: */
+    struct webauthn_challenge open, next; /* next: for the form that is shown if this fails */
+    /* Store thread: writes the form once more, which then asks for a passkey as the second factor.
+     * NULL: a code is required. */
+    void (*ask_again)(struct call *call);
+    char methods[SESSION_METHODS_CHARS]; /* how they proved who they are, once they have */
+    bool by_recovery_code;
     /* Store thread, in the transaction that used the code up. */
     void (*succeed)(struct call *call, const struct account *account);
 };
-/* From read(): the members username, password and totp. */
+/* From read(): the members username, password and totp, or those of a passkey's answer. */
 err_t login_attempt_read(struct call *call, struct login_attempt *attempt);
 /* A route's run(), or called by it. */
 void login_attempt_run(struct call *call);
 /* From finish(), after a success. */
 void login_attempt_credit(struct call *call);
 void login_attempt_release(struct login_attempt *attempt);
+
+/* How the person of this call proved who they are (RFC 8176), from succeed(). */
+const char *login_attempt_methods(struct call *call);
 
 /* What an address is known by to throttles: who has one IPv6 address has its /64. */
 span_t login_guard_key(const struct inet_address *address);

@@ -5,6 +5,7 @@
 
 #include "authority/authority.h"
 #include "authority/issuer.h"
+#include "authority/routes/login.h"
 #include "authority/routes/session.h"
 #include "base/random.h"
 
@@ -109,7 +110,7 @@ bool oidc_open_browser(struct call *call, const struct account *account, char to
         .use = SESSION_BROWSER,
         .authenticated_at = call->now,
     };
-    (void)snprintf(out->methods, sizeof out->methods, "%s", SESSION_METHODS_PASSWORD);
+    (void)snprintf(out->methods, sizeof out->methods, "%s", login_attempt_methods(call));
     oidc_new_family(out->family);
     return session_add(call, out, token);
 }

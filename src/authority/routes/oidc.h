@@ -18,7 +18,8 @@ bool oidc_has_word(const char *words, const char *word);
 
 /* Store thread: with 16 random bytes in hexadecimal. */
 void oidc_new_family(char out[SESSION_FAMILY_CHARS]);
-/* A browser's session, as long as a login; token is for its cookie. False with a problem. */
+/* From a login_attempt's succeed(): a browser's session, as long as a login; token is for its
+ * cookie. False with a problem. */
 bool oidc_open_browser(struct call *call, const struct account *account, char token[TOKEN_CHARS],
                        struct session *out);
 

@@ -17,6 +17,7 @@
 #include "authority/routes/login.h"
 #include "authority/routes/oidc.h"
 #include "authority/routes/session.h"
+#include "authority/routes/sign_in_form.h"
 #include "base/random.h"
 #include "base/text.h"
 
@@ -128,7 +129,9 @@ static err_t read(struct call *call) {
     }
     TRY(copy(call, "state", visit->state, sizeof visit->state));
     read_rest(call);
-    return browser_form_token(call, visit->form_token, &visit->fresh_form_token);
+    TRY(browser_form_token(call, visit->form_token, &visit->fresh_form_token));
+    sign_in_form_read(call, &visit->attempt, visit->form_token);
+    return OK;
 }
 
 /* ---- the pages ----------------------------------------------------------------------------- */
@@ -164,8 +167,10 @@ static err_t write_sign_in(struct call *call, unsigned status, const char *notic
     }
     TRY(page_add(call, PAGE_FORM, "action", "/oauth/authorize", NULL));
     TRY(add_request(call));
-    TRY(page_add(call, PAGE_CREDENTIALS, "username", visit->attempt.name, NULL));
-    TRY(page_add(call, PAGE_BUTTON, "action", "sign-in", "text", "Sign in", NULL));
+    TRY(sign_in_form_write(call, &visit->attempt));
+    if (visit->attempt.next.account_id == 0) {
+        TRY(page_add(call, PAGE_BUTTON, "action", "sign-in", "text", "Sign in", NULL));
+    }
     TRY(page_add(call, PAGE_OTHER_BUTTON, "action", "cancel", "text", "Cancel", NULL));
     TRY(page_add(call, PAGE_FORM_END, NULL));
     return page_end(call, status);
@@ -274,7 +279,7 @@ static void finish(struct call *call) {
         go_back(call);
     }
     /* Without a proof of who it is, it counts: strangers may cause rows and answers no faster. */
-    if (visit->attempt.name[0] != '\0' && visit->code[0] != '\0') {
+    if (visit->attempt.succeed != NULL && visit->code[0] != '\0') {
         login_guard_credit_token(call);
         login_attempt_credit(call);
     }
@@ -308,6 +313,10 @@ static void signed_in(struct call *call, const struct account *account) {
     }
 }
 
+static void ask_again(struct call *call) {
+    (void)call_ok(call, write_sign_in(call, 200, NULL), NULL);
+}
+
 static err_t answer_read(struct call *call) {
     struct visit *visit = visit_of(call);
     TRY(read(call));
@@ -320,6 +329,7 @@ static err_t answer_read(struct call *call) {
         return OK;
     }
     visit->attempt.succeed = signed_in;
+    visit->attempt.ask_again = ask_again;
     return login_attempt_read(call, &visit->attempt);
 }
 

@@ -11,6 +11,7 @@
 #include "authority/routes/login.h"
 #include "authority/routes/oidc.h"
 #include "authority/routes/session.h"
+#include "authority/routes/sign_in_form.h"
 #include "base/random.h"
 
 /* ---- the device asks ----------------------------------------------------------------------- */
@@ -99,8 +100,11 @@ static err_t write_form(struct call *call, const struct account *account, unsign
     TRY(page_add(call, PAGE_HIDDEN, "name", "form_token", "value", own->form_token, NULL));
     TRY(page_add(call, PAGE_USER_CODE, "user_code", own->user_code, NULL));
     if (account == NULL) {
-        TRY(page_add(call, PAGE_CREDENTIALS, "username", own->attempt.name, NULL));
-        TRY(page_add(call, PAGE_BUTTON, "action", "sign-in", "text", "Sign in and allow", NULL));
+        TRY(sign_in_form_write(call, &own->attempt));
+        if (own->attempt.next.account_id == 0) {
+            TRY(page_add(call, PAGE_BUTTON, "action", "sign-in", "text", "Sign in and allow",
+                         NULL));
+        }
     } else {
         char text[160];
         (void)snprintf(text, sizeof text, "Allow it to act as %s", account->name);
@@ -126,7 +130,9 @@ static err_t read_code(struct call *call) {
     TRY(login_guard_admit_token(call));
     TRY(oidc_read(call, "user_code", sizeof own->user_code - 1, &code));
     (void)snprintf(own->user_code, sizeof own->user_code, "%s", code);
-    return browser_form_token(call, own->form_token, &own->fresh_form_token);
+    TRY(browser_form_token(call, own->form_token, &own->fresh_form_token));
+    sign_in_form_read(call, &own->attempt, own->form_token);
+    return OK;
 }
 
 static void show_run(struct call *call) {
@@ -173,6 +179,10 @@ static void signed_in(struct call *call, const struct account *account) {
     }
 }
 
+static void ask_again(struct call *call) {
+    (void)call_ok(call, write_form(call, NULL, 200, NULL), NULL);
+}
+
 static err_t answer_read(struct call *call) {
     struct approval *own = own_of(call);
     const char *action = "";
@@ -184,6 +194,7 @@ static err_t answer_read(struct call *call) {
         return OK;
     }
     own->attempt.succeed = signed_in;
+    own->attempt.ask_again = ask_again;
     return login_attempt_read(call, &own->attempt);
 }
 

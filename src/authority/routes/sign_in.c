@@ -6,6 +6,7 @@
 #include "authority/page.h"
 #include "authority/routes/login.h"
 #include "authority/routes/oidc.h"
+#include "authority/routes/sign_in_form.h"
 #include "base/secret.h"
 
 enum { PLACE_CHARS = 16 + 1 };
@@ -40,8 +41,10 @@ static err_t write_form(struct call *call, unsigned status, const char *notice) 
     TRY(page_add(call, PAGE_FORM, "action", "/sign-in", NULL));
     TRY(page_add(call, PAGE_HIDDEN, "name", "form_token", "value", entry->form_token, NULL));
     TRY(page_add(call, PAGE_HIDDEN, "name", "place", "value", entry->place, NULL));
-    TRY(page_add(call, PAGE_CREDENTIALS, "username", entry->attempt.name, NULL));
-    TRY(page_add(call, PAGE_BUTTON, "action", "sign-in", "text", "Sign in", NULL));
+    TRY(sign_in_form_write(call, &entry->attempt));
+    if (entry->attempt.next.account_id == 0) {
+        TRY(page_add(call, PAGE_BUTTON, "action", "sign-in", "text", "Sign in", NULL));
+    }
     TRY(page_add(call, PAGE_FORM_END, NULL));
     return page_end(call, status);
 }
@@ -56,7 +59,9 @@ static err_t read(struct call *call) {
         return FAIL(ERR_MALFORMED);
     }
     (void)snprintf(entry->place, sizeof entry->place, "%s", place);
-    return browser_form_token(call, entry->form_token, &entry->fresh_form_token);
+    TRY(browser_form_token(call, entry->form_token, &entry->fresh_form_token));
+    sign_in_form_read(call, &entry->attempt, entry->form_token);
+    return OK;
 }
 
 static void show_run(struct call *call) {
@@ -78,10 +83,13 @@ static void signed_in(struct call *call, const struct account *account) {
     }
 }
 
+static void ask_again(struct call *call) { (void)call_ok(call, write_form(call, 200, NULL), NULL); }
+
 static err_t answer_read(struct call *call) {
     TRY(read(call));
     TRY(browser_check_form(call));
     entry_of(call)->attempt.succeed = signed_in;
+    entry_of(call)->attempt.ask_again = ask_again;
     return login_attempt_read(call, &entry_of(call)->attempt);
 }
 
@@ -99,7 +107,7 @@ static void add_headers(struct call *call) {
 static void finish(struct call *call) {
     const struct entry *entry = entry_of(call);
     add_headers(call);
-    if (entry->attempt.succeed != NULL) {
+    if (entry->attempt.succeed != NULL && entry->known) {
         login_guard_credit_token(call);
         login_attempt_credit(call);
     }

@@ -5,37 +5,14 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "cli/account/ask.h"
 #include "cli/account/oauth.h"
 #include "cli/api.h"
 #include "cli/cli.h"
 #include "cli/site.h"
 #include "cli/terminal.h"
 
-enum { TRIES = 3, CODE_DIGITS = 6, INVITATION_CHARS_MAX = 1024 };
-
-/* A code as authenticators show it, "123 456" included. */
-static err_t ask_code(struct terminal *terminal, char out[CODE_DIGITS + 1]) {
-    for (;;) {
-        char *answer CLEANUP(freep) = NULL;
-        TRY(terminal_ask(terminal, "Code from your authenticator: ", &answer));
-        size_t len = 0;
-        bool digits = true;
-        for (const char *at = answer; *at != '\0' && digits; at++) {
-            if (*at == ' ') {
-                continue;
-            }
-            digits = *at >= '0' && *at <= '9' && len < CODE_DIGITS;
-            if (digits) {
-                out[len++] = *at;
-            }
-        }
-        out[len] = '\0';
-        if (digits && len == CODE_DIGITS) {
-            return OK;
-        }
-        terminal_print(terminal, "That is no code: it has six digits.\n");
-    }
-}
+enum { INVITATION_CHARS_MAX = 1024 };
 
 static err_t report(struct cli *cli, const struct site *site, const json_t *answer) {
     struct token token CLEANUP(token_done) = {0};
@@ -91,10 +68,10 @@ static err_t login_password(struct cli *cli, struct terminal *terminal, struct s
                             const char *given) {
     char *username CLEANUP(freep) = NULL;
     secret_t password CLEANUP(secret_done) = {0};
-    char code[CODE_DIGITS + 1];
+    char code[ASK_CODE_CHARS];
     TRY(ask_username(cli, terminal, site, given, &username));
     TRY(terminal_ask_secret(terminal, "Password: ", &password));
-    TRY(ask_code(terminal, code));
+    TRY(ask_code(terminal, true, code));
     struct api *api CLEANUP(api_closep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_open(cli, site, API_ANYONE, &api));
@@ -104,25 +81,12 @@ static err_t login_password(struct cli *cli, struct terminal *terminal, struct s
                  &answer));
     TRY(api_keep_token(cli, site, NULL, answer));
     refresh_quietly(cli, site);
-    return report(cli, site, answer);
-}
-
-static err_t choose_password(struct terminal *terminal, secret_t *out) {
-    for (;;) {
-        secret_t first CLEANUP(secret_done) = {0};
-        secret_t second CLEANUP(secret_done) = {0};
-        TRY(terminal_ask_secret(terminal, "New password: ", &first));
-        if (first.len < LIMIT_PASSWORD_CHARS_MIN || first.len > LIMIT_PASSWORD_CHARS_MAX) {
-            terminal_print(terminal, "It must have at least %d characters.\n",
-                           (int)LIMIT_PASSWORD_CHARS_MIN);
-            continue;
-        }
-        TRY(terminal_ask_secret(terminal, "The same again: ", &second));
-        if (span_equal_secret(secret_span(&first), secret_span(&second))) {
-            return secret_copy(secret_span(&first), LIMIT_PASSWORD_CHARS_MAX, out);
-        }
-        terminal_print(terminal, "The two differ.\n");
+    if (json_object_get(answer, "recoveryCodesLeft") != NULL) {
+        print_warning("recovery codes left: %lld; for another authenticator: postern account "
+                      "factor add-totp; for new codes: postern account factor recovery-codes",
+                      member_number(answer, "recoveryCodesLeft"));
     }
+    return report(cli, site, answer);
 }
 
 /* A password that the authority refuses is asked for again. */
@@ -130,11 +94,11 @@ static err_t set_password(struct cli *cli, struct terminal *terminal, struct api
                           const char *invitation, json_t **answer) {
     for (int tries = 1;; tries++) {
         secret_t password CLEANUP(secret_done) = {0};
-        TRY(choose_password(terminal, &password));
+        TRY(ask_new_password(terminal, &password));
         err_t err = api_send(
             api, HTTP_POST, "/api/v1/auth/invitation",
             json_pack("{s:s, s:s}", "invitation", invitation, "password", password.text), answer);
-        if (!failed(err) || tries == TRIES ||
+        if (!failed(err) || tries == ASK_TRIES ||
             strcmp(api_problem_code(api), "password_refused") != 0) {
             return err;
         }
@@ -146,12 +110,12 @@ static err_t set_password(struct cli *cli, struct terminal *terminal, struct api
 static err_t confirm_code(struct cli *cli, struct terminal *terminal, struct api *api,
                           const char *invitation, json_t **answer) {
     for (int tries = 1;; tries++) {
-        char code[CODE_DIGITS + 1];
-        TRY(ask_code(terminal, code));
+        char code[ASK_CODE_CHARS];
+        TRY(ask_code(terminal, false, code));
         err_t err =
             api_send(api, HTTP_POST, "/api/v1/auth/invitation/confirm",
                      json_pack("{s:s, s:s}", "invitation", invitation, "totp", code), answer);
-        if (!failed(err) || tries == TRIES || cli->trouble.exit != EXIT_LOGIN) {
+        if (!failed(err) || tries == ASK_TRIES || cli->trouble.exit != EXIT_LOGIN) {
             return err;
         }
         terminal_print(terminal, "%s\n", cli->trouble.what);
@@ -186,9 +150,7 @@ static err_t login_invitation(struct cli *cli, struct terminal *terminal, struct
     TRY(set_password(cli, terminal, api, invitation.text, &offer));
     TRY(answer_text(cli, offer, "totpSecret", &secret));
     TRY(answer_text(cli, offer, "totpUri", &uri));
-    terminal_print(terminal, "Scan this with an authenticator app:\n\n");
-    terminal_show_qr(terminal, uri);
-    terminal_print(terminal, "\nor type this secret into it: %s\n", secret);
+    ask_show_totp_secret(terminal, uri, secret);
     TRY(confirm_code(cli, terminal, api, invitation.text, &answer));
     TRY(api_keep_token(cli, site, NULL, answer));
     refresh_quietly(cli, site);

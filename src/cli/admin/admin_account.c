@@ -129,6 +129,14 @@ static err_t invite_run(struct cli *cli, const struct arguments *arguments) {
     return cli->json ? print_json(answer) : show_invitation(answer, arguments->words[0]);
 }
 
+static err_t reset_run(struct cli *cli, const struct arguments *arguments) {
+    char *path CLEANUP(freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(api_path(cli, &path, "/api/v1/accounts/", arguments->words[0], "/reset-factors", NULL));
+    TRY(admin_call(cli, HTTP_POST, path, &answer));
+    return cli->json ? print_json(answer) : show_invitation(answer, arguments->words[0]);
+}
+
 static err_t window_run(struct cli *cli, const struct arguments *arguments) {
     const char *name = arguments->words[0];
     bool close = arguments_has(arguments, "close");
@@ -227,6 +235,12 @@ static const struct command
               .words_min = 1,
               .words_max = 1,
               .run = invite_run},
+    reset = {.name = "reset-factors",
+             .arguments = "NAME",
+             .summary = "Take password, passkeys and codes away, end sessions, and invite anew",
+             .words_min = 1,
+             .words_max = 1,
+             .run = reset_run},
     window = {.name = "window",
               .arguments = "NAME",
               .summary = "Let an account register a key at a gate, by a new initial password",
@@ -248,8 +262,8 @@ static const struct command
            .words_max = 1,
            .run = set_run};
 
-static const struct command *const children[] = {&create, &list,   &show, &disable, &enable,
-                                                 &invite, &window, &set,  &rotate,  NULL};
+static const struct command *const children[] = {
+    &create, &list, &show, &disable, &enable, &invite, &reset, &window, &set, &rotate, NULL};
 
 const struct command command_admin_account = {
     .name = "account",

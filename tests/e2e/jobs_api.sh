@@ -187,6 +187,9 @@ register() { # TOKEN NAME: sets $id
 }
 register "$bob" bobs
 bobs=$id
+# She stays in another project: whoever is in none any more loses her keys.
+gets "a project that reaches nothing" 201 - POST /api/v1/projects "$admin" '{"name":"elsewhere"}'
+gets "… has carol" 200 - PUT /api/v1/projects/elsewhere/members/carol "$admin" '{"role":"member"}'
 gets "carol leaves nancy" 200 - DELETE /api/v1/projects/p1/members/carol "$admin"
 register "$carol" carols
 carols=$id

@@ -2,7 +2,7 @@
 
 import { adminHead } from "./admin_head.js";
 import { call, get } from "./api.js";
-import { ago, bytes } from "./text.js";
+import { bytes, length, secondsUntil } from "./text.js";
 import { action, confirmEnd, element, empty, field, form, input, paged, row, say } from "./view.js";
 
 const PAGE_ROWS = 50;
@@ -23,7 +23,7 @@ const show = (session, refresh) =>
         session.account,
         [
             `from ${session.source} through ${session.gate}, ${goesTo(session)}`,
-            `since ${ago(session.sinceTime)} · ${bytes(session.bytesIn)} in, ${bytes(session.bytesOut)} out`,
+            `for ${length(-secondsUntil(session.sinceTime))} · ${bytes(session.bytesIn)} in, ${bytes(session.bytesOut)} out`,
             element("p", { class: "detail code" }, session.serialNumber ? `certificate ${session.serialNumber}` : (session.keyFingerprint ?? "password, to register keys")),
         ],
         action("Cut", () => cut(session, refresh), { class: "danger quiet", "aria-label": `Cut the session of ${session.account}` }),

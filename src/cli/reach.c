@@ -240,8 +240,12 @@ static const struct reach_host *find_in(const struct reach_host *hosts, size_t c
     return NULL;
 }
 
+const struct reach_host *reach_find_jump(const struct reach *reach, const char *name) {
+    return find_in(reach->jumps, reach->jump_count, name);
+}
+
 const struct reach_host *reach_find_host(const struct reach *reach, const char *name) {
-    const struct reach_host *host = find_in(reach->jumps, reach->jump_count, name);
+    const struct reach_host *host = reach_find_jump(reach, name);
     return host != NULL ? host : find_in(reach->hosts, reach->host_count, name);
 }
 

@@ -70,6 +70,7 @@ err_t reach_judge(const json_t *document, const json_t *kept, struct reach **out
 
 /* By name, or by address; NULL when there is none. */
 const struct reach_cluster *reach_find_cluster(const struct reach *reach, const char *name);
+const struct reach_host *reach_find_jump(const struct reach *reach, const char *name);
 /* Jump hosts too. */
 const struct reach_host *reach_find_host(const struct reach *reach, const char *name);
 

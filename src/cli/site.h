@@ -4,8 +4,8 @@
  *   $XDG_CONFIG_HOME/posterngate/SITE/site.json    what `postern init` learnt
  *   $XDG_CONFIG_HOME/posterngate/SITE/tls-ca.pem   the TLS CA it pinned, when there is one
  *   $XDG_CONFIG_HOME/posterngate/SITE/known_hosts  its host CA keys, for ssh's UserKnownHostsFile
- *   $XDG_CONFIG_HOME/posterngate/SITE/known_hosts.plain  host keys, for clients without
- * certificates $XDG_STATE_HOME/posterngate/SITE/token         the bearer token of `postern login`
+ *   …/known_hosts.plain                            host keys, for clients without certificates
+ *   $XDG_STATE_HOME/posterngate/SITE/token         the bearer token of `postern login`
  *   $XDG_STATE_HOME/posterngate/SITE/token-HASH    of an API key, by the key's SHA-256
  *
  * Everything is replaced by rename. Tokens are 0600 in a folder of 0700 and refused otherwise.

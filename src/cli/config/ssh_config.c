@@ -8,64 +8,14 @@
 #include "base/limits.h"
 #include "cli/config/node_patterns.h"
 #include "cli/config/ssh_value.h"
+#include "cli/config/way_in.h"
 
 enum { SSH_PORT = 22 };
 
-/* --- the way in --- */
-
-enum { HOPS_MAX = 8 };
-
-struct way {
-    const char *front[HOPS_MAX]; /* hosts of the person's own */
-    size_t front_count;
-    const struct reach_host *own[HOPS_MAX]; /* the site's jump hosts, behind them */
-    size_t own_count;
-};
-
-static const struct reach_host *find_jump(const struct reach *reach, const char *name) {
-    for (size_t i = 0; i < reach->jump_count; i++) {
-        if (strcmp(reach->jumps[i].name, name) == 0 || strcmp(reach->jumps[i].address, name) == 0) {
-            return &reach->jumps[i];
-        }
-    }
-    return NULL;
-}
-
-static err_t find_way(const struct reach *reach, const struct ssh_config_options *options,
-                      struct way *out, struct fault *fault) {
-    struct way way = {0};
-    if (options->hop_count > HOPS_MAX) {
-        return fault_set(fault, ERR_TOO_LONG, "jump", "at most %d hops", (int)HOPS_MAX);
-    }
-    for (size_t i = 0; i < options->hop_count; i++) {
-        const char *hop = options->hops[i];
-        const struct reach_host *jump = find_jump(reach, hop);
-        if (jump != NULL) {
-            way.own[way.own_count++] = jump;
-        } else if (way.own_count > 0) {
-            return fault_set(fault, ERR_NOT_FOUND, "jump",
-                             "%s is no jump host of the site, and such hosts come first", hop);
-        } else if (failed(ssh_value_check_hop(hop))) {
-            return fault_set(fault, ERR_MALFORMED, "jump", "%s is not [user@]host[:port]", hop);
-        } else {
-            way.front[way.front_count++] = hop;
-        }
-    }
-    if (way.own_count == 0 && reach->jump_count > 0) {
-        way.own[way.own_count++] = &reach->jumps[0];
-    }
-    *out = way;
-    return OK;
-}
-
 const char *ssh_config_jump(const struct reach *reach, const struct ssh_config_options *options) {
-    struct way way;
-    if (failed(find_way(reach, options, &way, NULL))) {
-        return NULL;
-    }
-    return way.own_count > 0     ? way.own[way.own_count - 1]->name
-           : way.front_count > 0 ? way.front[way.front_count - 1]
-                                 : NULL;
+    struct way_in way;
+    err_t err = way_in_find(reach, options->hops, options->hop_count, &way, NULL);
+    return failed(err) ? NULL : way_in_last(&way);
 }
 
 /* --- lines --- */
@@ -75,7 +25,7 @@ struct writer {
     const struct ssh_config_options *options;
     struct buf *out;
     struct fault *fault;
-    struct way way;
+    struct way_in way;
     char front[LIMIT_SSH_CONFIG_LINE_CHARS / 2]; /* the person's own hops, as ProxyJump has them */
     struct node_patterns nodes;
     const char *jump; /* what leads to the clusters; NULL: they are dialled as they are */
@@ -198,7 +148,7 @@ static err_t put_place(const struct writer *writer, const char *suffix, const ch
  * address. */
 static err_t put_jumps(const struct writer *writer) {
     const struct reach *reach = writer->reach;
-    const struct way *way = &writer->way;
+    const struct way_in *way = &writer->way;
     for (size_t i = 0; i < reach->jump_count; i++) {
         const struct reach_host *jump = &reach->jumps[i];
         const char *via = writer->front[0] != '\0' ? writer->front : NULL;
@@ -232,7 +182,7 @@ static bool is_taken(const struct reach *reach, const char *name) {
             return true;
         }
     }
-    return find_jump(reach, name) != NULL;
+    return reach_find_jump(reach, name) != NULL;
 }
 
 static err_t put_login_hosts(const struct writer *writer) {
@@ -462,9 +412,10 @@ static err_t put_head(const struct writer *writer) {
 }
 
 static err_t set_way(struct writer *writer) {
-    struct way *way = &writer->way;
+    struct way_in *way = &writer->way;
     size_t len = 0;
-    TRY(find_way(writer->reach, writer->options, way, writer->fault));
+    TRY(way_in_find(writer->reach, writer->options->hops, writer->options->hop_count, way,
+                    writer->fault));
     if (way->front_count > 1 && ssh_version_before(writer->options->ssh, 7, 3)) {
         return fault_set(writer->fault, ERR_UNSUPPORTED, "jump",
                          "OpenSSH before 7.3 goes through one host of your own alone");
@@ -477,9 +428,7 @@ static err_t set_way(struct writer *writer) {
         }
         len += (size_t)added;
     }
-    writer->jump = way->own_count > 0     ? way->own[way->own_count - 1]->name
-                   : way->front_count > 0 ? writer->front
-                                          : NULL;
+    writer->jump = way->own_count > 0 || way->front_count == 0 ? way_in_last(way) : writer->front;
     return OK;
 }
 

@@ -32,7 +32,7 @@ static err_t connects(const struct link *link, uint16_t port, int stop_fd, bool 
 /* A host that runs no command for us, or is no Linux, tells nothing. */
 static err_t ask_host(const struct link *link, uint16_t port, int stop_fd, enum service *out,
                       struct inet_address *address) {
-    const struct process_terms terms = {.timeout_ms = ASK_MS, .stop_fd = stop_fd};
+    const struct process_terms terms = {.timeout_ms = ASK_MS, .stop_fd = stop_fd, .cut = true};
     struct command_line line CLEANUP(command_line_done) = {0};
     struct buf answer CLEANUP(buf_done) = BUF(LIMIT_LISTENERS_BYTES);
     int status = 0;

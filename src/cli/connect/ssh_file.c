@@ -19,8 +19,8 @@ void ssh_file_done(struct ssh_file *file) {
 
 static err_t put_config(struct cli *cli, const struct ssh_file *file, bool through_login) {
     struct ssh_setup setup CLEANUP(ssh_setup_done) = {0};
-    struct buf text CLEANUP(buf_done) = BUF(LIMIT_CONFIG_FILE_BYTES);
-    struct buf before CLEANUP(buf_done) = BUF(LIMIT_CONFIG_FILE_BYTES);
+    struct buf text CLEANUP(buf_done) = BUF(LIMIT_SSH_CONFIG_BYTES);
+    struct buf before CLEANUP(buf_done) = BUF(LIMIT_SSH_CONFIG_BYTES);
     struct fault fault = {0};
     TRY(ssh_setup_make(file->site, file->reach, NULL, &setup));
     setup.options.own_path = file->config;

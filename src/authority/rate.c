@@ -72,3 +72,9 @@ bool rate_spend(struct call *call, enum rate rate) {
     call->unrecorded = true; /* who is throttled must not be able to fill the disk */
     return false;
 }
+
+bool rate_spend_of(struct call *call, const struct account *account, enum rate rate) {
+    call->caller.is_account = true;
+    call->caller.account = *account;
+    return rate_spend(call, rate);
+}

@@ -31,5 +31,8 @@ void rates_free(struct rates *rates);
 /* Takes one of the caller's; when there is none, a problem (429) that leaves no row, in place of
  * any other problem. True for callers that are nobody: they have throttles of their own. */
 bool rate_spend(struct call *call, enum rate rate);
+/* The same, for a call that nobody's bearer came with and that turned out to be this account's,
+ * which is the caller from now on. */
+bool rate_spend_of(struct call *call, const struct account *account, enum rate rate);
 
 #endif

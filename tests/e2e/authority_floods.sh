@@ -54,6 +54,19 @@ flood 25 POST /api/v1/ssh-keys "$admin" '{}'
 answered "key pairs are made" 200 10 14
 answered "… but not as many as one likes, whatever the quota" 429 11 15
 
+api POST /api/v1/service-accounts "$admin" '{"name":"robot","project":"p1"}'
+api POST /api/v1/service-accounts/robot/api-keys "$admin" '{"name":"one"}'
+robot=$(jq -r .apiKey "$work/last")
+sessions() { # COUNT: as flood, but for sessions by the API key
+    local i arguments=()
+    for ((i = 0; i < $1; i++)); do arguments+=(-o /dev/null "$url/api/v1/auth/token"); done
+    "${curl[@]}" -w '%{http_code}\n' -X POST -H "X-API-Key: $robot" "${arguments[@]}" >"$work/statuses"
+}
+began=$SECONDS
+sessions 6000
+earned=$((20 * (SECONDS - began + 1)))
+answered "an API key opens no more sessions than that" 429 $((earned < 100 ? 900 : 1000 - earned)) 1100
+
 began=$SECONDS
 flood 6000 GET /api/v1/projects/none "$admin"
 # 5000 calls at once and 20 a second: what was earned meanwhile is known to the second.

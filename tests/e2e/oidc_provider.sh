@@ -46,7 +46,7 @@ asks "a parameter twice is refused" 400 '.' "$good_query&client_id=posterngate-c
 
 rm -f "$jar"
 asks "the page asks for user name, password and code" 200 'name="totp"' "$good_query"
-check "it runs no script and cannot be framed" grep -qi "^content-security-policy: default-src 'none'; style-src 'self'; form-action 'self' http://127.0.0.1:4711; frame-ancestors 'none'" "$work/headers"
+check "it runs no scripts but this site's own, and cannot be framed" grep -qi "^content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'; form-action 'self' http://127.0.0.1:4711; frame-ancestors 'none'" "$work/headers"
 check "its cookie is for no script and no other site" grep -qi '^set-cookie: __Host-posterngate-form=.*; Path=/; .*HttpOnly; SameSite=Strict; Secure' "$work/headers"
 refused "there is no script in it" 1 '' grep -qiE '<script| on[a-z]+=|javascript:' "$work/page"
 check "every input has a label" python3 "$here/labels.py" "$work/page"

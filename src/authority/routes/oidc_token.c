@@ -10,6 +10,7 @@
 
 #include "authority/authority.h"
 #include "authority/issuer.h"
+#include "authority/rate.h"
 #include "authority/routes/login.h"
 #include "authority/routes/oidc.h"
 #include "authority/routes/oidc_exchange.h"
@@ -303,6 +304,9 @@ static void run(struct call *call) {
     if (account.disabled || own->session.expires_at <= call->now) {
         refuse_grant(call, "invalid_grant",
                      account.disabled ? "the account is disabled" : "the sign-in has ended");
+        return;
+    }
+    if (!rate_spend_of(call, &account, RATE_CALLS)) {
         return;
     }
     memcpy(own->name, account.name, sizeof own->name);

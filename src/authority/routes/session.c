@@ -5,6 +5,7 @@
 #include "authority/authority.h"
 #include "authority/browser.h"
 #include "authority/issuer.h"
+#include "authority/rate.h"
 #include "authority/routes/account.h"
 #include "authority/routes/login.h"
 #include "base/clock.h"
@@ -123,7 +124,8 @@ void session_token_run(struct call *call) {
         return;
     }
     key.last_used_at = call->now;
-    if (call_ok(call, store_api_key_update(call_store(call), &key), "the API key")) {
+    if (rate_spend_of(call, &account, RATE_CALLS) &&
+        call_ok(call, store_api_key_update(call_store(call), &key), "the API key")) {
         session_open(call, &account, &key);
     }
 }

@@ -103,6 +103,14 @@ print(json.dumps({"jobs": [{"job": name, "id": name, "cluster": "daint", "nodes"
     "sshKeys": [{"serialNumber": name, "status": "valid", "expireTime": name} for name in names]}))' "$@" >"$work/answer"
 }
 
+answer 4711
+cp -p "$state/token" "$work/token"
+jq '.expireTime = "2020-01-01T00:00:00Z" | .refreshToken = "pgr_x" | .endTime = (now + 3600 | todate)' "$work/token" |
+    install -m 600 /dev/stdin "$state/token"
+"$postern" __complete -- job shell '' >"$work/last" 2>&1
+check "no sign-in is renewed by a process that may be ended meanwhile" bash -c "! grep -q POST '$work/hostile.log' && test ! -s '$work/last'"
+cp -p "$work/token" "$state/token"
+
 for shell in bash zsh fish; do
     command -v $shell >/dev/null || {
         skip "completion in $shell" "$shell is not here"

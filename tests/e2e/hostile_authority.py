@@ -3,7 +3,8 @@
 
 usage: hostile_authority.py PORT CERTIFICATE KEY ANSWER
 
-Every GET gets the bytes of the file ANSWER, read anew each time; while it is empty, nobody gets an answer.
+Every GET gets the bytes of the file ANSWER, read anew each time; while it is empty, nobody gets an answer. A POST never gets
+one, and is told of on standard output.
 """
 import http.server
 import os
@@ -25,6 +26,10 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_POST(self):  # pylint: disable=invalid-name
+        os.write(1, f"POST {self.path}\n".encode())
+        threading.Event().wait()
 
     def log_message(self, *_):
         pass

@@ -84,14 +84,18 @@ static void on_alarm(int number) {
     _exit(EXIT_DONE);
 }
 
-/* Whoever waits at a prompt waits a second at most, whatever this process waits for. */
+/* Whoever waits at a prompt waits a second at most, whatever this process waits for. So no sign-in
+ * is renewed here: the authority takes a token that renews once, and might have given the next one
+ * to a process that has ended. */
 static err_t ask(struct cli *cli, const char *path, json_t **answer) {
     struct site *site CLEANUP(site_freep) = NULL;
+    struct token token CLEANUP(token_done) = {0};
     struct api *api CLEANUP(api_closep) = NULL;
     (void)fflush(stdout);
     (void)signal(SIGALRM, on_alarm);
     (void)alarm(ANSWER_S);
     TRY(site_open(&cli->trouble, cli->site, &site));
+    TRY(getenv("POSTERN_API_KEY") != NULL ? OK : token_load(&cli->trouble, site, NULL, &token));
     TRY(api_open(cli, site, API_SIGNED_IN, &api));
     TRY(api_call(api, HTTP_GET, path, answer));
     (void)alarm(0);

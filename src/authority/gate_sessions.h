@@ -8,10 +8,11 @@
 #define POSTERN_AUTHORITY_GATE_SESSIONS_H
 
 #include "base/inet.h"
+#include "feed/uplink.h"
 #include "model/entity.h"
 #include "ssh/key.h"
 
-enum { GATE_SESSION_ID_CHARS = 24 };
+enum { GATE_SESSION_ID_CHARS = UPLINK_SESSION_ID_CHARS };
 
 /* Ordered by id, which gates begin with the time of its opening, then by gate. */
 struct gate_session {

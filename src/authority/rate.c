@@ -19,7 +19,7 @@ static const struct {
     [RATE_SNAPSHOTS] = {60, 5 * 1000},
     [RATE_PAGES] = {LIMIT_FEED_PAGES_COUNT, 50},
     [RATE_EVENTS] = {60, 2500},   /* LIMIT_AUDIT_EVENTS_COUNT each: 20 rows a second */
-    [RATE_SESSIONS] = {600, 200}, /* all that there may be, and once more, at once */
+    [RATE_SESSIONS] = {600, 100}, /* LIMIT_GATE_SESSIONS_TOLD_COUNT each */
     [RATE_WINDOWS] = {100, 200},
 };
 

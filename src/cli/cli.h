@@ -72,6 +72,7 @@ extern const struct command command_admin_job;
 extern const struct command command_admin_service_account;
 extern const struct command command_admin_issuer;
 extern const struct command command_admin_audit;
+extern const struct command command_admin_session;
 extern const struct command command_admin_statistics;
 
 static inline void json_freep(json_t **json) {

@@ -40,7 +40,7 @@ err_t uplink_get_question(span_t *stream, struct uplink_question *out) {
     question.body = content;
     TRY(wire_get_u32(&question.body, &question.id));
     TRY(wire_get_u8(&question.body, &call));
-    if (call < UPLINK_WINDOW || call > UPLINK_EVENT) {
+    if (call < UPLINK_WINDOW || call > UPLINK_ANEW) {
         return FAIL(ERR_MALFORMED);
     }
     question.call = (enum uplink_call)call;
@@ -194,11 +194,64 @@ err_t uplink_put_event(struct buf *out, const struct uplink_event *event) {
     return buf_add_byte(out, '}');
 }
 
+static err_t put_destinations(struct buf *out, const struct uplink_session *session) {
+    enum { ROOM_BYTES = LIMIT_GATE_SESSION_BYTES / 2 };
+    size_t end = out->len + ROOM_BYTES;
+    TRY(buf_add_str(out, ",\"destinations\":["));
+    for (size_t i = 0; i < session->destination_count; i++) {
+        const char *name = session->destinations[i];
+        if (out->len + 2 * strlen(name) + 4 > end) {
+            break;
+        }
+        TRY(put_text(out, i == 0 ? "" : ",", span_str(name)));
+    }
+    return buf_add_byte(out, ']');
+}
+
+err_t uplink_put_session(struct buf *out, const struct uplink_session *session) {
+    char since[TIME_CHARS];
+    time_print_utc(session->since, since);
+    TRY(put_text(out, "{\"id\":", span_str(session->id)));
+    TRY(put_text(out, ",\"account\":", span_str(session->account)));
+    if (session->serial != 0) {
+        TRY(buf_add_format(out, ",\"serialNumber\":\"%llu\"", (unsigned long long)session->serial));
+    }
+    if (session->fingerprint[0] != '\0') {
+        TRY(put_text(out, ",\"keyFingerprint\":", span_str(session->fingerprint)));
+    }
+    TRY(put_source(out, session->source));
+    TRY(put_text(out, ",\"sinceTime\":", span_str(since)));
+    TRY(put_destinations(out, session));
+    return buf_add_format(out, ",\"bytesIn\":%llu,\"bytesOut\":%llu}",
+                          (unsigned long long)session->bytes_in,
+                          (unsigned long long)session->bytes_out);
+}
+
+err_t uplink_put_ended(struct buf *out, const char *id) {
+    TRY(put_text(out, "{\"id\":", span_str(id)));
+    return buf_add_byte(out, '}');
+}
+
 /* --- bodies, read --- */
 
 static err_t load(span_t body, json_t **out) {
     *out = json_loadb((const char *)body.data, body.len, JSON_REJECT_DUPLICATES, NULL);
     return json_is_object(*out) ? OK : FAIL(ERR_MALFORMED);
+}
+
+err_t uplink_get_session_id(span_t body, char out[UPLINK_SESSION_ID_CHARS + 1]) {
+    json_t *root CLEANUP(json_freep) = NULL;
+    if (body.len > LIMIT_GATE_SESSION_BYTES) {
+        return FAIL(ERR_TOO_LONG);
+    }
+    TRY(load(body, &root));
+    const char *id = json_string_value(json_object_get(root, "id"));
+    if (id == NULL || strlen(id) != UPLINK_SESSION_ID_CHARS ||
+        strspn(id, "0123456789abcdef") != UPLINK_SESSION_ID_CHARS) {
+        return FAIL(ERR_MALFORMED);
+    }
+    memcpy(out, id, UPLINK_SESSION_ID_CHARS + 1);
+    return OK;
 }
 
 err_t uplink_get_token(span_t body, secret_t *token) {

@@ -17,8 +17,10 @@
  *           LIMIT_UPLINK_QUESTIONS_COUNT others wait
  *   bytes   the body of its answer
  *
- * An event has no answer. Sync keeps the last LIMIT_UPLINK_EVENTS_COUNT until the authority takes
- * them, and tells it how many older ones it had to drop.
+ * A session is told soon after it was let in, when it changes and when it ends; a gate that goes
+ * has none. One that cannot tell an end tells all anew. These have no answer, and no event has one.
+ * Sync keeps the last LIMIT_UPLINK_EVENTS_COUNT until the authority takes them, and tells it how
+ * many older ones it had to drop.
  *
  * Who breaks the rules is cut off. Passwords travel here: what holds a frame is wiped.
  */
@@ -33,9 +35,12 @@
 #define UPLINK_SOCKET "uplink.sock"
 
 enum uplink_call {
-    UPLINK_WINDOW = 1, /* POST /api/v1/host/enrolment */
-    UPLINK_KEYS = 2,   /* POST /api/v1/host/enrolment/keys */
-    UPLINK_EVENT = 3,  /* one of POST /api/v1/host/audit's "events" */
+    UPLINK_WINDOW = 1,  /* POST /api/v1/host/enrolment */
+    UPLINK_KEYS = 2,    /* POST /api/v1/host/enrolment/keys */
+    UPLINK_EVENT = 3,   /* one of POST /api/v1/host/audit's "events" */
+    UPLINK_SESSION = 4, /* one of POST /api/v1/host/gate-sessions' "sessions" */
+    UPLINK_ENDED = 5,   /* {"id"}: such a one has ended */
+    UPLINK_ANEW = 6,    /* {}: what was told of sessions counts no more */
 };
 
 /* --- frames --- */
@@ -87,7 +92,25 @@ struct uplink_event {
 };
 err_t uplink_put_event(struct buf *out, const struct uplink_event *event);
 
+enum { UPLINK_SESSION_ID_CHARS = 24 };
+struct uplink_session {
+    const char *id; /* lower-case hexadecimal, in the order of opening; no other session has it */
+    const char *account;
+    uint64_t serial;         /* 0: no certificate */
+    const char *fingerprint; /* of the key; "": a password let it in */
+    const struct inet_address *source;
+    int64_t since;
+    const char *const *destinations; /* "daint:22" */
+    size_t destination_count;        /* those that are too many to fit are left out */
+    uint64_t bytes_in, bytes_out;
+};
+err_t uplink_put_session(struct buf *out, const struct uplink_session *session);
+err_t uplink_put_ended(struct buf *out, const char *id);
+
 /* --- bodies, read --- */
+
+/* Of either; ERR_MALFORMED, ERR_TOO_LONG beyond LIMIT_GATE_SESSION_BYTES. */
+err_t uplink_get_session_id(span_t body, char out[UPLINK_SESSION_ID_CHARS + 1]);
 
 /* {"token"}; ERR_MALFORMED. */
 err_t uplink_get_token(span_t body, secret_t *token);

@@ -10,10 +10,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/text.h"
+#include "host/gate_table.h"
 
 enum {
     CALL_MS = 10 * 1000,
     BATCH_MS = 1000, /* between two */
+    MORE_MS = 100,   /* between two of sessions, of which there is more */
+    REMIND_MS = LIMIT_GATE_SILENT_S / 3 * 1000, /* that sessions live */
+    REFUSED_MS = 10 * 60 * 1000, /* until an authority is asked again that wants none */
     BATCH_BYTES = LIMIT_AUDIT_EVENTS_COUNT * (LIMIT_UPLINK_EVENT_BYTES + 1) + 512,
 };
 _Static_assert(BATCH_BYTES <= (int)LIMIT_HTTP_BODY_BYTES, "the authority reads no longer body");
@@ -43,8 +48,13 @@ struct courier {
     uint64_t first, end;                     /* of all events there ever were, the kept ones */
     uint64_t dropped;                        /* and not told yet */
     int64_t batch_ms;                        /* monotonic: not before that */
-    int64_t away_ms;                         /* until then the authority is not asked */
-    unsigned failures;                       /* in a row */
+    struct gate_table *sessions;
+    uint64_t epoch;      /* in which the authority knows them; 0: it knows none */
+    int64_t sessions_ms; /* as batch_ms */
+    int64_t heard_ms;    /* when the authority last heard of them */
+    bool sessions_full;  /* logged once */
+    int64_t away_ms;     /* until then the authority is not asked */
+    unsigned failures;   /* in a row */
 };
 
 /* --- questions --- */
@@ -89,7 +99,7 @@ static bool enqueue(struct courier *courier, uint64_t asker, uint32_t id, enum u
 
 void courier_ask(struct courier *courier, uint64_t asker, uint32_t id, enum uplink_call call,
                  span_t body) {
-    INVARIANT(call != UPLINK_EVENT);
+    INVARIANT(call == UPLINK_WINDOW || call == UPLINK_KEYS);
     (void)pthread_mutex_lock(&courier->mutex);
     bool waits = enqueue(courier, asker, id, call, body);
     (void)pthread_mutex_unlock(&courier->mutex);
@@ -134,6 +144,41 @@ err_t courier_note(struct courier *courier, span_t event) {
     (void)pthread_mutex_unlock(&courier->mutex);
     return OK;
 }
+
+/* --- sessions --- */
+
+static err_t settle_session(struct courier *courier, err_t err) {
+    bool full = err.code == ERR_RANGE;
+    if (full && !courier->sessions_full) {
+        log_error("sessions_not_told", err, NULL);
+    }
+    courier->sessions_full = full;
+    (void)pthread_cond_signal(&courier->news);
+    return full ? OK : err;
+}
+
+err_t courier_note_session(struct courier *courier, uint64_t asker, span_t session) {
+    (void)pthread_mutex_lock(&courier->mutex);
+    err_t err = settle_session(courier, gate_table_put(courier->sessions, asker, session));
+    (void)pthread_mutex_unlock(&courier->mutex);
+    return err;
+}
+
+err_t courier_note_ended(struct courier *courier, uint64_t asker, span_t ended) {
+    (void)pthread_mutex_lock(&courier->mutex);
+    err_t err = settle_session(courier, gate_table_end(courier->sessions, asker, ended));
+    (void)pthread_mutex_unlock(&courier->mutex);
+    return err;
+}
+
+void courier_forget_asker(struct courier *courier, uint64_t asker) {
+    (void)pthread_mutex_lock(&courier->mutex);
+    gate_table_drop_peer(courier->sessions, asker);
+    (void)pthread_cond_signal(&courier->news);
+    (void)pthread_mutex_unlock(&courier->mutex);
+}
+
+/* --- batches --- */
 
 /* The oldest, up to *end, and how many are missing before them. */
 static err_t put_batch(struct courier *courier, struct buf *out, uint64_t *end) {
@@ -222,12 +267,88 @@ static void tell_events(struct courier *courier) {
     }
 }
 
-/* When events may be told; INT64_MAX without any. */
-static int64_t due_ms(const struct courier *courier) {
-    if (courier->first == courier->end) {
-        return INT64_MAX;
+static err_t put_sessions(struct courier *courier, struct buf *out) {
+    TRY(buf_add_byte(out, '{'));
+    if (courier->epoch != 0) {
+        TRY(buf_add_format(out, "\"epoch\":\"%llu\",", (unsigned long long)courier->epoch));
     }
-    return courier->batch_ms > courier->away_ms ? courier->batch_ms : courier->away_ms;
+    TRY(gate_table_begin_batch(courier->sessions, out));
+    return buf_add_byte(out, '}');
+}
+
+/* 0: the answer has none. */
+static uint64_t get_epoch(span_t body) {
+    uint64_t epoch = 0;
+    json_t *root = json_loadb((const char *)body.data, body.len, JSON_REJECT_DUPLICATES, NULL);
+    const char *text = json_string_value(json_object_get(root, "epoch"));
+    if (text == NULL || failed(u64_parse(span_str(text), &epoch))) {
+        epoch = 0;
+    }
+    json_decref(root);
+    return epoch;
+}
+
+static void begin_anew(struct courier *courier) {
+    courier->epoch = 0;
+    gate_table_tell_anew(courier->sessions);
+}
+
+static void judge_sessions(struct courier *courier, unsigned status) {
+    int64_t now_ms = clock_monotonic_ms();
+    int wait_s = courier->response.retry_after_s;
+    if (status == 200) {
+        /* Without an epoch nothing can follow but a new beginning. */
+        courier->epoch = get_epoch(buf_span(&courier->response.body));
+        courier->heard_ms = now_ms;
+        return;
+    }
+    if (status != 429) {
+        begin_anew(courier);
+    }
+    if (status == 429 || status >= 500) {
+        courier->sessions_ms = now_ms + (int64_t)(wait_s > 0 ? wait_s : 1) * 1000;
+    } else if (status != 409) {
+        struct fault fault = {0};
+        err_t err = answer_problem(&courier->response, &fault);
+        log_error("sessions_refused", err, "field", fault.field, "reason", fault.reason, NULL);
+        courier->sessions_ms = now_ms + REFUSED_MS;
+    }
+}
+
+static void tell_sessions(struct courier *courier) {
+    struct buf body CLEANUP(buf_done) = BUF(LIMIT_UPLINK_FRAME_BYTES);
+    courier->sessions_ms = clock_monotonic_ms() + BATCH_MS;
+    err_t err = put_sessions(courier, &body);
+    unsigned status =
+        failed(err) ? 0 : call(courier, "/api/v1/host/gate-sessions", buf_span(&body));
+    gate_table_end_batch(courier->sessions, status == 200);
+    if (status == 0) {
+        begin_anew(courier); /* what it has heard is not known */
+    } else {
+        judge_sessions(courier, status);
+    }
+    if (status == 200 && gate_table_has_news(courier->sessions)) {
+        courier->sessions_ms = clock_monotonic_ms() + MORE_MS;
+    }
+}
+
+static int64_t later(int64_t one_ms, int64_t other_ms) {
+    return one_ms > other_ms ? one_ms : other_ms;
+}
+
+/* When events may be told; INT64_MAX without any. */
+static int64_t events_due_ms(const struct courier *courier) {
+    return courier->first == courier->end ? INT64_MAX : later(courier->batch_ms, courier->away_ms);
+}
+
+static int64_t sessions_due_ms(const struct courier *courier) {
+    if (gate_table_has_news(courier->sessions)) {
+        return later(courier->sessions_ms, courier->away_ms);
+    }
+    return gate_table_count(courier->sessions) == 0
+               ? INT64_MAX
+               : later(later(courier->sessions_ms, courier->heard_ms + REMIND_MS),
+                       courier->away_ms);
 }
 
 static void wait_for_news(struct courier *courier, int64_t until_ms) {
@@ -243,13 +364,16 @@ static void *serve(void *context) {
     struct courier *courier = context;
     (void)pthread_mutex_lock(&courier->mutex);
     while (!courier->stopping) {
-        int64_t due = due_ms(courier);
-        if (due <= clock_monotonic_ms()) {
+        int64_t events_ms = events_due_ms(courier), sessions_ms = sessions_due_ms(courier);
+        int64_t now_ms = clock_monotonic_ms();
+        if (events_ms <= now_ms) {
             tell_events(courier); /* one batch a second; strangers can keep questions coming */
+        } else if (sessions_ms <= now_ms) {
+            tell_sessions(courier);
         } else if (!STAILQ_EMPTY(&courier->questions)) {
             ask_next(courier);
         } else {
-            wait_for_news(courier, due);
+            wait_for_news(courier, events_ms < sessions_ms ? events_ms : sessions_ms);
         }
     }
     (void)pthread_mutex_unlock(&courier->mutex);
@@ -282,6 +406,7 @@ err_t courier_start(const struct identity *identity, courier_answered *answered,
     STAILQ_INIT(&courier->questions);
     http_response_init(&courier->response);
     err_t err = news_init(&courier->news);
+    err = failed(err) ? err : gate_table_new(&courier->sessions);
     err = failed(err) ? err : identity_client(identity, &courier->client, fault);
     err = failed(err) ? err : thread_start(serve, courier, &courier->thread);
     courier->started = !failed(err);
@@ -312,6 +437,7 @@ void courier_free(struct courier *courier) {
     while (courier->first < courier->end) {
         forget_oldest(courier);
     }
+    gate_table_free(courier->sessions);
     http_response_done(&courier->response);
     http_client_free(courier->client);
     (void)pthread_cond_destroy(&courier->news);

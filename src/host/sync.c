@@ -21,6 +21,8 @@
 #include "net/notify.h"
 
 #define FEED_PATH "/api/v1/feed"
+/* What administrators see of this host. */
+#define REPORT "version=" POSTERN_VERSION "&sessions=%zu"
 
 enum {
     POLL_TIMEOUT_MS = (LIMIT_HTTP_LONG_POLL_S + 20) * 1000,
@@ -197,7 +199,7 @@ static void tell_log(const struct change_answer *answer, size_t count) {
 /* What the feed answers, taken in whole. whole: a snapshot, at once, instead of waiting for news.
  */
 static err_t poll_once(struct sync *sync, bool whole, struct fault *fault) {
-    char path[64];
+    char path[128];
     uint64_t since = 0;
     size_t count = 0;
     bool needs = false;
@@ -205,9 +207,10 @@ static err_t poll_once(struct sync *sync, bool whole, struct fault *fault) {
     TRY(replica_revision(sync->replica, &since));
     TRY(replica_needs_snapshot(sync->replica, clock_now_s(), &needs));
     if (whole || needs) {
-        (void)snprintf(path, sizeof path, FEED_PATH);
+        (void)snprintf(path, sizeof path, FEED_PATH "?" REPORT, sessions_count(sync->sessions));
     } else {
-        (void)snprintf(path, sizeof path, FEED_PATH "?since=%llu", (unsigned long long)since);
+        (void)snprintf(path, sizeof path, FEED_PATH "?since=%llu&" REPORT,
+                       (unsigned long long)since, sessions_count(sync->sessions));
     }
     TRY(fetch(sync, path, &answer, fault));
     err_t err = take_pages(sync, &answer, &count, fault);

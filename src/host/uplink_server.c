@@ -133,16 +133,32 @@ static void deliver_all(struct uplink_server *server) {
     }
 }
 
+static err_t take_question(struct courier *courier, uint64_t peer,
+                           const struct uplink_question *question) {
+    switch (question->call) {
+    case UPLINK_EVENT:
+        return courier_note(courier, question->body);
+    case UPLINK_SESSION:
+        return courier_note_session(courier, peer, question->body);
+    case UPLINK_ENDED:
+        return courier_note_ended(courier, peer, question->body);
+    case UPLINK_ANEW:
+        courier_forget_asker(courier, peer);
+        return OK;
+    case UPLINK_WINDOW:
+    case UPLINK_KEYS:
+        break;
+    }
+    courier_ask(courier, peer, question->id, question->call, question->body);
+    return OK;
+}
+
 static err_t take_frames(struct uplink_server *server, struct peer *peer) {
     span_t stream = buf_span(&peer->input);
     struct uplink_question question;
     err_t err;
     while (!failed(err = uplink_get_question(&stream, &question))) {
-        if (question.call == UPLINK_EVENT) {
-            TRY(courier_note(server->courier, question.body));
-        } else {
-            courier_ask(server->courier, peer->number, question.id, question.call, question.body);
-        }
+        TRY(take_question(server->courier, peer->number, &question));
     }
     if (err.code != ERR_TRUNCATED) {
         return err;
@@ -191,6 +207,7 @@ static void drop_cut(struct uplink_server *server) {
             i++;
             continue;
         }
+        courier_forget_asker(server->courier, peer->number);
         (void)close(peer->fd);
         buf_done(&peer->input);
         buf_done(&peer->output);
@@ -305,15 +322,15 @@ void uplink_server_free(struct uplink_server *server) {
         wake(server);
         (void)pthread_join(server->thread, NULL);
     }
+    for (size_t i = 0; i < server->count; i++) {
+        server->peers[i].cut = true;
+    }
+    drop_cut(server);
     courier_free(server->courier);
     struct answer *answer;
     while ((answer = take_answer(server)) != NULL) {
         answer_free(answer);
     }
-    for (size_t i = 0; i < server->count; i++) {
-        server->peers[i].cut = true;
-    }
-    drop_cut(server);
     fd_closep(&server->listener);
     fd_closep(&server->wake);
     (void)pthread_mutex_destroy(&server->mailbox);

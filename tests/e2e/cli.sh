@@ -38,7 +38,7 @@ for words in "" init login logout whoami credentials "credentials store" "creden
     access config ssh tunnel socks mount umount jobs known-hosts agent doctor completion admin "admin account" \
     project "project list" "project show" "project invite" "project add-member" "project remove-member" "project certificates" \
     "admin account create" "admin project" "admin cluster" "admin host" "admin job" "admin service-account" "admin service-account set" \
-    "admin service-account key" "admin issuer" "admin audit" "admin statistics"; do
+    "admin service-account key" "admin issuer" "admin audit" "admin statistics" "admin session" "admin session list" "admin session cut"; do
     # shellcheck disable=SC2086
     "$postern" $words --help >"$work/last" 2>&1 && said "Usage: postern $words"
     report $? "--help of postern $words"
@@ -145,6 +145,9 @@ says "its token is told" 'pge_'
 refused "host add without a role: exit 2" 2 'role is missing' "$postern" admin host add ln1
 check_json "host enrol" '.enrolmentToken | startswith("pge_")' "$postern" --json admin host enrol ela
 check_json "host list" '.hosts[0].name == "ela"' "$postern" --json admin host list
+check_json "host list tells no version of one that never asked" '.hosts[0] | has("version") | not' "$postern" --json admin host list
+check_json "session list" '.sessions == []' "$postern" --json admin session list --gate ela
+refused "session cut of none: exit 8" 8 'no gate has a session' "$postern" admin session cut 17
 check "host remove" "$postern" admin host remove ela
 says "it had no certificate yet" 'Certificates revoked with it: 0$'
 check "service-account create" "$postern" admin service-account create robot --project physics

@@ -31,7 +31,7 @@ static void refuses_frames(void **state) {
         {"\0\0\0\5", 4, ERR_TRUNCATED},
         {"\0\0\0\4\0\0\0\1", 8, ERR_MALFORMED},   /* no room for a call */
         {"\0\0\0\5\0\0\0\1\0", 9, ERR_MALFORMED}, /* call 0 */
-        {"\0\0\0\5\0\0\0\1\4", 9, ERR_MALFORMED}, /* past the last */
+        {"\0\0\0\5\0\0\0\1\7", 9, ERR_MALFORMED}, /* past the last */
         {"\0\0\xf0\1", 4, ERR_TOO_LONG},          /* 60 KiB and one */
         {"\0\0\xf0\0", 4, ERR_TRUNCATED},
     };

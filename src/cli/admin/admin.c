@@ -168,11 +168,17 @@ err_t admin_yes_no(struct cli *cli, const char *option, const char *text, json_t
 }
 
 static const struct command *const children[] = {
-    &command_admin_account,    &command_admin_project,
-    &command_admin_cluster,    &command_admin_host,
-    &command_admin_job,        &command_admin_service_account,
-    &command_admin_issuer,     &command_admin_audit,
-    &command_admin_statistics, NULL,
+    &command_admin_account,
+    &command_admin_project,
+    &command_admin_cluster,
+    &command_admin_host,
+    &command_admin_job,
+    &command_admin_service_account,
+    &command_admin_issuer,
+    &command_admin_session,
+    &command_admin_audit,
+    &command_admin_statistics,
+    NULL,
 };
 
 const struct command command_admin = {

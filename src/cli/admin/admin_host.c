@@ -42,10 +42,17 @@ static err_t add_run(struct cli *cli, const struct arguments *arguments) {
 static err_t list_run(struct cli *cli, const struct arguments *arguments) {
     (void)arguments;
     static const struct admin_column columns[] = {
-        {"Name", "name", CELL_TEXT, NULL},       {"Role", "role", CELL_TEXT, NULL},
-        {"Cluster", "cluster", CELL_TEXT, NULL}, {"Address", "address", CELL_TEXT, NULL},
-        {"Port", "port", CELL_NUMBER, NULL},     {"Enrolled", "enrolled", CELL_YES_NO, NULL},
-        {"Seen", "seenTime", CELL_TIME, NULL},   {.title = NULL},
+        {"Name", "name", CELL_TEXT, NULL},
+        {"Role", "role", CELL_TEXT, NULL},
+        {"Cluster", "cluster", CELL_TEXT, NULL},
+        {"Address", "address", CELL_TEXT, NULL},
+        {"Port", "port", CELL_NUMBER, NULL},
+        {"Enrolled", "enrolled", CELL_YES_NO, NULL},
+        {"Seen", "seenTime", CELL_TIME, NULL},
+        {"Version", "version", CELL_TEXT, NULL},
+        {"Replica Age", "replicaAge", CELL_NUMBER, NULL},
+        {"Sessions", "sessions", CELL_NUMBER, NULL},
+        {.title = NULL},
     };
     return admin_list(cli, "/api/v1/hosts", "hosts", columns);
 }

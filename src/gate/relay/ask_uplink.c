@@ -81,15 +81,19 @@ void ask_uplink_fail_all(struct relay_worker *worker) {
     }
 }
 
-static err_t tell(struct relay_worker *worker, const struct uplink_event *event) {
-    struct buf body CLEANUP(buf_done) = BUF(EVENT_BYTES);
+err_t ask_uplink_put(struct relay_worker *worker, enum uplink_call call, const struct buf *body) {
     struct buf frame CLEANUP(buf_done) = BUF(EVENT_BYTES + 16);
     if (worker->uplink.output.len > UNTAKEN_BYTES) {
         return FAIL(ERR_TOO_LONG);
     }
-    TRY(uplink_put_event(&body, event));
-    TRY(uplink_put_question(&frame, 0, UPLINK_EVENT, buf_span(&body)));
+    TRY(uplink_put_question(&frame, 0, call, buf_span(body)));
     return ask_send(&worker->uplink, &frame);
+}
+
+static err_t tell(struct relay_worker *worker, const struct uplink_event *event) {
+    struct buf body CLEANUP(buf_done) = BUF(EVENT_BYTES);
+    TRY(uplink_put_event(&body, event));
+    return ask_uplink_put(worker, UPLINK_EVENT, &body);
 }
 
 void ask_uplink_tell(struct relay_worker *worker, const struct uplink_event *event) {

@@ -79,6 +79,7 @@ static void let_go(struct forward *forward, const char *why) {
     if (forward->counted) {
         forward->counted = false;
         COUNT(worker, channels, -1);
+        tell_later(forward->session);
         record_channel_closed(forward, why);
     }
 }

@@ -272,6 +272,7 @@ static err_t let_in(struct relay_session *session, const struct server_event *ev
     session->quick = RELAY_QUICK_COUNT;
     COUNT(worker, logins_total, 1);
     COUNT(worker, sessions_authenticated, 1);
+    tell_later(session);
     record_opened(session);
     return server_auth_accept(session->server, worker->now_ms, &worker->output);
 }

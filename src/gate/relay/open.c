@@ -88,6 +88,7 @@ static err_t opened(struct forward *forward) {
     forward->quick = session->quick = RELAY_QUICK_COUNT;
     COUNT(worker, channels, 1);
     COUNT(worker, channels_total, 1);
+    tell_later(session);
     record_channel_opened(forward);
     if (forward->source.readable) {
         forward_activate(forward);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/random.h"
 
 enum {
@@ -215,6 +216,16 @@ err_t relay_set_uplinks(struct relay *relay, const int *uplinks) {
     return hand_over(relay, uplinks, ASKED_UPLINK);
 }
 
+/* Which worker has it is not known here. */
+static void cut_everywhere(struct relay *relay, const char *id) {
+    for (unsigned i = 0; i < relay->worker_count; i++) {
+        err_t err = tell_cut(relay->workers[i], id);
+        if (failed(err)) {
+            log_error("session_not_cut", err, "session", id, NULL);
+        }
+    }
+}
+
 err_t relay_apply(struct relay *relay, const struct change_answer *answer, int64_t synced_at) {
     bool revoked = false;
     (void)pthread_rwlock_wrlock(&relay->policy);
@@ -228,6 +239,9 @@ err_t relay_apply(struct relay *relay, const struct change_answer *answer, int64
     (void)pthread_rwlock_unlock(&relay->policy);
     atomic_store(&relay->shared->feed_revision, revision);
     atomic_store(&relay->shared->feed_synced_at, heard);
+    for (size_t i = 0; i < answer->cut_count; i++) {
+        cut_everywhere(relay, answer->cuts[i]);
+    }
     /* A failure may have left less than there was. */
     if (revoked || failed(err)) {
         atomic_fetch_add(&relay->judgements, 1);

@@ -18,6 +18,7 @@
  *   enrol.c    registering keys, as ssh-copy-id wants it
  *   judge.c    policy over sessions that live
  *   record.c   the session log
+ *   tell.c     what the authority is told of sessions that live, and its order to end one
  *
  * Buffers are the worker's. A session owns memory only for what it could not send and for a packet
  * that has not come whole; a channel only for what its target has not taken.
@@ -48,7 +49,9 @@ enum {
     RELAY_REFUSALS_COUNT = 20,   /* of a kind, that each worker tells the log of in a second */
     RELAY_EVENTS_COUNT = 2,      /* refusals that each worker tells the audit log of in a second */
     RELAY_SILENT_MS = 10 * 1000, /* of a login, while others wait for its place */
-    RELAY_LINGER_MS = 2000,      /* for the last words to reach the client, or the target */
+    RELAY_TELL_BYTES_MS =
+        60 * 1000,          /* between two tellings of how many bytes a session has moved */
+    RELAY_LINGER_MS = 2000, /* for the last words to reach the client, or the target */
     RELAY_PACKET_BYTES = LIMIT_PACKET_DATA_BYTES,
     RELAY_QUICK_COUNT = 32, /* reads of a new session or channel that are acknowledged at once */
 };
@@ -202,11 +205,14 @@ struct relay_worker {
     bool trim; /* memory was given back since the last one */
     int64_t trim_ms;
 
+    bool tell_anew; /* of all sessions, from the next sweep on */
+
     struct thinned arrivals_refused, logins_refused, channels_refused, events;
 
     /* What others may touch. */
-    pthread_mutex_t mailbox; /* guards arrivals and new_sockets */
+    pthread_mutex_t mailbox; /* guards arrivals, cuts and new_sockets */
     struct arrival *arrivals;
+    struct cut *cuts;
     int new_sockets[ASKED_COUNT]; /* -1: none */
     _Atomic size_t load;          /* sessions here or on their way here */
 };
@@ -292,6 +298,12 @@ struct relay_session {
     bool drain_due;               /* one of them may move them without speaking to the client */
     TAILQ_HEAD(, forward) parted; /* closed towards the client, not yet towards the target */
     struct window_budget budget;
+
+    char id[UPLINK_SESSION_ID_CHARS + 1]; /* for the authority; "": none yet */
+    bool known;                           /* it has heard of it, through who listens now */
+    bool tell_due;                        /* it, or where it leads, is not what was told */
+    int64_t told_ms;
+    uint64_t told_bytes;
 
     int64_t began_ms, heard_ms, active_ms;
     int64_t deadline_ms; /* of the login, or of the last words */
@@ -442,6 +454,8 @@ err_t ask_uplink(struct relay_worker *worker, enum uplink_call call, const struc
 void ask_uplink_forget(struct relay_worker *worker, struct uplink_wait *wait);
 /* For the audit log; dropped, and counted, when nobody takes it. */
 void ask_uplink_tell(struct relay_worker *worker, const struct uplink_event *event);
+/* What has no answer. ERR_CLOSED: nobody is there; ERR_TOO_LONG: nobody takes it. */
+err_t ask_uplink_put(struct relay_worker *worker, enum uplink_call call, const struct buf *body);
 /* For ask.c: an answer off the front of the stream; and everybody who waits is told that there is
  * none. */
 err_t ask_uplink_take(struct relay_worker *worker, span_t *stream);
@@ -470,6 +484,22 @@ struct view_asked judge_asked(const struct relay_session *session, span_t host, 
 err_t greeting_write(struct relay_session *session, bool terminal, struct buf *text);
 /* "daint, santis" */
 err_t greeting_clusters(struct relay *relay, const struct identity *who, struct buf *text);
+
+/* tell.c */
+/* Somebody was let in, or a channel opened or closed: told with the next sweep. */
+void tell_later(struct relay_session *session);
+/* Once a second: the worker's own, and then each of its open sessions. */
+void tell_begin_sweep(struct relay_worker *worker);
+void tell_sweep(struct relay_session *session);
+void tell_ended(struct relay_session *session);
+/* Whoever listens is to forget what was told of the worker's sessions, and hear of all of them. */
+void tell_anew(struct relay_worker *worker);
+/* Ends those that the authority ordered to. */
+struct cut;
+void tell_obey(struct relay_worker *worker, const struct cut *cuts);
+void tell_cuts_free(struct cut *cuts);
+/* For any thread: has the worker end the session of that id, if it is one of its own. */
+err_t tell_cut(struct relay_worker *worker, const char *id);
 
 /* record.c: the session log, and nothing else writes of sessions. Refusals are thinned. */
 void record_opened(const struct relay_session *session);

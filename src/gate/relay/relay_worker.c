@@ -107,6 +107,7 @@ void relay_worker_free(struct relay_worker *worker) {
         close_fd(gone->fd);
         free(gone);
     }
+    tell_cuts_free(worker->cuts);
     ask_replace(worker, &worker->keys, SOURCE_KEYS, -1);
     ask_replace(worker, &worker->names, SOURCE_NAMES, -1);
     ask_replace(worker, &worker->uplink, SOURCE_UPLINK, -1);
@@ -287,6 +288,7 @@ static void read_mail(struct relay_worker *worker) {
     worker->wake.readable = false;
     (void)pthread_mutex_lock(&worker->mailbox);
     struct arrival *arrivals = TAKE(worker->arrivals);
+    struct cut *cuts = TAKE(worker->cuts);
     int sockets[ASKED_COUNT];
     for (size_t i = 0; i < ASKED_COUNT; i++) {
         sockets[i] = worker->new_sockets[i];
@@ -296,6 +298,11 @@ static void read_mail(struct relay_worker *worker) {
     take_socket(worker, &worker->keys, SOURCE_KEYS, sockets[ASKED_KEYS]);
     take_socket(worker, &worker->names, SOURCE_NAMES, sockets[ASKED_NAMES]);
     take_socket(worker, &worker->uplink, SOURCE_UPLINK, sockets[ASKED_UPLINK]);
+    if (sockets[ASKED_UPLINK] >= 0) {
+        tell_anew(worker);
+    }
+    tell_obey(worker, cuts);
+    tell_cuts_free(cuts);
     while (arrivals != NULL) {
         struct arrival *next = arrivals->next;
         begin(worker, arrivals->fd, &arrivals->from, arrivals->port);
@@ -356,6 +363,7 @@ static void trim(struct relay_worker *worker) {
 
 static void sweep(struct relay_worker *worker) {
     worker->sweep_ms = worker->now_ms + RELAY_SWEEP_MS;
+    tell_begin_sweep(worker);
     struct relay_session *next;
     for (struct relay_session *session = TAILQ_FIRST(&worker->sessions); session != NULL;
          session = next) {

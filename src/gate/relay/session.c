@@ -153,6 +153,7 @@ void session_free(struct relay_session *session) {
         COUNT(worker, rekeys_total, facts.exchanges > 1 ? facts.exchanges - 1 : 0);
     }
     if (session->who != NULL) {
+        tell_ended(session);
         record_closed(session);
     }
     if (session->counted) {

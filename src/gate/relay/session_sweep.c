@@ -82,6 +82,9 @@ void session_sweep(struct relay_session *session) {
             err = forward_sweep(session);
         }
         session_settle(session, err);
+        if (session->phase == SESSION_OPEN) {
+            tell_sweep(session);
+        }
         break;
     }
     case SESSION_ENDING:

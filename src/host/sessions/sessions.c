@@ -61,7 +61,8 @@ struct sessions {
     pthread_t thread;
     bool started;
     atomic_bool stopping;
-    int news; /* eventfd: the replica has changed, or the thread is to end */
+    atomic_size_t open; /* connections, for who asks */
+    int news;           /* eventfd: the replica has changed, or the thread is to end */
     int epoll, inotify, timer;
     int logins, kept; /* the two directories */
     char *replica_path;
@@ -468,6 +469,15 @@ static void take_turn(struct sessions *sessions, const struct epoll_event *event
     set_timer(sessions);
 }
 
+/* Of a connection's records one has the process. */
+static void count_open(struct sessions *sessions) {
+    size_t count = 0;
+    for (size_t i = 0; i < sessions->count; i++) {
+        count += sessions->items[i].process >= 0 ? 1 : 0;
+    }
+    atomic_store(&sessions->open, count);
+}
+
 static void *serve(void *context) {
     struct sessions *sessions = context;
     struct epoll_event events[WAKES_COUNT];
@@ -477,10 +487,15 @@ static void *serve(void *context) {
     turn_done(&turn);
     set_timer(sessions);
     while (!atomic_load(&sessions->stopping)) {
+        count_open(sessions);
         int count = epoll_wait(sessions->epoll, events, WAKES_COUNT, rest_ms(sessions));
         take_turn(sessions, events, count > 0 ? count : 0);
     }
     return NULL;
+}
+
+size_t sessions_count(const struct sessions *sessions) {
+    return sessions == NULL ? 0 : atomic_load(&sessions->open);
 }
 
 /* --- beginning and end --- */

@@ -17,6 +17,8 @@ struct sessions;
 err_t sessions_start(const struct config *config, struct sessions **out, struct fault *fault);
 /* The replica has changed: judges all of them anew, on that thread. Takes NULL and does nothing. */
 void sessions_judge(struct sessions *sessions);
+/* How many connections are open. Takes NULL, which has none. */
+size_t sessions_count(const struct sessions *sessions);
 /* Sessions go on, records stay. Takes NULL. */
 void sessions_free(struct sessions *sessions);
 void sessions_freep(struct sessions **sessions);

@@ -117,6 +117,7 @@ extern const struct route grant_renewal_routes[];   /* grant_renewal.c */
 extern const struct route access_routes[];          /* access.c */
 extern const struct route feed_routes[];            /* feed.c */
 extern const struct route site_routes[];            /* site.c */
+extern const struct route kerberos_routes[];        /* kerberos.c */
 extern const struct route known_hosts_routes[];     /* known_hosts.c */
 extern const struct route oidc_discovery_routes[];  /* oidc_discovery.c */
 extern const struct route oidc_authorize_routes[];  /* oidc_authorize.c */

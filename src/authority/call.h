@@ -65,6 +65,7 @@ struct route {
     /* Loop thread: writes the answer to a refused call, from call->problem, where that is not a
      * problem document: into call->text by call_answer_text(). */
     void (*refuse)(struct call *call);
+    const char *challenge; /* of its 401 (WWW-Authenticate); NULL: a bearer */
 };
 
 /* Who calls; filled on the store thread before run(). */

@@ -128,6 +128,17 @@ static const struct setting table[] = {
     {"issuer.clients", SETTING_TEXT, LIST_AT(issuer_clients, issuer_client_count),
      .check = check_client,
      .reason = "cannot be a client's id: letters, digits, '.', '_', '-', at most 63"},
+    {"kerberos.keytab", SETTING_PATH, AT(kerberos.keytab)},
+    {"kerberos.service", SETTING_TEXT, AT(kerberos.service), .check = kerberos_check_service,
+     .reason = "is not a service's principal; write HTTP/authority.example@HPC.EXAMPLE"},
+    {"kerberos.realms", SETTING_TEXT, LIST_AT(kerberos.realms, kerberos.realm_count),
+     .check = kerberos_check_realm, .reason = "is not a realm; write HPC.EXAMPLE"},
+    {"kerberos.principals", SETTING_TEXT, LIST_AT(kerberos.principals, kerberos.principal_count),
+     .check = kerberos_check_principal,
+     .reason = "is not PRINCIPAL=ACCOUNT; write alice/laptop@HPC.EXAMPLE=alice"},
+    {"kerberos.counts_as_second_factor", SETTING_BOOL, AT(kerberos.second_factor)},
+    {"kerberos.channel_binding", SETTING_BOOL, AT(kerberos.binding_required)},
+    {"kerberos.administrators", SETTING_BOOL, AT(kerberos.administrators)},
     {"log_level", SETTING_WORD, AT(log_level), .take = take_log_level,
      .reason = "is not a level; known are debug, info, warn, error"},
     {"replica", SETTING_NUMBER, AT(replica), .max = 1023},
@@ -219,12 +230,60 @@ static char *copy_of(const char *text) {
     return copy;
 }
 
+/* "HTTP/authority.example@HPC.EXAMPLE", as clients ask for it that know public_url (RFC 4559). */
+static char *usual_service(const struct config *config) {
+    const char *host = strstr(config->public_url, "://") + 3;
+    bool six = host[0] == '[';
+    char *text;
+    INVARIANT(asprintf(&text, "HTTP/%.*s@%s", (int)strcspn(host + six, six ? "]" : ":/"),
+                       host + six, config->kerberos.realms[0]) > 0);
+    return text;
+}
+
+static void judge_kerberos(struct settings_reader *reader, struct config *config) {
+    struct kerberos_config *kerberos = &config->kerberos;
+    struct fault fault = {.reason = ""};
+    char account[LIMIT_ACCOUNT_NAME_CHARS + 1];
+    if (kerberos->keytab == NULL && kerberos->realm_count > 0) {
+        settings_tell(reader, "kerberos.realms", "kerberos.keytab",
+                      "is missing: the file with the service's key");
+    }
+    if (kerberos->keytab == NULL || settings_is_bad(reader, "kerberos.realms")) {
+        return;
+    }
+    if (kerberos->realm_count == 0) {
+        settings_tell(reader, "kerberos.keytab", "kerberos.realms",
+                      "is missing: of which realms tickets are taken");
+        return;
+    }
+    for (size_t i = 0; i < kerberos->principal_count; i++) {
+        char *line CLEANUP(freep) = copy_of(kerberos->principals[i]);
+        *strrchr(line, '=') = '\0';
+        if (failed(kerberos_account(kerberos, line, account, &fault))) {
+            settings_tell(reader, "kerberos.principals", "kerberos.principals",
+                          "\"%s\" means nobody: %s", kerberos->principals[i], fault.reason);
+        }
+    }
+    if (kerberos->service == NULL && config->public_url != NULL) {
+        kerberos->service = usual_service(config);
+    }
+    if (!settings_is_set(settings_of(reader), "kerberos.channel_binding")) {
+        kerberos->binding_required = config->tls_certificate != NULL;
+    } else if (kerberos->binding_required && config->tls_certificate == NULL) {
+        settings_tell(reader, "kerberos.channel_binding", "kerberos.channel_binding",
+                      "needs tls.certificate: without TLS there is nothing to bind to");
+    }
+    INVARIANT(config->store_path == NULL ||
+              asprintf(&kerberos->replay_cache, "%s.kerberos", config->store_path) > 0);
+}
+
 static void judge(struct settings_reader *reader, void *target) {
     struct config *config = target;
     judge_policy(reader, &config->policy);
     judge_registered_keys(reader, &config->policy);
     judge_tls(reader, config);
     judge_signer(reader);
+    judge_kerberos(reader, config);
     if (config->site_title == NULL && config->site_name != NULL) {
         config->site_title = copy_of(config->site_name);
     }
@@ -270,6 +329,7 @@ void config_free(struct config *config) {
     }
     settings_free_texts(&plan, config);
     settings_done(&config->settings);
+    free(config->kerberos.replay_cache);
     free(config);
 }
 

@@ -6,6 +6,7 @@
 #ifndef POSTERN_AUTHORITY_CONFIG_H
 #define POSTERN_AUTHORITY_CONFIG_H
 
+#include "authority/kerberos.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "config/settings.h"
@@ -29,6 +30,7 @@ struct config {
     char *signer_agent;
     struct policy policy;
     int64_t session_lifetime_s;
+    struct kerberos_config kerberos;
     char *issuer_clients[16]; /* besides our own command line */
     size_t issuer_client_count;
     char *issuer_files[LIMIT_ISSUERS_COUNT]; /* of externals */

@@ -77,6 +77,19 @@ static void check_store(struct checking *checking) {
     }
 }
 
+static void check_keytab(struct checking *checking) {
+    const char *path = checking->config->kerberos.keytab;
+    struct stat status;
+    if (stat(path, &status) != 0) {
+        complain(checking, "kerberos.keytab", path, err_text(err_from_errno(errno)));
+    } else if ((status.st_mode & 037) != 0) {
+        complain(checking, "kerberos.keytab", path,
+                 "can be read by other users; run: chmod 600 on it");
+    } else if (access(path, R_OK) != 0) {
+        complain(checking, "kerberos.keytab", path, err_text(err_from_errno(errno)));
+    }
+}
+
 err_t config_check_files(const struct config *config, enum config_keys with,
                          settings_complain *tell, void *context) {
     struct checking checking = {.config = config, .complain = tell, .context = context};
@@ -94,6 +107,9 @@ err_t config_check_files(const struct config *config, enum config_keys with,
             complain(&checking, "signer.agent", config->signer_agent,
                      "is not a socket; start the agent first: ssh-agent -a PATH");
         }
+    }
+    if (config->kerberos.keytab != NULL) {
+        check_keytab(&checking);
     }
     check_store(&checking);
     return checking.complaints > 0 ? FAIL(ERR_REFUSED) : OK;

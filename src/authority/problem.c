@@ -141,7 +141,9 @@ void problem_write(struct call *call) {
         json_decref(document);
     }
     if (problem->status == 401) {
-        (void)problem_add_header(call, "WWW-Authenticate", "Bearer realm=\"posterngate\"");
+        const char *challenge = call->route->challenge;
+        (void)problem_add_header(call, "WWW-Authenticate",
+                                 challenge != NULL ? challenge : "Bearer realm=\"posterngate\"");
     }
 }
 

@@ -29,6 +29,7 @@ const struct route *const route_tables[] = {
     project_people_routes,
     grant_renewal_routes,
     access_routes,
+    kerberos_routes,
     known_hosts_routes,
     window_routes,
     enrolment_routes,

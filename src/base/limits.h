@@ -180,6 +180,7 @@ enum limits {
     LIMIT_AUTHORIZATIONS_PER_ACCOUNT_COUNT = 16, /* that it approved */
     LIMIT_OAUTH_TEXT_CHARS = 255,                /* state, nonce, scope, challenge, redirect URI */
     LIMIT_ISSUERS_COUNT = 8,                     /* external ones */
+    LIMIT_NEGOTIATE_TOKEN_BYTES = 10 * 1024,     /* a Kerberos ticket's, within HTTP's headers */
 
     /* identity: passkeys and security keys, and codes in their place */
     LIMIT_WEBAUTHN_CHALLENGE_BYTES = 32,

@@ -42,6 +42,13 @@ void api_closep(struct api **api) {
 }
 
 const char *api_problem_code(const struct api *api) { return api->problem_code; }
+const char *api_challenge(const struct api *api) { return api->response.challenge; }
+err_t api_tls_binding(const struct api *api, struct buf *out) {
+    return http_client_tls_binding(api->client, out);
+}
+err_t api_set_authorization(struct api *api, const char *value) {
+    return http_client_set_header(api->client, "Authorization", value);
+}
 const char *api_username(const struct api *api) { return api->token.username; }
 
 err_t network_trouble(struct cli *cli, const struct site *site, err_t err,

@@ -44,6 +44,11 @@ err_t api_pages(struct api *api, const char *path, const char *member, const cha
                 const char *key, json_t **answer);
 /* The problem's "code" of the last call that was refused; "" otherwise. */
 const char *api_problem_code(const struct api *api);
+/* For a proof of its own: the value of Authorization from now on; WWW-Authenticate of the last
+ * answer, "" without; and what binds to the connection (http_client_tls_binding()). */
+err_t api_set_authorization(struct api *api, const char *value);
+const char *api_challenge(const struct api *api);
+err_t api_tls_binding(const struct api *api, struct buf *out);
 /* Who is signed in, as far as is known; NULL when not. */
 const char *api_username(const struct api *api);
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "net/http_connection.h"
+#include "net/tls.h"
 
 enum http_method http_request_method(const struct http_request *request) { return request->method; }
 
@@ -28,6 +29,11 @@ span_t http_request_body(const struct http_request *request) { return request->b
 
 const struct inet_address *http_request_source(const struct http_request *request) {
     return &request->source;
+}
+
+err_t http_request_tls_binding(const struct http_request *request, struct buf *out) {
+    SSL *ssl = request->stream.ssl;
+    return ssl == NULL ? FAIL(ERR_NOT_FOUND) : tls_binding(ssl, TLS_SERVER, out);
 }
 
 void http_request_on_gone(struct http_request *request,

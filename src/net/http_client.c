@@ -350,6 +350,9 @@ static void note_fields(const struct http_head *head, struct http_response *resp
     response->retry_after_s = (int)retry_s;
     response->date = date == NULL ? 0 : date_parse(date);
     note_next(http_head_field(head, "Link"), response->next_query, sizeof response->next_query);
+    const char *challenge = http_head_field(head, "WWW-Authenticate");
+    bool fits = challenge != NULL && strlen(challenge) < sizeof response->challenge;
+    (void)snprintf(response->challenge, sizeof response->challenge, "%s", fits ? challenge : "");
     response->status = head->status;
 }
 
@@ -450,6 +453,11 @@ void http_client_ask(struct http_client *client, const char *path, int timeout_m
         stream_close(&client->stream);
         buf_clear(&client->asked);
     }
+}
+
+err_t http_client_tls_binding(const struct http_client *client, struct buf *out) {
+    SSL *ssl = client->stream.ssl;
+    return ssl == NULL ? FAIL(ERR_NOT_FOUND) : tls_binding(ssl, TLS_CLIENT, out);
 }
 
 static err_t chain_last(SSL *ssl, X509 **out) {

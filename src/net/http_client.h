@@ -40,6 +40,7 @@ struct http_response {
     /* What the server says will be asked for next on the same path, "?after=7" (RFC 8288: a Link of
      * relation "next" that is a query alone); "" when it says nothing of that form. */
     char next_query[192];
+    char challenge[1024]; /* WWW-Authenticate; "" when absent or longer */
 };
 void http_response_init(struct http_response *response);
 void http_response_done(struct http_response *response);
@@ -60,6 +61,10 @@ err_t http_client_call(struct http_client *client, enum http_method method, cons
  * the same path, and sees what failed.
  */
 void http_client_ask(struct http_client *client, const char *path, int timeout_ms);
+
+/* Appends what tls_binding() says of the open connection; ERR_NOT_FOUND when there is none, or one
+ * without TLS. A call may open another one. */
+err_t http_client_tls_binding(const struct http_client *client, struct buf *out);
 
 /*
  * Fetches the chain that a server presents without trusting it (for `postern init`, which shows the

@@ -105,3 +105,23 @@ err_t tls_client_context(const char *ca_pem, struct ssl_ctx_st **out, struct fau
     *out = TAKE(context);
     return OK;
 }
+
+err_t tls_binding(struct ssl_st *ssl, enum tls_side side, struct buf *out) {
+    X509 *x509 = side == TLS_SERVER ? SSL_get_certificate(ssl) : SSL_get0_peer_certificate(ssl);
+    uint8_t hash[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    int digest = NID_undef;
+    if (x509 == NULL) {
+        return FAIL(ERR_NOT_FOUND);
+    }
+    /* The hash of the certificate's own signature; SHA-256 in place of MD5 and SHA-1. Of signatures
+     * that have none (Ed25519) the RFC says nothing; others take SHA-256 there as well. */
+    (void)X509_get_signature_info(x509, &digest, NULL, NULL, NULL);
+    bool weak = digest == NID_undef || digest == NID_md5 || digest == NID_sha1;
+    const EVP_MD *kind = weak ? EVP_sha256() : EVP_get_digestbynid(digest);
+    if (kind == NULL || X509_digest(x509, kind, hash, &len) != 1) {
+        return FAIL(ERR_CRYPTO);
+    }
+    TRY(buf_add_str(out, "tls-server-end-point:"));
+    return buf_add(out, span_of(hash, len));
+}

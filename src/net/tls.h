@@ -6,6 +6,7 @@
 #include "base/span.h"
 
 struct ssl_ctx_st;
+struct ssl_st;
 
 /* TLS 1.2 and later, no renegotiation, no compression, session tickets on. The fault names the
  * file. */
@@ -34,6 +35,13 @@ err_t tls_renew(span_t ca_pem, span_t ca_key_pem, const char *const *names, size
 err_t tls_renew_chain(span_t ca_pem, span_t ca_key_pem, span_t chain_pem, int64_t now,
                       struct tls_made *out);
 void tls_made_done(struct tls_made *made);
+/*
+ * Channel binding "tls-server-end-point" (RFC 5929 section 4) of a connection, as GSSAPI takes it:
+ * the name, a colon and the hash of the server's certificate. Appends; ERR_NOT_FOUND without one.
+ */
+enum tls_side { TLS_SERVER, TLS_CLIENT };
+enum { TLS_BINDING_BYTES_MAX = 21 + 64 };
+err_t tls_binding(struct ssl_st *ssl, enum tls_side side, struct buf *out);
 /* When the first certificate of a chain ends; ERR_MALFORMED. */
 err_t tls_chain_expiry(span_t chain_pem, int64_t *not_after);
 

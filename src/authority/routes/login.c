@@ -357,6 +357,33 @@ static void run_passkey(struct call *call) {
     }
 }
 
+bool login_take_code(struct call *call, const char *name, const char *code) {
+    struct candidate candidate;
+    struct login *login = &candidate.login;
+    if (!login_find(call, DOOR_SIGN_IN, name, &candidate) ||
+        login_refuse_locked(call, login, name)) {
+        return false;
+    }
+    if (login->totp_secret_bytes == 0) {
+        call_problem(call, 403, "not_enrolled", NULL,
+                     "%s has no authenticator here, whose code is asked for besides; ask your "
+                     "site's administrators for an invitation",
+                     name);
+        return false;
+    }
+    span_t secret = span_of(login->totp_secret, login->totp_secret_bytes);
+    if (failed(totp_verify(secret, span_str(code), call->now, &login->totp_last_step))) {
+        call_keep_writes(call);
+        login_note_failure(call, DOOR_SIGN_IN, name, &candidate);
+        call_problem(call, 401, "invalid_credentials", NULL,
+                     "the one-time code is wrong; a code works only once");
+        return false;
+    }
+    login->failures = 0;
+    login->locked_until = 0;
+    return call_ok(call, store_login_put(call_store(call), login), "the login");
+}
+
 void login_attempt_run(struct call *call) {
     struct login_attempt *own = attempt_of(call);
     struct candidate candidate;

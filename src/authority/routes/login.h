@@ -43,6 +43,12 @@ err_t login_admit(struct call *call, enum login_door door, const struct inet_add
 void login_credit(struct call *call, enum login_door door, const struct inet_address *source,
                   const char *name);
 
+/*
+ * Store thread: uses up a one-time code of somebody whom something else than a password proved.
+ * False with a problem. Failures count as those of DOOR_SIGN_IN, and lock the name.
+ */
+bool login_take_code(struct call *call, const char *name, const char *code);
+
 enum { LOGIN_NAME_CHARS_MAX = 255, LOGIN_CODE_CHARS_MAX = 32 };
 
 /*

@@ -33,8 +33,18 @@ bool session_add(struct call *call, struct session *session, char token[TOKEN_CH
            call_ok(call, store_session_add(store, session), "the session");
 }
 
-void session_open(struct call *call, const struct account *account, const struct api_key *key) {
+void session_answer(struct call *call, const struct account *account, struct session *session) {
     char token[TOKEN_CHARS];
+    if (session_add(call, session, token)) {
+        call_answer(call, 200,
+                    json_pack("{s:s,s:s,s:I,s:s}", "access_token", token, "token_type", "Bearer",
+                              "expires_in", (json_int_t)(session->expires_at - call->now),
+                              "username", account->name));
+    }
+    secret_wipe(token, sizeof token);
+}
+
+void session_open(struct call *call, const struct account *account, const struct api_key *key) {
     struct session session = {.account_id = account->id,
                               .expires_at = end_of(call, key),
                               .use = SESSION_BEARER,
@@ -45,13 +55,7 @@ void session_open(struct call *call, const struct account *account, const struct
     } else {
         (void)snprintf(session.methods, sizeof session.methods, "%s", SESSION_METHODS_PASSWORD);
     }
-    if (session_add(call, &session, token)) {
-        call_answer(call, 200,
-                    json_pack("{s:s,s:s,s:I,s:s}", "access_token", token, "token_type", "Bearer",
-                              "expires_in", (json_int_t)(session.expires_at - call->now),
-                              "username", account->name));
-    }
-    secret_wipe(token, sizeof token);
+    session_answer(call, account, &session);
 }
 
 bool session_end(struct call *call, const struct session *session) {

@@ -11,6 +11,9 @@
  */
 void session_open(struct call *call, const struct account *account, const struct api_key *key);
 
+/* Store thread: keeps the session, a bearer's, and answers with its token. */
+void session_answer(struct call *call, const struct account *account, struct session *session);
+
 /* How a password and a one-time code are told: RFC 8176. */
 #define SESSION_METHODS_PASSWORD "pwd otp mfa"
 

@@ -6,11 +6,16 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "cli/account/ask.h"
+#include "cli/account/kerberos.h"
 #include "cli/account/oauth.h"
 #include "cli/api.h"
 #include "cli/cli.h"
 #include "cli/site.h"
 #include "cli/terminal.h"
+#include "net/http_url.h"
+#include "net/tls.h"
+
+#define KERBEROS_PATH "/api/v1/auth/kerberos"
 
 enum { INVITATION_CHARS_MAX = 1024 };
 
@@ -176,6 +181,77 @@ static err_t login_at_terminal(struct cli *cli, struct site *site,
     return err;
 }
 
+/* ---- by a Kerberos ticket ------------------------------------------------------------------- */
+
+/* The authority's host as its URL says it: nobody else may say for whom a ticket is. */
+static err_t host_of(struct cli *cli, const struct site *site,
+                     char out[LIMIT_HOST_NAME_CHARS + 1]) {
+    struct http_url url;
+    struct fault fault = {.reason = ""};
+    err_t err = http_url_parse(site->url, &url, &fault);
+    if (failed(err)) {
+        return trouble_set(&cli->trouble, EXIT_USAGE, "%s: %s", site->url, fault.reason);
+    }
+    (void)snprintf(out, LIMIT_HOST_NAME_CHARS + 1, "%s", url.host);
+    return OK;
+}
+
+/* A token is good once, so each try has its own. With an empty code, none goes along. */
+static err_t try_ticket(struct cli *cli, struct api *api, const char *host, const char *code,
+                        json_t **answer) {
+    struct kerberos *kerberos CLEANUP(kerberos_freep) = NULL;
+    json_t *found CLEANUP(json_freep) = NULL;
+    struct buf binding CLEANUP(buf_done) = BUF(TLS_BINDING_BYTES_MAX);
+    err_t err = api_tls_binding(api, &binding);
+    TRY(err.code == ERR_NOT_FOUND ? OK : err);
+    TRY(kerberos_begin(cli, host, buf_span(&binding), &kerberos));
+    TRY(api_set_authorization(api, kerberos_authorization(kerberos)));
+    TRY(api_send(api, HTTP_POST, KERBEROS_PATH,
+                 code[0] != '\0' ? json_pack("{s:s}", "totp", code) : json_object(), &found));
+    TRY(kerberos_finish(cli, kerberos, api_challenge(api)));
+    *answer = TAKE(found);
+    return OK;
+}
+
+static err_t try_ticket_and_code(struct cli *cli, struct api *api, const char *host,
+                                 json_t **answer) {
+    struct terminal *terminal CLEANUP(terminal_closep) = NULL;
+    char code[ASK_CODE_CHARS];
+    cli->trouble = (struct trouble){0};
+    if (failed(terminal_open(&terminal))) {
+        return trouble_set(&cli->trouble, EXIT_LOGIN,
+                           "this site asks for a one-time code besides the Kerberos ticket, and "
+                           "there is no terminal to ask for it at");
+    }
+    TRY(ask_code(terminal, false, code));
+    return try_ticket(cli, api, host, code, answer);
+}
+
+static err_t login_by_ticket(struct cli *cli, struct site *site) {
+    struct api *api CLEANUP(api_closep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    char host[LIMIT_HOST_NAME_CHARS + 1];
+    TRY(host_of(cli, site, host));
+    TRY(api_open(cli, site, API_ANYONE, &api));
+    /* RFC 4559 section 4: asked for first, which also opens the connection to bind to. */
+    err_t err = api_call(api, HTTP_POST, KERBEROS_PATH, NULL);
+    if (!failed(err) || strcmp(api_problem_code(api), "negotiate") != 0) {
+        return failed(err) ? err : FAIL(ERR_PROTOCOL);
+    }
+    cli->trouble = (struct trouble){0};
+    err = try_ticket(cli, api, host, "", &answer);
+    if (failed(err) && strcmp(api_problem_code(api), "code_required") == 0) {
+        err = try_ticket_and_code(cli, api, host, &answer);
+    }
+    if (failed(err) && strcmp(api_problem_code(api), "invalid_ticket") == 0) {
+        trouble_next(&cli->trouble, "%s", kerberos_remedy(cli->trouble.what));
+    }
+    TRY(err);
+    TRY(api_keep_token(cli, site, NULL, answer));
+    refresh_quietly(cli, site);
+    return report(cli, site, answer);
+}
+
 static bool is_set(const char *name) {
     const char *value = getenv(name);
     return value != NULL && value[0] != '\0';
@@ -217,6 +293,9 @@ static err_t login_by_issuer(struct cli *cli, struct site *site,
 static err_t login_run(struct cli *cli, const struct arguments *arguments) {
     struct site *site CLEANUP(site_freep) = NULL;
     TRY(site_open(&cli->trouble, cli->site, &site));
+    if (arguments_has(arguments, "kerberos")) {
+        return login_by_ticket(cli, site);
+    }
     bool typed = arguments_has(arguments, "password") ||
                  arguments_value(arguments, "user") != NULL ||
                  arguments_value(arguments, "invitation") != NULL;
@@ -252,6 +331,7 @@ static const struct option options[] = {
      "show a code for a browser on another machine; so without a display and over SSH"},
     {0, "password", NULL, "ask for password and code here, without a browser"},
     {'u', "user", "NAME", "who signs in, with --password"},
+    {0, "kerberos", NULL, "by the ticket that kinit obtained"},
     {0, "issuer", "URL", "by which of the site's issuers"},
     {0, "invitation", "CODE",
      "first sign-in, or after a reset: choose password and authenticator; - to be asked"},
@@ -264,7 +344,7 @@ const struct command command_login = {
     .summary = "Sign in, with a browser or at the terminal",
     .details =
         "Opens a browser, or shows a code for one on another machine. With --password, password and\n"
-        "code are asked at the terminal. Services set POSTERN_API_KEY instead.",
+        "code are asked at the terminal; with --kerberos the ticket of kinit is shown. Services set POSTERN_API_KEY instead.",
     .options = options,
     .run = login_run,
 };

@@ -205,6 +205,23 @@ trade "his refresh token ended with it" 400 invalid_grant grant_type=refresh_tok
 asks "and his browser's session" 200 'name="totp"' "$(authorize_query "$back")"
 gets "bob is enabled again" 200 - PUT /api/v1/accounts/bob "$admin" '{"disabled":false}'
 trade "what he had allowed stays ended" 400 invalid_grant "${device[@]}" device_code="$device_code"
+bob_allows() { # SECONDS: by signing in with the code of then
+    rm -f "$jar"
+    begin_device
+    submits_device "bob signs in and allows another" 200 'You can close this page' action=sign-in user_code="$user_code" username=bob \
+        password=blue-river-stone-47 totp="$(code "$secret" "$1")"
+}
+bob_allows 30
+trade "which signs in" 200 - "${device[@]}" device_code="$device_code"
+bob=$(field .access_token)
+gets "he makes recovery codes" 200 - POST /api/v1/auth/recovery-codes "$bob"
+gets "an administrator invites him anew" 200 - POST /api/v1/accounts/bob/invitation "$admin"
+enrol "$(field .invitation)" blue-river-stone-47
+gets "what let in besides is gone" 200 - GET /api/v1/auth/factors "$token"
+has "… the recovery codes" '.recoveryCodesLeft == 0'
+bob_allows 0
+gets "his factors are reset" 200 - POST /api/v1/accounts/bob/reset-factors "$admin"
+trade "what he had allowed ends with them" 400 invalid_grant "${device[@]}" device_code="$device_code"
 
 # ---- strangers --------------------------------------------------------------------------------
 

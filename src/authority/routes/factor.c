@@ -15,6 +15,7 @@
 #include "authority/routes/login.h"
 #include "authority/routes/passkey.h"
 #include "authority/routes/publish.h"
+#include "authority/routes/session.h"
 #include "base/random.h"
 #include "base/secret.h"
 #include "base/text.h"
@@ -253,8 +254,7 @@ static void password_conclude(struct call *call) {
     /* Who was signed in with the old one is not any more, here included. */
     if (call_ok(call, own->hashed ? OK : FAIL(ERR_MEMORY), "the password") &&
         call_ok(call, store_login_put(store, &candidate.login), "the login") &&
-        call_ok(call, store_session_remove_all(store, account->id, 0, call->now), "the sessions")) {
-        call_forget_bearers(call);
+        session_end_all(call, account->id)) {
         call_answer(call, 200, json_pack("{s:b}", "changed", true));
     }
 }
@@ -348,6 +348,12 @@ static void remove_run(struct call *call) {
 
 /* ---- an administrator's reset -------------------------------------------------------------- */
 
+bool factor_drop_others(struct call *call, entity_id account_id) {
+    struct store *store = call_store(call);
+    return call_ok(call, store_passkey_remove_all(store, account_id), "the passkeys") &&
+           call_ok(call, store_recovery_code_remove_all(store, account_id), "the recovery codes");
+}
+
 static bool wipe_factors(struct call *call, const struct account *account) {
     struct store *store = call_store(call);
     struct login was = {0};
@@ -359,13 +365,8 @@ static bool wipe_factors(struct call *call, const struct account *account) {
     if (was.window_until != 0) {
         publish_account(call, account);
     }
-    call_forget_bearers(call);
     return call_ok(call, store_login_put(store, &none), "the login") &&
-           call_ok(call, store_passkey_remove_all(store, account->id), "the passkeys") &&
-           call_ok(call, store_recovery_code_remove_all(store, account->id),
-                   "the recovery codes") &&
-           call_ok(call, store_session_remove_all(store, account->id, 0, call->now),
-                   "the sessions");
+           factor_drop_others(call, account->id) && session_end_all(call, account->id);
 }
 
 static void reset_run(struct call *call) {

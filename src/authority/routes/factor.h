@@ -12,4 +12,8 @@
 bool factor_may_change(struct call *call, const struct account *account, int64_t signed_in_at,
                        struct login *login);
 
+/* Store thread: takes away what lets in besides the password and one-time code: passkeys and
+ * recovery codes. False with a problem. */
+bool factor_drop_others(struct call *call, entity_id account_id);
+
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/routes/factor.h"
 #include "authority/routes/login.h"
 #include "authority/routes/publish.h"
 #include "authority/routes/session.h"
@@ -218,9 +219,9 @@ void invitation_confirm_run(struct call *call) {
     }
     call_audit(call, account.name, true, "ok", NULL);
     struct store *store = call_store(call);
-    /* Whoever was signed in with what is now replaced is not any more. */
+    /* Whoever was signed in with what is now replaced, or could be, is not any more. */
     if (call_ok(call, store_login_put(store, &login), "the login") &&
-        session_end_all(call, account.id)) {
+        factor_drop_others(call, account.id) && session_end_all(call, account.id)) {
         if (had_window) {
             publish_account(call, &account);
         }

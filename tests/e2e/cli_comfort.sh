@@ -30,7 +30,7 @@ says "what is there too much as well" 'works: the page has it'
 
 # ---- help ----
 check "help comes in groups" kept "$postern" --help
-for group in 'Signing in' Certificates Keys Connecting 'For operators'; do says "$group" "^$group:\$"; done
+for group in 'Signing in' Certificates Keys Connecting 'For managers and operators'; do says "$group" "^$group:\$"; done
 check "no line of it is longer than a terminal is wide" test "$(widest)" -le 100
 
 # ---- a newcomer ----

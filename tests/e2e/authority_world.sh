@@ -111,3 +111,10 @@ host_enrols() { # NAME ENROLMENT-TOKEN: prints its token
     api POST /api/v1/host/enrol '' "{\"token\":\"$2\",\"hostKeys\":[\"$(cat "$work/$1.key.pub")\"]}"
     field .hostToken
 }
+
+key() { # NAME [OPTION…]: prints the public half of a key of that name, made where there is none
+    local name=$1
+    shift
+    [ -e "$work/$name" ] || ssh-keygen -q -t ed25519 -N '' -C "$name" "$@" -f "$work/$name"
+    cat "$work/$name.pub"
+}

@@ -12,13 +12,6 @@ invite bob blue-river-stone-47
 bob=$token
 invite carol green-field-cloud-12
 carol=$token
-
-key() { # NAME [OPTION…]: prints the public half of a new key
-    local name=$1
-    shift
-    [ -e "$work/$name" ] || ssh-keygen -q -t ed25519 -N '' -C "$name" "$@" -f "$work/$name"
-    cat "$work/$name.pub"
-}
 for cluster in daint santis; do
     gets "a cluster $cluster" 201 - POST /api/v1/clusters "$admin" "{\"name\":\"$cluster\"}"
 done

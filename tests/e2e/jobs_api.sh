@@ -177,10 +177,6 @@ gets "… and no longer" 401 not_logged_in GET $jobs "$n1"
 
 enrol_host n1 '"role":"compute","cluster":"nancy"'
 n1=$host_token
-key() { # NAME: the public half of a new key
-    ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/$1"
-    cat "$work/$1.pub"
-}
 register() { # TOKEN NAME: sets $id
     gets "a key of $2" 201 - POST /api/v1/keys "$1" "{\"publicKey\":\"$(key "$2")\"}"
     id=$(field .key.id)

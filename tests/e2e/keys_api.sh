@@ -9,13 +9,6 @@ invite bob blue-river-stone-47
 bob=$token
 invite carol green-field-cloud-12
 carol=$token
-
-key() { # NAME [OPTION…]: prints the public half of a new key
-    local name=$1
-    shift
-    [ -e "$work/$name" ] || ssh-keygen -q -t ed25519 -N '' -C "$name" "$@" -f "$work/$name"
-    cat "$work/$name.pub"
-}
 registers() { # DESCRIPTION STATUS CODE TOKEN PUBLIC-KEY [MORE-MEMBERS]
     gets "$1" "$2" "$3" POST /api/v1/keys "$4" "$(jq -cn --arg key "$5" "{publicKey: \$key} + {${6:-}}")"
 }

@@ -23,6 +23,20 @@ bool account_find(struct call *call, const char *name, struct account *out) {
     return call_ok(call, store_account_find(call_store(call), name, out), what);
 }
 
+bool account_listed(struct call *call, const char *name, const char *what, struct account *out) {
+    const struct account *caller = &call->caller.account;
+    if (name == NULL || strcmp(name, caller->name) == 0) {
+        *out = *caller;
+        return true;
+    }
+    if (!caller->administrator) {
+        call_problem(call, 403, "not_permitted", "account",
+                     "only administrators may see the %s of others", what);
+        return false;
+    }
+    return account_find(call, name, out);
+}
+
 struct reach_check {
     const struct cluster_list *clusters;
     bool reached[LIMIT_BOUND_CLUSTERS_COUNT];

@@ -8,6 +8,9 @@ const char *account_kind_name(enum account_kind kind); /* "person", "service" */
 
 /* Store thread. False with 404 not_found. */
 bool account_find(struct call *call, const char *name, struct account *out);
+/* Store thread: whose `what` ("grants") are to be listed: with a name (NULL: the caller) that of
+ * another, for administrators alone. False with 403 not_permitted or 404 not_found. */
+bool account_listed(struct call *call, const char *name, const char *what, struct account *out);
 /* [{"name","role"}…]: a service account belongs to its one project as a member. NULL with a
  * problem. */
 json_t *account_projects_json(struct call *call, const struct account *account);

@@ -221,16 +221,9 @@ static err_t add_row(void *context, const struct grant *grant) {
 
 static void list_run(struct call *call) {
     struct listing *own = call_own(call, sizeof *own, NULL);
-    struct account account = call->caller.account;
-    if (own->account != NULL && strcmp(own->account, account.name) != 0) {
-        if (!account.administrator) {
-            call_problem(call, 403, "not_permitted", "account",
-                         "only administrators may see the grants of others");
-            return;
-        }
-        if (!account_find(call, own->account, &account)) {
-            return;
-        }
+    struct account account;
+    if (!account_listed(call, own->account, "grants", &account)) {
+        return;
     }
     own->call = call;
     own->grants = json_array();

@@ -15,6 +15,13 @@ err_t oidc_read(struct call *call, const char *name, size_t chars_max, const cha
                : call_read_string(call, name, CALL_OPTIONAL, chars_max, out);
 }
 
+err_t oidc_read_text(struct call *call, const char *name, char *out, size_t size) {
+    const char *text = "";
+    TRY(oidc_read(call, name, size - 1, &text));
+    (void)snprintf(out, size, "%s", text);
+    return OK;
+}
+
 err_t oidc_read_client(struct call *call, char out[CLIENT_CHARS]) {
     const char *client = "";
     TRY(oidc_read(call, "client_id", CLIENT_CHARS - 1, &client));

@@ -7,6 +7,8 @@
 
 /* A parameter of OAuth: of the query of a GET, else of the form. Absent: *out is left alone. */
 err_t oidc_read(struct call *call, const char *name, size_t chars_max, const char **out);
+/* Copied; "" when absent. Longer than `size` lets is refused. */
+err_t oidc_read_text(struct call *call, const char *name, char *out, size_t size);
 /* A client that is known here; else 400 (or 401 at the token endpoint) invalid_client. */
 err_t oidc_read_client(struct call *call, char out[CLIENT_CHARS]);
 /* scope: "openid" must be in it (400 invalid_scope); offline says whether "offline_access" is. */

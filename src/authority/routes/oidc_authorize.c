@@ -47,13 +47,6 @@ static struct visit *visit_of(struct call *call) {
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
-static err_t copy(struct call *call, const char *name, char *out, size_t size) {
-    const char *text = "";
-    TRY(oidc_read(call, name, size - 1, &text));
-    (void)snprintf(out, size, "%s", text);
-    return OK;
-}
-
 /* What is wrong from here on, the client is told. */
 static void tell_client(struct call *call, const char *error) {
     struct visit *visit = visit_of(call);
@@ -72,7 +65,8 @@ static void read_challenge(struct call *call) {
     const char *method = "plain"; /* RFC 7636 section 4.3, when absent */
     char *challenge = visit->request.challenge;
     if (failed(oidc_read(call, "code_challenge_method", 16, &method)) ||
-        failed(copy(call, "code_challenge", challenge, sizeof visit->request.challenge)) ||
+        failed(
+            oidc_read_text(call, "code_challenge", challenge, sizeof visit->request.challenge)) ||
         strcmp(method, "S256") != 0 || !is_challenge(challenge)) {
         tell_client(call, "invalid_request");
     }
@@ -108,7 +102,7 @@ static void read_rest(struct call *call) {
     if (failed(oidc_read_scope(call, &visit->request.offline))) {
         tell_client(call, "invalid_scope");
     }
-    if (failed(copy(call, "nonce", visit->request.nonce, sizeof visit->request.nonce))) {
+    if (failed(oidc_read_text(call, "nonce", visit->request.nonce, sizeof visit->request.nonce))) {
         tell_client(call, "invalid_request");
     }
     read_challenge(call);
@@ -120,14 +114,14 @@ static err_t read(struct call *call) {
     struct authorization_request *request = &visit->request;
     TRY(login_guard_admit_token(call));
     TRY(oidc_read_client(call, request->client));
-    TRY(copy(call, "redirect_uri", request->redirect_uri, sizeof request->redirect_uri));
+    TRY(oidc_read_text(call, "redirect_uri", request->redirect_uri, sizeof request->redirect_uri));
     if (!authorization_is_loopback(request->redirect_uri)) {
         call_problem(call, 400, "bad_redirect_uri", "redirect_uri",
                      "redirect_uri must be a loopback address, http://127.0.0.1:PORT/… or "
                      "http://[::1]:PORT/…");
         return FAIL(ERR_REFUSED);
     }
-    TRY(copy(call, "state", visit->state, sizeof visit->state));
+    TRY(oidc_read_text(call, "state", visit->state, sizeof visit->state));
     read_rest(call);
     TRY(browser_form_token(call, visit->form_token, &visit->fresh_form_token));
     sign_in_form_read(call, &visit->attempt, visit->form_token);
@@ -321,7 +315,7 @@ static err_t answer_read(struct call *call) {
     struct visit *visit = visit_of(call);
     TRY(read(call));
     TRY(browser_check_form(call));
-    TRY(copy(call, "action", visit->action, sizeof visit->action));
+    TRY(oidc_read_text(call, "action", visit->action, sizeof visit->action));
     if (strcmp(visit->action, "cancel") == 0) {
         tell_client(call, "access_denied");
     }

@@ -50,13 +50,6 @@ static struct token_request *own_of(struct call *call) {
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
-static err_t copy(struct call *call, const char *name, char *out, size_t size) {
-    const char *text = "";
-    TRY(oidc_read(call, name, size - 1, &text));
-    (void)snprintf(out, size, "%s", text);
-    return OK;
-}
-
 static err_t read_grant(struct call *call, enum token_by *out) {
     static const struct {
         const char *name;
@@ -96,9 +89,9 @@ static err_t read(struct call *call) {
         call_defer(call, verify_exchange, run);
         return OK;
     }
-    TRY(copy(call, "redirect_uri", own->redirect_uri, sizeof own->redirect_uri));
-    TRY(copy(call, "code_verifier", own->verifier, sizeof own->verifier));
-    return copy(call, tokens[own->by], own->token, sizeof own->token);
+    TRY(oidc_read_text(call, "redirect_uri", own->redirect_uri, sizeof own->redirect_uri));
+    TRY(oidc_read_text(call, "code_verifier", own->verifier, sizeof own->verifier));
+    return oidc_read_text(call, tokens[own->by], own->token, sizeof own->token);
 }
 
 /* ---- judging ------------------------------------------------------------------------------- */
@@ -331,7 +324,7 @@ static err_t revoke_read(struct call *call) {
     struct token_request *own = own_of(call);
     TRY(login_guard_admit_token(call));
     TRY(oidc_read_client(call, own->client));
-    return copy(call, "token", own->token, sizeof own->token);
+    return oidc_read_text(call, "token", own->token, sizeof own->token);
 }
 
 /* Section 2.2: a token that is not known is as good as revoked. */

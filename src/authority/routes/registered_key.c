@@ -288,16 +288,9 @@ static err_t add_row(void *context, const struct registered_key *key) {
 
 static void list_run(struct call *call) {
     struct listing *own = call_own(call, sizeof *own, NULL);
-    struct account account = call->caller.account;
-    if (own->account != NULL && strcmp(own->account, account.name) != 0) {
-        if (!account.administrator) {
-            call_problem(call, 403, "not_permitted", "account",
-                         "only administrators may see the keys of others");
-            return;
-        }
-        if (!account_find(call, own->account, &account)) {
-            return;
-        }
+    struct account account;
+    if (!account_listed(call, own->account, "keys", &account)) {
+        return;
     }
     own->keys = json_array();
     if (call_ok(call, store_registered_key_list(call_store(call), account.id, add_row, own),

@@ -59,6 +59,8 @@ check "how people signed in is on record" test "$(sqlite3 "$authority/store/post
 
 # ---- reset ------------------------------------------------------------------------------------
 
+# The browser may have used the code of the next step already.
+read -rt $((31 - $(date +%s) % 30)) <> <(:) || :
 gets "bob signs in" 200 - POST /api/v1/auth/login '' "{\"username\":\"bob\",\"password\":\"blue-river-stone-47\",\"totp\":\"$(code "$bob_secret" 30)\"}"
 bob=$(field .access_token)
 gets "people reset nobody" 403 - POST /api/v1/accounts/alice/reset-factors "$bob"

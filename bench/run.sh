@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the benchmarks by name, or all: ./run bench [sign|revoke|principals|hosts|cli|http|store|gate|dashboard]. Each prints a table and then one line of JSON.
+# Runs the benchmarks by name, or all: ./run bench [sign|revoke|principals|hosts|cli|http|identity|store|gate|dashboard]. Each prints a table and then one line of JSON.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 export BUILD="$PWD/build/release"

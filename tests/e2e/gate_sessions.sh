@@ -156,6 +156,35 @@ check "the gate is upgraded" wait_for 20 handed
 check "bob enters at the new one" wait_for 20 enters 6 bob
 check "both are seen" wait_for 20 sees 'map(.account) == ["bob", "alice"]'
 
+# ---- many --------------------------------------------------------------------------------------
+
+# A gate with ten thousand sessions connects to the uplink (src/feed/uplink.h), and goes when its input ends.
+many() {
+    python3 -c '
+import json, socket, struct, sys
+gate = socket.socket(socket.AF_UNIX)
+gate.connect("state/uplink.sock")
+for number in range(10000):
+    body = json.dumps({"id": f"{number:024x}", "account": "dave", "serialNumber": str(number), "keyFingerprint": "SHA256:" + "x" * 43,
+        "source": "192.0.2.7", "sinceTime": "2026-04-01T14:15:20Z", "destinations": ["daint-ln1:22"], "bytesIn": number, "bytesOut": 7}).encode()
+    gate.sendall(struct.pack(">IIB", 5 + len(body), 0, 4) + body)
+print("told", flush=True)
+sys.stdin.read()'
+}
+cpu() { awk '{print ($14 + $15) * 10}' "/proc/$1/stat"; } # milliseconds
+mkfifo stay
+before_sync=$(cpu "$sync_pid") before_authority=$(cpu "$authority_pid") began=$(milliseconds)
+many <stay >many.log 2>&1 &
+exec 7>stay
+last_of_many() ( sees 'map(.account) == ["dave"]' "?account=dave&limit=1&before=$(printf '%024x' 1)@ela" && sees 'length == 1000' '?account=dave' )
+sessions_of_ela() ( "$postern" --json admin host list | jq -e '.hosts[] | select(.name == "ela") | .sessions >= 10002' )
+check "ten thousand are told" wait_for 60 sessions_of_ela
+took=$(($(milliseconds) - began)) for_sync=$(($(cpu "$sync_pid") - before_sync)) for_authority=$(($(cpu "$authority_pid") - before_authority))
+check "within half a minute ($took ms; CPU: postern-host $for_sync ms, posternd $for_authority ms)" test "$took" -lt 30000
+check "and are paged" last_of_many
+exec 7>&-
+check "with their gate they go" wait_for 30 sees 'map(.account) == ["bob", "alice"]'
+
 # ---- counts ------------------------------------------------------------------------------------
 
 counted() ( "$postern" --json admin statistics --step 5min --since 30min | jq -e '(.counts.gateLogins | add) >= 6 and (.counts.signings | add) == 1' )

@@ -68,6 +68,42 @@ static void assert_text(const struct buf *body, const char *expected) {
     assert_string_equal(text, expected);
 }
 
+/* --- sessions --- */
+
+static void writes_a_session(void **state) {
+    (void)state;
+    struct buf body CLEANUP(buf_done) = BUF(LIMIT_GATE_SESSION_BYTES);
+    static char far[LIMIT_HOST_NAME_CHARS + 7];
+    const char *const to[] = {"daint:22", far, far, "santis:22"};
+    struct uplink_session session = {.id = "0123456789abcdef01234567",
+                                     .account = "alice",
+                                     .fingerprint = "",
+                                     .source = &source,
+                                     .since = 1775052920,
+                                     .bytes_in = 5,
+                                     .bytes_out = 7};
+    char id[UPLINK_SESSION_ID_CHARS + 1] = "";
+    memset(far, 'x', sizeof far - 1);
+    assert_ok(uplink_put_session(&body, &session));
+    assert_text(&body, "{\"id\":\"0123456789abcdef01234567\",\"account\":\"alice\",\"source\":"
+                       "\"192.0.2.7\",\"sinceTime\":\"2026-04-01T14:15:20Z\",\"destinations\":[],"
+                       "\"bytesIn\":5,\"bytesOut\":7}");
+    buf_clear(&body);
+    session.serial = UINT64_MAX;
+    session.fingerprint = "SHA256:x";
+    session.destinations = to;
+    session.destination_count = COUNT_OF(to); /* more than fit */
+    session.bytes_in = session.bytes_out = INT64_MAX;
+    assert_ok(uplink_put_session(&body, &session));
+    assert_ok(uplink_get_session_id(buf_span(&body), id));
+    assert_string_equal(id, session.id);
+    buf_clear(&body);
+    assert_ok(uplink_put_ended(&body, session.id));
+    assert_ok(uplink_get_session_id(buf_span(&body), id));
+    session.account = "al\nice";
+    assert_fails(uplink_put_session(&body, &session), ERR_MALFORMED);
+}
+
 static void writes_a_password(void **state) {
     (void)state;
     struct buf body CLEANUP(buf_done) = BUF(4096);
@@ -459,6 +495,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_frames),
         cmocka_unit_test(bounds_bodies),
+        cmocka_unit_test(writes_a_session),
         cmocka_unit_test(writes_a_password),
         cmocka_unit_test(writes_keys),
         cmocka_unit_test(refuses_what_are_no_keys),

@@ -83,7 +83,7 @@ const struct option command_shared_options[] = {
     {.name = NULL},
 };
 
-enum { COMMAND_COLUMNS = 18, OPTION_COLUMNS = 30 };
+enum { COMMAND_COLUMNS = 20, OPTION_COLUMNS = 30 };
 
 /* Where what is on the left is too long for its column, what is on the right begins a line. */
 static void print_row(const char *left, size_t columns, const char *right) {

@@ -126,6 +126,26 @@ install -m 600 "$work/token" "$HOME/.local/state/posterngate/test/token"
 check "what it gave renews itself at the authority" "$postern" whoami
 check "signing out" "$postern" logout
 
+# ---- by a code for a browser elsewhere (RFC 8628) ------------------------------------------------
+
+headless() { # USERNAME: its exit status; what it says is in $work/last
+    echo "$1" >"$BROWSER_ROOM/username"
+    "$postern" login --headless >"$work/device.log" 2>&1 </dev/null &
+    local pid=$! code result=0
+    wait_for 20 grep -q 'enter the code' "$work/device.log"
+    code=$(sed -nE 's/.*enter the code +([A-Z]{4}-[A-Z]{4}).*/\1/p' "$work/device.log")
+    "$BROWSER" "$op/device?user_code=$code"
+    wait "$pid" || result=$?
+    cat "$work/device.log"
+    return $result
+}
+check "postern login --headless, by the other provider" headless bob
+says "as bob" 'Signed in at test as bob'
+check "whoami" "$postern" whoami
+check "signing out" "$postern" logout
+refused "without a second factor" 3 'second factor' headless bob-weak
+echo bob >"$BROWSER_ROOM/username"
+
 # ---- every kind of key that it has --------------------------------------------------------------
 
 for client in postern-ps:PS256 postern-es:ES256 postern-ed:EdDSA; do

@@ -12,8 +12,8 @@ static bool is_one_of(const char *action, const char *const *names) {
 /* As migrations/0010_tallies.sql counts what was there before. */
 enum tally_kind tally_kind_of(const struct audit *audit) {
     static const char *const gate_refusals[] = {"gate.login", "gate.channel", NULL};
-    static const char *const sign_ins[] = {"session.login", "session.sign-in", "issuer.sign-in",
-                                           NULL};
+    static const char *const sign_ins[] = {"session.login", "session.sign-in", "session.kerberos",
+                                           "issuer.sign-in", NULL};
     static const char *const signings[] = {"certificate.sign",      "certificate.generate",
                                            "certificate.sign_once", "grant.renew",
                                            "job_certificate.sign",  NULL};

@@ -25,6 +25,7 @@ static void test_kinds(void **state) {
         {"gate.channel", 0, TALLY_GATE_REFUSAL},
         {"session.login", TALLY_SIGN_IN, TALLY_REFUSAL},
         {"session.sign-in", TALLY_SIGN_IN, TALLY_REFUSAL},
+        {"session.kerberos", TALLY_SIGN_IN, TALLY_REFUSAL},
         {"issuer.sign-in", TALLY_SIGN_IN, TALLY_REFUSAL},
         {"certificate.sign", TALLY_SIGNING, TALLY_REFUSAL},
         {"grant.renew", TALLY_SIGNING, TALLY_REFUSAL},

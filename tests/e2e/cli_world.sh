@@ -66,14 +66,15 @@ add_place() { # NAME LAST-OCTET
     # shellcheck disable=SC2016
     on "$1" sh -c 'hostname "$1" && ip link set lo up && ip address add "10.99.0.$2/24" dev eth0 && ip link set eth0 up' sh "$1" "$2"
 }
-on() { nsenter -t "${place[$1]}" -n -m -u "${@:2}"; } # PLACE COMMAND…, as root, in /
-start_on() { start "$1" nsenter -t "${place[$2]}" -n -m -u "${@:3}"; } # NAME PLACE COMMAND…
+# The root too: entering a mount namespace leaves a chroot.
+on() { nsenter -t "${place[$1]}" -n -m -u -r "${@:2}"; } # PLACE COMMAND…, as root, in /
+start_on() { start "$1" nsenter -t "${place[$2]}" -n -m -u -r "${@:3}"; } # NAME PLACE COMMAND…
 
 add_place laptop 9
 # A program, so that what start() remembers is the command itself.
 cat >bin/laptop <<END
 #!/bin/sh
-exec nsenter -t ${place[laptop]} -n -m -u setpriv --reuid alice --regid alice --clear-groups \\
+exec nsenter -t ${place[laptop]} -n -m -u -r setpriv --reuid alice --regid alice --clear-groups \\
     env -i HOME=$laptop_home USER=alice LOGNAME=alice SHELL=/bin/bash PATH=$work/bin:/usr/bin:/bin LC_ALL=C.UTF-8 TERM=xterm \\
     NO_COLOR=1 ${ASAN_OPTIONS:+ASAN_OPTIONS=$ASAN_OPTIONS} ${UBSAN_OPTIONS:+UBSAN_OPTIONS=$UBSAN_OPTIONS} \\
     sh -c 'cd && exec "\$@"' sh "\$@"

@@ -30,7 +30,7 @@ await first.page.goto(`${url}/sign-in`);
 await first.page.getByLabel("User name").fill("alice");
 await first.page.getByLabel("Password").fill(password);
 await first.page.getByLabel("Code from your authenticator").fill(code);
-await first.page.getByRole("button", { name: "Sign in" }).click();
+await first.page.getByRole("button", { name: "Sign in", exact: true }).click();
 await ready(first.page);
 const state = await first.context.storageState();
 await first.context.close();

@@ -75,5 +75,11 @@ export async function signOut() {
     location.assign("/sign-in");
 }
 
+// For what wants a sign-in of just now.
+export async function signInAgain() {
+    await call("POST", "/api/v1/auth/logout");
+    return signIn();
+}
+
 // The site document needs no session.
 export const site = () => request("GET", "/.well-known/posterngate", {});

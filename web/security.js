@@ -1,6 +1,8 @@
 // Security: what can act for this account, and what was done in its name.
 
+import { accessSection } from "./access.js";
 import { call, get } from "./api.js";
+import { factorSection } from "./factors.js";
 import { ago, when } from "./text.js";
 import { action, badge, confirmEnd, element, empty, field, live, paged, row, rows, say, section, select } from "./view.js";
 
@@ -126,11 +128,13 @@ function historySection() {
     );
 }
 
-export function securityPage() {
+export function securityPage({ who }) {
     return [
         element("h1", {}, "Security"),
         element("p", { class: "lede" }, "Everything that can act for you, and a way to end it."),
+        factorSection(),
         sessionSection(),
+        accessSection(who),
         grantSection(),
         historySection(),
     ];

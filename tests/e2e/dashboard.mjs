@@ -58,7 +58,7 @@ async function newBrowser() {
     context = await browser.newContext({ ignoreHTTPSErrors: true, acceptDownloads: true, locale: "en-GB", reducedMotion: "reduce" });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     page = await context.newPage();
-    page.setDefaultTimeout(20000);
+    page.setDefaultTimeout(10000);
     page.on("console", (message) => {
         if (["error", "warning"].includes(message.type()) && !isRefusal(message)) {
             complaints.push(message.text());
@@ -86,7 +86,7 @@ async function signIn(name, password) {
     await page.getByLabel("User name").fill(name);
     await page.getByLabel("Password").fill(password);
     await page.getByLabel("Code from your authenticator").fill(await code(name));
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
     await page.waitForURL(`${settings.url}/#/**`);
     await settled();
 }
@@ -259,6 +259,42 @@ await story("security shows what can act for her, and what was tried in her name
     must((await page.getByText("Sign-in to the dashboard").count()) === 0, "the filter does not hold");
 });
 await look("security");
+await story("a passkey is added, and recovery codes are made", async () => {
+    const session = await context.newCDPSession(page);
+    await session.send("WebAuthn.enable");
+    await session.send("WebAuthn.addVirtualAuthenticator", {
+        options: { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
+    });
+    await page.getByText("Add a passkey or security key").click();
+    const form = page.locator("form", { has: page.getByRole("button", { name: "Add it" }) });
+    await form.getByLabel("Name").fill("laptop");
+    await form.getByRole("button", { name: "Add it" }).click();
+    await said("Added the passkey laptop.");
+    await page.getByRole("button", { name: "Make new ones" }).click();
+    await page.getByText(/^(\w{5}-){3}\w{5}\n/).waitFor();
+    await page.getByText("10 left").waitFor();
+});
+await look("security-factors");
+await story("the passkey is removed", async () => {
+    await page.getByRole("button", { name: "Remove laptop" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+    await said("Removed the passkey laptop.");
+});
+await story("where she may come in from is chosen, not without a question when it locks her out", async () => {
+    await page.locator("details", { hasText: "Good from" }).getByText("Choose", { exact: true }).first().click();
+    const form = page.locator("form", { has: page.getByRole("button", { name: "Choose" }) });
+    await form.getByLabel("Good from").selectOption("typed");
+    await form.getByLabel("Networks").fill("192.0.2.0/24");
+    await form.getByRole("button", { name: "Choose" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Keep" }).click();
+    await form.getByRole("alert").waitFor();
+    await form.getByLabel("Good from").selectOption("mine");
+    await form.getByRole("button", { name: "Choose" }).click();
+    await said("From now on: from 127.0.0.1/32.");
+    await form.getByLabel("Good from").selectOption("everywhere");
+    await form.getByRole("button", { name: "Choose" }).click();
+    await said("From now on: from everywhere.");
+});
 await story("a grant is revoked, and a session elsewhere is ended", async () => {
     await page.getByRole("button", { name: "Revoke laptop-daemon" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();

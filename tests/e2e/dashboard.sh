@@ -14,7 +14,7 @@ chromium=$(command -v chromium) || {
     skip "the dashboard in a browser" "chromium is not here: ./run setup"
     done_testing
 }
-site=alps
+site=alps authority_host=localhost # passkeys want a name
 . "$here/authority_world.sh"
 export HOME=$work/home LC_ALL=C.UTF-8
 mkdir -p "$HOME"

@@ -158,7 +158,7 @@ static err_t make_room(struct gate_sessions *sessions) {
         return OK;
     }
     size_t size = sessions->size == 0 ? 256 : 2 * sessions->size;
-    void *items = reallocarray(sessions->items, size, sizeof *sessions->items);
+    void *items = reallocarray(sessions->items, size, sizeof(void *));
     if (items == NULL) {
         return FAIL(ERR_MEMORY);
     }
@@ -174,7 +174,7 @@ static err_t insert(struct gate_sessions *sessions, size_t place) {
         return FAIL(ERR_MEMORY);
     }
     struct gate_session **items = sessions->items;
-    memmove(&items[place + 1], &items[place], (sessions->count - place) * sizeof *items);
+    memmove(&items[place + 1], &items[place], (sessions->count - place) * sizeof(void *));
     items[place] = added;
     sessions->count++;
     return OK;
@@ -212,7 +212,7 @@ void gate_sessions_end(struct gate_sessions *sessions, entity_id gate_id, const 
     struct gate_session **items = sessions->items;
     session_free(items[place]);
     sessions->count--;
-    memmove(&items[place], &items[place + 1], (sessions->count - place) * sizeof *items);
+    memmove(&items[place], &items[place + 1], (sessions->count - place) * sizeof(void *));
     gate->count--;
 }
 

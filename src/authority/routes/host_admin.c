@@ -72,9 +72,8 @@ static err_t add_report(const struct call *call, const struct host *host, json_t
             json_object_set_new(json, "replicaAge", json_integer(call->now - report->current_at));
     }
     if (at_gates > 0 || (report != NULL && report->has_sessions)) {
-        size_t by_sshd = report == NULL ? 0 : report->sessions;
-        failure |=
-            json_object_set_new(json, "sessions", json_integer((json_int_t)(at_gates + by_sshd)));
+        size_t open = at_gates + (report == NULL ? 0 : report->sessions);
+        failure |= json_object_set_new(json, "sessions", json_integer((json_int_t)open));
     }
     return failure == 0 ? OK : FAIL(ERR_MEMORY);
 }

@@ -270,11 +270,11 @@ signs "all is well again" 1 silent "$refresh"
 check "due and valid" due_and_valid
 gets "alice leaves her project" 200 - DELETE /api/v1/projects/p1/members/alice "$admin"
 check "while the certificate is valid, exit 0" "$refresh"
-says "with a warning" 'still valid, but cannot be renewed: .*project'
+says "with a warning" 'still valid, but cannot be renewed: .*postern login'
 check "--quiet leaves it out" silent "$refresh" --quiet
 rm "$key-cert.pub"
-refused "then what the authority says: exit 4" 4 'project' "$refresh"
+refused "her session ended with her membership: exit 3" 3 'postern login' "$refresh"
 gets "alice's account is disabled" 200 - PUT /api/v1/accounts/alice "$admin" '{"disabled":true}'
-refused "her session is over: exit 3" 3 'postern login' "$refresh"
+refused "which changes nothing: exit 3" 3 'postern login' "$refresh"
 
 done_testing

@@ -123,6 +123,10 @@ static const struct setting table[] = {
     {"policy.registered_keys.max_duration", SETTING_DURATION, AT(policy.registered_key_max_s)},
     {"policy.grants.allowed", SETTING_BOOL, AT(policy.grants_allowed)},
     {"policy.grants.max_duration", SETTING_DURATION, AT(policy.grant_max_s)},
+    {"passwords.memory_mib", SETTING_NUMBER, AT(password_cost.memory_mib), .min = PASSWORD_MIB_MIN,
+     .max = PASSWORD_MIB_MAX},
+    {"passwords.passes", SETTING_NUMBER, AT(password_cost.passes), .min = PASSWORD_PASSES_MIN,
+     .max = PASSWORD_PASSES_MAX},
     {"session_lifetime", SETTING_DURATION, AT(session_lifetime_s)},
     {"issuers", SETTING_PATH, LIST_AT(issuer_files, issuer_file_count)},
     {"issuer.clients", SETTING_TEXT, LIST_AT(issuer_clients, issuer_client_count),
@@ -301,6 +305,7 @@ static void set_usual(struct config *config) {
     config->listen_address = copy_of("0.0.0.0");
     config->listen_port = 8443;
     config->session_lifetime_s = 12 * 3600;
+    config->password_cost = (struct password_cost){PASSWORD_MIB_MIN, PASSWORD_PASSES_MIN};
     config->log_level = LOG_LEVEL_INFO;
 }
 

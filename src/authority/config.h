@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "config/settings.h"
+#include "identity/password.h"
 #include "model/policy.h"
 
 struct external_issuer;
@@ -31,6 +32,7 @@ struct config {
     struct policy policy;
     int64_t session_lifetime_s;
     struct kerberos_config kerberos;
+    struct password_cost password_cost;
     char *issuer_clients[16]; /* besides our own command line */
     size_t issuer_client_count;
     char *issuer_files[LIMIT_ISSUERS_COUNT]; /* of externals */

@@ -8,19 +8,12 @@
 #include "base/text.h"
 
 enum {
-    ARGON2_PASSES = 2,
-    ARGON2_BYTES = 19 * 1024 * 1024,
     RUNS_MIN = 5, /* "abcdefgh1234" is two runs: it looks long and is guessed at once */
     REST_CHARS_MIN = 8,
     NAME_CHARS_MIN = 3, /* shorter names occur in words by chance */
 };
 
 _Static_assert(crypto_pwhash_STRBYTES <= 128, "an encoded hash fits struct login");
-
-/* The hash of a random password that nobody kept: what an account without one is compared with. */
-static const char nobodys_hash[crypto_pwhash_STRBYTES] =
-    "$argon2id$v=19$m=19456,t=2,p=1$90SiPlyILmgsVR5PLQ134g$"
-    "Jt+duexJ0r9H6FOMQuzvypIrxpypa0M+qcJUYua4PSo";
 
 static bool starts_with_name(const char *at, size_t left, const char *name, size_t name_len) {
     if (left < name_len) {
@@ -85,14 +78,18 @@ err_t password_judge(const secret_t *password, const char *account_name, struct 
     return OK;
 }
 
-err_t password_hash(const secret_t *password, char out[128]) {
+static size_t bytes_of(const struct password_cost *cost) {
+    return (size_t)cost->memory_mib * 1024 * 1024;
+}
+
+err_t password_hash(const secret_t *password, const struct password_cost *cost, char out[128]) {
     char hash[crypto_pwhash_STRBYTES];
     if (sodium_init() < 0) {
         return FAIL(ERR_CRYPTO);
     }
     const char *text = password->len == 0 ? "" : password->text;
     /* Fails only when the memory cannot be had. */
-    if (crypto_pwhash_str_alg(hash, text, password->len, ARGON2_PASSES, ARGON2_BYTES,
+    if (crypto_pwhash_str_alg(hash, text, password->len, cost->passes, bytes_of(cost),
                               crypto_pwhash_ALG_ARGON2ID13) != 0) {
         return FAIL(ERR_MEMORY);
     }
@@ -100,12 +97,20 @@ err_t password_hash(const secret_t *password, char out[128]) {
     return OK;
 }
 
-err_t password_verify(const char *hash, const secret_t *password) {
+bool password_has_cost(const char *hash, const struct password_cost *cost) {
+    return crypto_pwhash_str_needs_rehash(hash, cost->passes, bytes_of(cost)) == 0;
+}
+
+err_t password_verify(const char *hash, const secret_t *password,
+                      const struct password_cost *cost) {
+    char nobodys[128];
+    if (hash[0] == '\0') {
+        TRY(password_hash(password, cost, nobodys)); /* which takes as long */
+        return FAIL(ERR_REFUSED);
+    }
     if (sodium_init() < 0) {
         return FAIL(ERR_CRYPTO);
     }
-    bool have = hash[0] != '\0';
     const char *text = password->len == 0 ? "" : password->text;
-    bool equal = crypto_pwhash_str_verify(have ? hash : nobodys_hash, text, password->len) == 0;
-    return have && equal ? OK : FAIL(ERR_REFUSED);
+    return crypto_pwhash_str_verify(hash, text, password->len) == 0 ? OK : FAIL(ERR_REFUSED);
 }

@@ -204,7 +204,7 @@ static void shows_an_example_that_reads(void **state) {
     for (size_t i = 0; i < SETTINGS_COUNT_MAX; i++) {
         set += config->settings.lines[i] != 0;
     }
-    assert_int_equal(set, 41); /* all but signer.agent, which excludes signer.directory */
+    assert_int_equal(set, 43); /* all but signer.agent, which excludes signer.directory */
 }
 
 static void checks_files(void **state) {

@@ -298,12 +298,14 @@ static int64_t cpu_ns(void) {
     return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
+static const struct password_cost usual = {PASSWORD_MIB_MIN, PASSWORD_PASSES_MIN};
+
 /* The least of several runs: whatever else the machine does only adds. */
 static int64_t verify_cost_ns(const char *hash, const secret_t *password, enum err_code expected) {
     int64_t least = INT64_MAX;
     for (int i = 0; i < 5; i++) {
         int64_t start = cpu_ns();
-        assert_fails(password_verify(hash, password), expected);
+        assert_fails(password_verify(hash, password, &usual), expected);
         int64_t cost = cpu_ns() - start;
         least = cost < least ? cost : least;
     }
@@ -318,15 +320,22 @@ static void test_password_hash(void **state) {
     assert_ok(secret_copy(SPAN_LITERAL("correct horse battery"), 512, &password));
     assert_ok(secret_copy(SPAN_LITERAL("correct horse batterz"), 512, &other));
     char hash[128] = "", again[128] = "";
-    assert_ok(password_hash(&password, hash));
-    assert_ok(password_hash(&password, again));
+    assert_ok(password_hash(&password, &usual, hash));
+    assert_ok(password_hash(&password, &usual, again));
     assert_memory_equal(hash, "$argon2id$v=19$m=19456,t=2,p=1$", 31);
     assert_string_not_equal(hash, again); /* salted */
-    assert_fails(password_verify(hash, &other), ERR_REFUSED);
-    assert_fails(password_verify(hash, &empty), ERR_REFUSED);
-    assert_fails(password_verify("", &empty), ERR_REFUSED);
-    assert_fails(password_verify("not a hash", &password), ERR_REFUSED);
-    assert_ok(password_verify(again, &password));
+    assert_fails(password_verify(hash, &other, &usual), ERR_REFUSED);
+    assert_fails(password_verify(hash, &empty, &usual), ERR_REFUSED);
+    assert_fails(password_verify("", &empty, &usual), ERR_REFUSED);
+    assert_fails(password_verify("not a hash", &password, &usual), ERR_REFUSED);
+    assert_ok(password_verify(again, &password, &usual));
+    const struct password_cost dearer = {PASSWORD_MIB_MIN, PASSWORD_PASSES_MIN + 1};
+    assert_true(password_has_cost(hash, &usual));
+    assert_false(password_has_cost(hash, &dearer));
+    assert_false(password_has_cost("not a hash", &usual));
+    assert_ok(password_hash(&password, &dearer, again));
+    assert_true(password_has_cost(again, &dearer));
+    assert_ok(password_verify(again, &password, &usual)); /* whatever it cost */
     int64_t real = verify_cost_ns(hash, &other, ERR_REFUSED);
     int64_t none = verify_cost_ns("", &other, ERR_REFUSED);
     assert_true(none > real / 2 && none < real * 2);

@@ -249,7 +249,8 @@ static void create(struct call *call) {
 
 static void hash_window_password(struct call *call) {
     struct creation *own = call_own(call, sizeof *own, creation_release);
-    ignore_err(window_password_hash(&own->window)); /* window_open() sees that there is none */
+    ignore_err(
+        window_password_hash(call, &own->window)); /* window_open() sees that there is none */
 }
 
 static void create_run(struct call *call) {

@@ -105,7 +105,8 @@ static err_t open_read(struct call *call) {
 
 static void verify(struct call *call) {
     struct attempt *own = call_own(call, sizeof *own, attempt_release);
-    own->password_right = !failed(password_verify(own->hash, &own->password));
+    own->password_right = !failed(
+        password_verify(own->hash, &own->password, &call->authority->config->password_cost));
 }
 
 /* Why not, for the audit log; NULL when everything is right. */
@@ -143,7 +144,7 @@ static void refuse(struct call *call, const struct attempt *own, struct candidat
     }
     call_audit(call, call->caller.host_name, false, "invalid_credentials", reason);
     call_keep_writes(call);
-    login_note_failure(call, DOOR_WINDOW, own->name, candidate);
+    login_note_failure(call, DOOR_WINDOW, &own->source, own->name, candidate);
     call_problem(call, 401, "invalid_credentials", NULL,
                  "the user name or the password is wrong, or no key may be registered by it");
 }
@@ -153,7 +154,7 @@ static void conclude(struct call *call) {
     struct candidate candidate;
     char token[TOKEN_CHARS] = "";
     if (!begin(call, own->name, &own->source) ||
-        !login_find(call, DOOR_WINDOW, own->name, &candidate)) {
+        !login_find(call, DOOR_WINDOW, &own->source, own->name, &candidate)) {
         return;
     }
     const char *reason = judge(own, &candidate);
@@ -162,9 +163,8 @@ static void conclude(struct call *call) {
         return;
     }
     call_audit(call, call->caller.host_name, true, "ok", NULL);
-    login_credit(call, DOOR_WINDOW, &own->source, own->name);
-    candidate.login.failures = 0;
-    candidate.login.locked_until = 0;
+    login_credit_source(call, DOOR_WINDOW, &own->source);
+    login_note_success(call, DOOR_WINDOW, &own->source, own->name, &candidate);
     if (call_ok(call, store_login_put(call_store(call), &candidate.login), "the login") &&
         make_admission(call, &candidate.account, token)) {
         call_answer(call, 200,
@@ -181,9 +181,11 @@ static void open_run(struct call *call) {
         return;
     }
     /* A stranger's own bound first: who is beyond it must not use up what a whole gate has. */
-    if (failed(login_admit(call, DOOR_WINDOW, &own->source, own->name)) ||
-        !rate_spend(call, RATE_WINDOWS) || !login_find(call, DOOR_WINDOW, own->name, &candidate) ||
-        login_refuse_locked(call, &candidate.login, own->name)) {
+    if (failed(login_admit_source(call, DOOR_WINDOW, &own->source)) ||
+        failed(login_admit_name(call, DOOR_WINDOW, &own->source, own->name)) ||
+        !rate_spend(call, RATE_WINDOWS) ||
+        !login_find(call, DOOR_WINDOW, &own->source, own->name, &candidate) ||
+        login_refuse_locked(call, &candidate, own->name)) {
         call_unrecorded(call); /* who is held back must not be able to fill the disk */
         return;
     }

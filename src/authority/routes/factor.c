@@ -222,8 +222,9 @@ static err_t password_read(struct call *call) {
 
 static void password_work(struct call *call) {
     struct password_change *own = change_of(call);
-    own->right = !failed(password_verify(own->hash, &own->current));
-    own->hashed = own->right && !failed(password_hash(&own->wanted, own->new_hash));
+    const struct password_cost *cost = &call->authority->config->password_cost;
+    own->right = !failed(password_verify(own->hash, &own->current, cost));
+    own->hashed = own->right && !failed(password_hash(&own->wanted, cost, own->new_hash));
 }
 
 /* A guess like any other: whoever holds a session must not be able to try passwords faster. */
@@ -231,7 +232,7 @@ static void refuse_password(struct call *call, struct candidate *candidate) {
     const char *name = call->caller.account.name;
     call_audit(call, name, false, "invalid_credentials", "wrong password");
     call_keep_writes(call);
-    login_note_failure(call, DOOR_SIGN_IN, name, candidate);
+    login_note_failure(call, DOOR_SIGN_IN, call->source, name, candidate);
     call_problem(call, 401, "invalid_credentials", "currentPassword",
                  "the current password is wrong");
 }
@@ -241,8 +242,8 @@ static void password_conclude(struct call *call) {
     const struct account *account = &call->caller.account;
     struct candidate candidate;
     struct store *store = call_store(call);
-    if (!login_find(call, DOOR_SIGN_IN, account->name, &candidate) ||
-        login_refuse_locked(call, &candidate.login, account->name)) {
+    if (!login_find(call, DOOR_SIGN_IN, call->source, account->name, &candidate) ||
+        login_refuse_locked(call, &candidate, account->name)) {
         return;
     }
     call_audit(call, account->name, true, "ok", NULL);
@@ -266,7 +267,9 @@ static void password_run(struct call *call) {
     if (!may_change(call, &login)) {
         return;
     }
-    if (login_refuse_locked(call, &login, call->caller.account.name)) {
+    struct candidate candidate;
+    if (!login_find(call, DOOR_SIGN_IN, call->source, call->caller.account.name, &candidate) ||
+        login_refuse_locked(call, &candidate, call->caller.account.name)) {
         return;
     }
     if (failed(password_judge(&own->wanted, call->caller.account.name, &fault))) {

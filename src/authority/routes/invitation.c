@@ -119,7 +119,8 @@ static bool find(struct call *call, const struct acceptance *own, struct login *
 
 static void hash_password(struct call *call) {
     struct acceptance *own = call_own(call, sizeof *own, release);
-    own->hashed = !failed(password_hash(&own->password, own->password_hash));
+    own->hashed = !failed(
+        password_hash(&own->password, &call->authority->config->password_cost, own->password_hash));
 }
 
 void invitation_answer_secret(struct call *call, const struct account *account, span_t secret) {
@@ -219,6 +220,8 @@ void invitation_confirm_run(struct call *call) {
     }
     call_audit(call, account.name, true, "ok", NULL);
     struct store *store = call_store(call);
+    struct candidate candidate = {.account = account};
+    login_note_success(call, DOOR_SIGN_IN, call->source, account.name, &candidate);
     /* Whoever was signed in with what is now replaced, or could be, is not any more. */
     if (call_ok(call, store_login_put(store, &login), "the login") &&
         factor_drop_others(call, account.id) && session_end_all(call, account.id)) {

@@ -9,9 +9,11 @@
  *   3. Failures are counted in the transaction that judges them: guesses that were under way at the
  *      same time do not slip past the lock-out.
  *   4. A name that is not an account gets locked like one that is.
+ *   5. Whoever fails, again and again, locks nobody out who signs in from where they did before.
  */
 #include "authority/routes/login.h"
 
+#include <sodium.h>
 #include <stdio.h>
 
 #include "authority/authority.h"
@@ -34,6 +36,10 @@ enum {
     TOKEN_BURST = 300,
     TOKEN_INTERVAL_MS = 100,
     STRANGERS_COUNT = 4096,
+    TRIERS_COUNT = 16 * 1024,
+    TRIER_TAG_BYTES = 16,
+    TRIER_KEY_BYTES = 256 + 16, /* a name, and an address */
+    NAME_FAILURES = 95,         /* how many more a name as a whole stands */
 };
 
 /* A name without an account: it is locked as an account would be, as long as memory serves. */
@@ -43,21 +49,31 @@ struct stranger {
     int64_t locked_until;
 };
 
+/* A name from one source, at DOOR_SIGN_IN. */
+struct trier {
+    uint8_t tag[TRIER_TAG_BYTES];
+    bool familiar;
+    uint32_t failures;
+    int64_t locked_until;
+};
+
 struct door {
-    struct throttle *addresses;                 /* loop; of DOOR_WINDOW: store */
-    struct throttle *accounts;                  /* the same */
-    struct stranger strangers[STRANGERS_COUNT]; /* store */
+    struct throttle *addresses; /* loop; of DOOR_WINDOW: store */
+    /* store: */
+    struct throttle *names;
+    struct stranger strangers[STRANGERS_COUNT];
 };
 
 struct login_guard {
     struct door doors[DOORS_COUNT];
     struct throttle *tokens;               /* loop */
+    struct trier triers[TRIERS_COUNT];     /* store */
     uint8_t secret[THROTTLE_SECRET_BYTES]; /* of the tables of strangers */
 };
 
 static err_t door_init(struct door *door) {
     TRY(throttle_new(ADDRESSES_COUNT, ADDRESS_BURST, ADDRESS_INTERVAL_MS, &door->addresses));
-    return throttle_new(ACCOUNTS_COUNT, ACCOUNT_BURST, ACCOUNT_INTERVAL_MS, &door->accounts);
+    return throttle_new(ACCOUNTS_COUNT, ACCOUNT_BURST, ACCOUNT_INTERVAL_MS, &door->names);
 }
 
 err_t login_guard_new(struct login_guard **out) {
@@ -85,7 +101,7 @@ void login_guard_free(struct login_guard *guard) {
     if (guard != NULL) {
         for (size_t i = 0; i < DOORS_COUNT; i++) {
             throttle_free(guard->doors[i].addresses);
-            throttle_free(guard->doors[i].accounts);
+            throttle_free(guard->doors[i].names);
         }
         throttle_free(guard->tokens);
         free(guard);
@@ -108,18 +124,78 @@ static err_t admit(struct call *call, struct throttle *throttle, span_t key) {
     return FAIL(ERR_REFUSED);
 }
 
-err_t login_admit(struct call *call, enum login_door door, const struct inet_address *source,
-                  const char *name) {
-    struct door *at = &call->authority->login_guard->doors[door];
-    TRY(admit(call, at->addresses, login_guard_key(source)));
-    return admit(call, at->accounts, span_str(name));
+err_t login_admit_source(struct call *call, enum login_door door,
+                         const struct inet_address *source) {
+    return admit(call, call->authority->login_guard->doors[door].addresses,
+                 login_guard_key(source));
 }
 
-void login_credit(struct call *call, enum login_door door, const struct inet_address *source,
-                  const char *name) {
-    struct door *at = &call->authority->login_guard->doors[door];
-    throttle_credit(at->addresses, login_guard_key(source));
-    throttle_credit(at->accounts, span_str(name));
+void login_credit_source(struct call *call, enum login_door door,
+                         const struct inet_address *source) {
+    throttle_credit(call->authority->login_guard->doors[door].addresses, login_guard_key(source));
+}
+
+/* ---- a name from one source ------------------------------------------------------------------ */
+
+struct trier_key {
+    uint8_t bytes[TRIER_KEY_BYTES];
+    size_t len;
+};
+
+static struct trier_key trier_key(const struct inet_address *source, const char *name) {
+    struct trier_key key = {.len = strnlen(name, LOGIN_NAME_CHARS_MAX)};
+    span_t address = login_guard_key(source);
+    memcpy(key.bytes, name, key.len++); /* and a NUL, which no name has */
+    memcpy(key.bytes + key.len, address.data, address.len);
+    key.len += address.len;
+    return key;
+}
+
+static void trier_tag(const struct trier_key *key, uint8_t out[TRIER_TAG_BYTES]) {
+    /* Documented to fail for lengths alone, which are constant. */
+    (void)crypto_generichash(out, TRIER_TAG_BYTES, key->bytes, key->len, NULL, 0);
+}
+
+static struct trier *trier_place(struct call *call, const struct trier_key *key) {
+    struct login_guard *guard = call->authority->login_guard;
+    return &guard->triers[throttle_place(guard->secret, span_of(key->bytes, key->len),
+                                         TRIERS_COUNT)];
+}
+
+/* At the window a password alone lets in: there a name is locked for everybody. */
+static struct trier trier_get(struct call *call, enum login_door door,
+                              const struct inet_address *source, const char *name) {
+    struct trier_key key = trier_key(source, name);
+    struct trier none = {.familiar = false};
+    trier_tag(&key, none.tag);
+    const struct trier *trier = trier_place(call, &key);
+    bool known = door == DOOR_SIGN_IN && memcmp(trier->tag, none.tag, sizeof none.tag) == 0;
+    return known ? *trier : none;
+}
+
+static void trier_put(struct call *call, enum login_door door, const struct inet_address *source,
+                      const char *name, const struct trier *trier) {
+    struct trier_key key = trier_key(source, name);
+    if (door == DOOR_SIGN_IN) {
+        *trier_place(call, &key) = *trier;
+    }
+}
+
+/* What is tried by a name from where it is known has a bound of its own. */
+static struct trier_key name_key(struct call *call, enum login_door door,
+                                 const struct inet_address *source, const char *name) {
+    struct trier_key key = trier_key(source, name);
+    if (!trier_get(call, door, source, name).familiar) {
+        key.len = strnlen(name, LOGIN_NAME_CHARS_MAX);
+    }
+    return key;
+}
+
+err_t login_admit_name(struct call *call, enum login_door door, const struct inet_address *source,
+                       const char *name) {
+    struct trier_key key = name_key(call, door, source, name);
+    return admit(call, call->authority->login_guard->doors[door].names,
+                 span_of(key.bytes, key.len));
 }
 
 err_t login_guard_admit_token(struct call *call) {
@@ -155,7 +231,7 @@ err_t login_attempt_read(struct call *call, struct login_attempt *attempt) {
     TRY(call_read_string(call, "username", CALL_REQUIRED, LOGIN_NAME_CHARS_MAX, &name));
     TRY(call_read_string(call, "password", CALL_REQUIRED, LIMIT_PASSWORD_CHARS_MAX, &password));
     TRY(call_read_string(call, "totp", code_presence, LOGIN_CODE_CHARS_MAX, &code));
-    TRY(login_admit(call, DOOR_SIGN_IN, call->source, name));
+    TRY(login_admit_source(call, DOOR_SIGN_IN, call->source));
     (void)snprintf(attempt->name, sizeof attempt->name, "%s", name);
     (void)snprintf(attempt->code, sizeof attempt->code, "%s", code);
     err_t err = secret_copy(span_str(password), LIMIT_PASSWORD_CHARS_MAX, &attempt->password);
@@ -195,7 +271,9 @@ static void take_stranger(struct call *call, enum login_door door, const char *n
     }
 }
 
-bool login_find(struct call *call, enum login_door door, const char *name, struct candidate *out) {
+bool login_find(struct call *call, enum login_door door, const struct inet_address *source,
+                const char *name, struct candidate *out) {
+    struct trier trier = trier_get(call, door, source, name);
     struct store *store = call_store(call);
     struct candidate found = {0};
     err_t err = store_account_find(store, name, &found.account);
@@ -212,14 +290,41 @@ bool login_find(struct call *call, enum login_door door, const char *name, struc
     } else {
         *out = found;
     }
+    out->familiar = trier.familiar;
+    out->locked_until = trier.locked_until;
+    if (!trier.familiar && out->login.locked_until > trier.locked_until) {
+        out->locked_until = out->login.locked_until;
+    }
     return true;
 }
 
-void login_note_failure(struct call *call, enum login_door door, const char *name,
-                        struct candidate *candidate) {
+void login_note_success(struct call *call, enum login_door door, const struct inet_address *source,
+                        const char *name, struct candidate *candidate) {
+    struct trier trier = trier_get(call, door, source, name);
+    struct trier_key key = name_key(call, door, source, name);
+    throttle_credit(call->authority->login_guard->doors[door].names, span_of(key.bytes, key.len));
+    trier.familiar = true;
+    trier.failures = 0;
+    trier.locked_until = 0;
+    trier_put(call, door, source, name, &trier);
+    candidate->login.failures = 0;
+    candidate->login.locked_until = 0;
+}
+
+void login_note_failure(struct call *call, enum login_door door, const struct inet_address *source,
+                        const char *name, struct candidate *candidate) {
     struct login *login = &candidate->login;
+    struct trier trier = trier_get(call, door, source, name);
+    trier.failures += trier.failures < UINT32_MAX;
+    trier.locked_until = lockout_until(trier.failures, call->now);
+    trier_put(call, door, source, name, &trier);
+    if (candidate->familiar) {
+        return; /* its own lock holds it back */
+    }
     login->failures += login->failures < UINT32_MAX;
-    login->locked_until = lockout_until(login->failures, call->now);
+    uint32_t stands = door == DOOR_SIGN_IN ? NAME_FAILURES : 0;
+    login->locked_until =
+        login->failures < stands ? 0 : lockout_until(login->failures - stands, call->now);
     if (candidate->account.id != 0) {
         (void)call_ok(call, store_login_put(call_store(call), login), "the login");
         return;
@@ -231,21 +336,26 @@ void login_note_failure(struct call *call, enum login_door door, const char *nam
     stranger->locked_until = login->locked_until;
 }
 
-bool login_refuse_locked(struct call *call, const struct login *login, const char *name) {
-    if (login->locked_until <= call->now) {
+bool login_refuse_locked(struct call *call, const struct candidate *candidate, const char *name) {
+    if (candidate->locked_until <= call->now) {
         return false;
     }
     call_audit(call, name, false, "locked", "locked after failures in a row");
     call_problem(call, 429, "locked", NULL,
                  "too many failed sign-ins for this name; try again in %d seconds",
-                 (int)(login->locked_until - call->now));
-    call_retry_after(call, (int)(login->locked_until - call->now));
+                 (int)(candidate->locked_until - call->now));
+    call_retry_after(call, (int)(candidate->locked_until - call->now));
     return true;
 }
 
 static void verify_password(struct call *call) {
     struct login_attempt *own = attempt_of(call);
-    own->password_right = !failed(password_verify(own->hash, &own->password));
+    const struct password_cost *cost = &call->authority->config->password_cost;
+    own->password_right = !failed(password_verify(own->hash, &own->password, cost));
+    /* What was hashed at another cost is hashed anew while the password is at hand. */
+    if (own->password_right && !password_has_cost(own->hash, cost)) {
+        ignore_err(password_hash(&own->password, cost, own->rehashed)); /* it works as it is */
+    }
 }
 
 /* The code that takes the second factor's place; used up when it is right. */
@@ -312,8 +422,8 @@ static void conclude(struct call *call) {
     struct login_attempt *own = attempt_of(call);
     struct candidate candidate;
     call_actor(call, own->name);
-    if (!login_find(call, DOOR_SIGN_IN, own->name, &candidate) ||
-        login_refuse_locked(call, &candidate.login, own->name)) {
+    if (!login_find(call, DOOR_SIGN_IN, call->source, own->name, &candidate) ||
+        login_refuse_locked(call, &candidate, own->name)) {
         return;
     }
     const char *reason = judge(call, own, &candidate);
@@ -329,14 +439,16 @@ static void conclude(struct call *call) {
                reason);
     if (reason != NULL) {
         call_keep_writes(call);
-        login_note_failure(call, DOOR_SIGN_IN, own->name, &candidate);
+        login_note_failure(call, DOOR_SIGN_IN, call->source, own->name, &candidate);
         call_problem(call, 401, "invalid_credentials", NULL,
                      "the user name, the password or the one-time code is wrong; a code works only "
                      "once");
         return;
     }
-    candidate.login.failures = 0;
-    candidate.login.locked_until = 0;
+    login_note_success(call, DOOR_SIGN_IN, call->source, own->name, &candidate);
+    if (own->rehashed[0] != '\0') {
+        memcpy(candidate.login.password_hash, own->rehashed, sizeof candidate.login.password_hash);
+    }
     (void)snprintf(own->methods, sizeof own->methods, "%s", SESSION_METHODS_PASSWORD);
     if (call_ok(call, store_login_put(call_store(call), &candidate.login), "the login")) {
         own->succeed(call, &candidate.account);
@@ -360,8 +472,8 @@ static void run_passkey(struct call *call) {
 bool login_take_code(struct call *call, const char *name, const char *code) {
     struct candidate candidate;
     struct login *login = &candidate.login;
-    if (!login_find(call, DOOR_SIGN_IN, name, &candidate) ||
-        login_refuse_locked(call, login, name)) {
+    if (!login_find(call, DOOR_SIGN_IN, call->source, name, &candidate) ||
+        login_refuse_locked(call, &candidate, name)) {
         return false;
     }
     if (login->totp_secret_bytes == 0) {
@@ -374,13 +486,12 @@ bool login_take_code(struct call *call, const char *name, const char *code) {
     span_t secret = span_of(login->totp_secret, login->totp_secret_bytes);
     if (failed(totp_verify(secret, span_str(code), call->now, &login->totp_last_step))) {
         call_keep_writes(call);
-        login_note_failure(call, DOOR_SIGN_IN, name, &candidate);
+        login_note_failure(call, DOOR_SIGN_IN, call->source, name, &candidate);
         call_problem(call, 401, "invalid_credentials", NULL,
                      "the one-time code is wrong; a code works only once");
         return false;
     }
-    login->failures = 0;
-    login->locked_until = 0;
+    login_note_success(call, DOOR_SIGN_IN, call->source, name, &candidate);
     return call_ok(call, store_login_put(call_store(call), login), "the login");
 }
 
@@ -392,8 +503,9 @@ void login_attempt_run(struct call *call) {
         return;
     }
     call_actor(call, own->name);
-    if (!login_find(call, DOOR_SIGN_IN, own->name, &candidate) ||
-        login_refuse_locked(call, &candidate.login, own->name)) {
+    if (failed(login_admit_name(call, DOOR_SIGN_IN, call->source, own->name)) ||
+        !login_find(call, DOOR_SIGN_IN, call->source, own->name, &candidate) ||
+        login_refuse_locked(call, &candidate, own->name)) {
         return;
     }
     memcpy(own->hash, candidate.login.password_hash, sizeof own->hash);
@@ -402,7 +514,7 @@ void login_attempt_run(struct call *call) {
 
 void login_attempt_credit(struct call *call) {
     if (attempt_of(call)->name[0] != '\0') {
-        login_credit(call, DOOR_SIGN_IN, call->source, attempt_of(call)->name);
+        login_credit_source(call, DOOR_SIGN_IN, call->source);
     }
 }
 

@@ -27,21 +27,38 @@ struct candidate {
     struct account account; /* id 0: there is none of that name, or at DOOR_WINDOW none whose window
                                is open; its failures are counted all the same */
     struct login login;
+    bool familiar;        /* somebody signed in by this name from there before */
+    int64_t locked_until; /* for this name from there; 0: it is not */
 };
 
-/* Store thread. False with a problem. */
-bool login_find(struct call *call, enum login_door door, const char *name, struct candidate *out);
-/* True with a problem and an audit row, when the name is locked after failures in a row. */
-bool login_refuse_locked(struct call *call, const struct login *login, const char *name);
-void login_note_failure(struct call *call, enum login_door door, const char *name,
-                        struct candidate *candidate);
-/* Takes a token of the address and of the name, or sets 429 too_many_requests. Each door is one
- * thread's: DOOR_SIGN_IN the loop's, DOOR_WINDOW the store's. */
-err_t login_admit(struct call *call, enum login_door door, const struct inet_address *source,
-                  const char *name);
-/* A success gives them back. */
-void login_credit(struct call *call, enum login_door door, const struct inet_address *source,
-                  const char *name);
+/*
+ * Failures are counted by name and source, so that whoever guesses locks out themselves: from the
+ * 5th in a row on. A name as a whole is locked from the 100th on, and only for sources from which
+ * nobody signed in by it before; so is what is tried by it in a given time. At DOOR_WINDOW, where a
+ * password alone lets in, a name is locked for all sources from the 5th on. Passkeys, which nobody
+ * guesses, know no lock.
+ *
+ * Store thread. False with a problem.
+ */
+bool login_find(struct call *call, enum login_door door, const struct inet_address *source,
+                const char *name, struct candidate *out);
+/* True with a problem and an audit row, when it is locked after failures in a row. */
+bool login_refuse_locked(struct call *call, const struct candidate *candidate, const char *name);
+void login_note_failure(struct call *call, enum login_door door, const struct inet_address *source,
+                        const char *name, struct candidate *candidate);
+/* Ends the count, gives the name's token back, and remembers the source. The candidate's login is
+ * the caller's to keep. */
+void login_note_success(struct call *call, enum login_door door, const struct inet_address *source,
+                        const char *name, struct candidate *candidate);
+/* Takes a token of the address, or sets 429 too_many_requests. DOOR_SIGN_IN is the loop's,
+ * DOOR_WINDOW the store's. A success gives it back. */
+err_t login_admit_source(struct call *call, enum login_door door,
+                         const struct inet_address *source);
+void login_credit_source(struct call *call, enum login_door door,
+                         const struct inet_address *source);
+/* The same for the name; store thread. */
+err_t login_admit_name(struct call *call, enum login_door door, const struct inet_address *source,
+                       const char *name);
 
 /*
  * Store thread: uses up a one-time code of somebody whom something else than a password proved.
@@ -59,7 +76,8 @@ struct login_attempt {
     char name[LOGIN_NAME_CHARS_MAX + 1];
     char code[LOGIN_CODE_CHARS_MAX + 1];
     secret_t password;
-    char hash[128]; /* that the password is compared with; "" for none */
+    char hash[128];     /* that the password is compared with; "" for none */
+    char rehashed[128]; /* the same password at the present cost; "" when it has that */
     bool password_right;
     /* Of pages (sign_in_form.h), which may answer by a passkey: */
     const char *asker;

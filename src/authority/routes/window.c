@@ -25,8 +25,9 @@ err_t window_password_make(struct window_password *password) {
     return err;
 }
 
-err_t window_password_hash(struct window_password *password) {
-    return password_hash(&password->password, password->hash);
+err_t window_password_hash(const struct call *call, struct window_password *password) {
+    return password_hash(&password->password, &call->authority->config->password_cost,
+                         password->hash);
 }
 
 void window_password_done(struct window_password *password) {
@@ -136,7 +137,7 @@ static void answer_open(struct call *call) {
 
 static void hash(struct call *call) {
     struct window_password *own = call_own(call, sizeof *own, release);
-    ignore_err(window_password_hash(own)); /* window_open() sees that there is none */
+    ignore_err(window_password_hash(call, own)); /* window_open() sees that there is none */
 }
 
 static void open_run(struct call *call) {

@@ -20,7 +20,7 @@ struct window_password {
 /* Any thread but the loop's; 100 random bits, in a form to be read out on the telephone. The second
  * blocks for some 20 ms: for the hash worker. */
 err_t window_password_make(struct window_password *password);
-err_t window_password_hash(struct window_password *password);
+err_t window_password_hash(const struct call *call, struct window_password *password);
 void window_password_done(struct window_password *password);
 
 /* Store thread: false with a problem when this account gets no window: the site has none, the

@@ -68,7 +68,7 @@ refused "nobody may log in before the first sync" 8 'never' "$postern_host" stat
 principals() { # SERIAL: who may log in as admin with it
     "$postern_host" principals --state "$work/state" admin "$1" admin@test
 }
-may() { [ "$(principals "$1")" = admin ]; }
+may() { principals "$1" | grep -qx admin; }
 may_not() { [ -z "$(principals "$1")" ]; }
 certificate() { api POST /ssh-keys/sign "{\"publicKey\":\"$(cat admin_key.pub)\"}" | jq -r .sshKey.serialNumber; }
 revoke() { api PUT /ssh-keys/revoke "{\"serialNumber\":\"$1\",\"reason\":\"test\"}"; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a person does about how they sign in: recovery codes, another authenticator, another password; and what strangers cannot do to them.
-# shellcheck shell=bash disable=SC1091,SC2154
+# shellcheck shell=bash disable=SC1091,SC2154,SC2317
 . "$(dirname "$0")/lib.sh"
 . "$here/authority_world.sh"
 make_authority

@@ -61,6 +61,7 @@ gets "it signs" 200 - POST $sign "$request"
 check "another program locks the store" lock
 python3 "$here/burst.py" "$port" authority/tls/ca.pem $sign signings >answers 2>burst.log &
 load=$!
+check "they come" wait_for 20 all_connected $burst
 # One of them is what the store's thread has at work, or a few.
 check "$burst requests wait for it" wait_for 4 queued $((burst / 2))
 gets "who needs no store does not wait" 200 - GET /healthz

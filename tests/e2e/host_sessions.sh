@@ -417,11 +417,11 @@ ends "a cluster that takes certificates no more ends their sessions" other "$(cl
 ) >machine.json
 check "a job's own machine" "$work/bin/host_feed" "$work/machine" j1 <machine.json
 on_machine() { "$host" "$1" --state "$work/machine" "${@:2}"; } # COMMAND USER …
-[ "$(on_machine principals uprod 15 alice@test)" = "$(printf 'alice\njob:30@nancy')" ]
+[ "$(on_machine principals uprod 15 alice@test)" = "$(printf 'alice@nancy\nalice\njob:30@nancy')" ]
 report $? "lets in its account, as the user that the job names"
 [ "$(on_machine principals uprod 15 'alice@test job:31@nancy')" = '' ]
 report $? "not by the certificate of another job"
-[ "$(on_machine principals uprod 15 'bob@test job:30@nancy')" = alice ]
+[ "$(on_machine principals uprod 15 'bob@test job:30@nancy')" = "$(printf 'alice@nancy\nalice')" ]
 report $? "nor by one for the job of that name that was somebody else's"
 [ "$(on_machine keys uprod)" = "$(line erin)" ]
 report $? "and by its keys"

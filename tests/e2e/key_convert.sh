@@ -30,7 +30,6 @@ typing() { tty --send 'Passphrase: ' "$phrase" -- "$postern" key convert "$@"; }
 
 # ---- keygen ----
 refused "keygen: no such type: exit 2" 2 'no type of key' "$postern" keygen -t dsa
-refused "a token's key: ssh-keygen makes it" 2 'ssh-keygen -t ed25519-sk' "$postern" keygen -t ed25519-sk
 refused "RSA of 1024 bits" 2 '2048 to 16384' "$postern" keygen -t rsa -b 1024
 refused "ECDSA of 257 bits" 2 '256, 384 or 521' "$postern" keygen -t ecdsa -b 257
 refused "no rounds" 2 'from 1 to 4096' "$postern" keygen -a 0

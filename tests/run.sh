@@ -49,6 +49,25 @@ run_one() { # NAME COMMAND…
     count "$name" "$status" "$logs/$name.log" "$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN {print b - a}')"
 }
 
+# Two scenarios at a time, each with what it starts in folders and on ports of its own: most of their time they wait.
+lanes=2
+declare -A name_of=() start_of=() # by process
+run_beside() { # NAME COMMAND…
+    local name=$1
+    shift
+    [ ${#name_of[@]} -lt $lanes ] || count_next
+    "$@" >"$logs/$name.log" 2>&1 </dev/null &
+    name_of[$!]=$name start_of[$!]=$EPOCHREALTIME
+}
+count_next() {
+    local process="" status=0 name seconds
+    wait -n -p process "${!name_of[@]}" || status=$?
+    name=${name_of[$process]} seconds=$(awk -v a="${start_of[$process]}" -v b="$EPOCHREALTIME" 'BEGIN {print b - a}')
+    unset "name_of[$process]" "start_of[$process]"
+    count "$name" $status "$logs/$name.log" "$seconds"
+}
+trap '[ ${#name_of[@]} = 0 ] || kill "${!name_of[@]}"' EXIT
+
 export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export CMOCKA_MESSAGE_OUTPUT=TAP
 export BUILD="$PWD/build/release" TOOLS="$PWD/build/tools"
@@ -78,9 +97,10 @@ for script in tests/e2e/*.sh; do
     name=$(basename "$script" .sh)
     case $name in lib | *_world) continue ;; esac
     if wanted e2e "$name"; then
-        run_one "e2e-$name" $sudo env BUILD="$BUILD" TOOLS="$TOOLS" bash "$script"
+        run_beside "e2e-$name" $sudo env BUILD="$BUILD" TOOLS="$TOOLS" bash "$script"
     fi
 done
+while [ ${#name_of[@]} -gt 0 ]; do count_next; done
 
 if wanted demo; then
     run_one demo $sudo bash demo/demo.sh --once

@@ -74,7 +74,7 @@ add_place laptop 9
 # A program, so that what start() remembers is the command itself.
 cat >bin/laptop <<END
 #!/bin/sh
-exec nsenter -t ${place[laptop]} -n -m -u -r setpriv --reuid alice --regid alice --clear-groups \\
+exec nsenter -t ${place[laptop]} -n -m -u -r -w setpriv --reuid alice --regid alice --clear-groups \\
     env -i HOME=$laptop_home USER=alice LOGNAME=alice SHELL=/bin/bash PATH=$work/bin:/usr/bin:/bin LC_ALL=C.UTF-8 TERM=xterm \\
     NO_COLOR=1 ${ASAN_OPTIONS:+ASAN_OPTIONS=$ASAN_OPTIONS} ${UBSAN_OPTIONS:+UBSAN_OPTIONS=$UBSAN_OPTIONS} \\
     sh -c 'cd && exec "\$@"' sh "\$@"

@@ -88,8 +88,9 @@ overrides() { # LINE…: a block of one's own before the Include
 }
 overrides '    User bob'
 finds "a block with another user name" include 'stands behind the block'
-check "and the name" jq -e '.checks[] | select(.check == "settings") | .state == "broken" and
-    (.message | test("as bob, and your account is alice, as line 2 of ~/.ssh/config says"))' last
+jq -e '.checks[] | select(.check == "settings") | .state == "broken" and
+    (.message | test("as bob, and your account is alice, as line 2 of ~/.ssh/config says"))' last >condition
+report $? "and the name"
 refused "ssh fails" 255 'not for the name you asked for' laptop "${batch[@]}" daint true
 mends "postern config"
 restore

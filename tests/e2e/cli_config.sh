@@ -46,7 +46,8 @@ check "and the file is there" test -s "inside/alice/copied"
 check "again: the same bytes" sh -c "cp '$ours' before && '$work/bin/laptop' postern config && cmp before '$ours' && test \"\$(grep -c Include '$dot/config')\" = 1"
 check "of names that were there already nothing is said" sh -c "! '$work/bin/laptop' postern config 2>&1 | grep -i outside"
 check "--diff finds nothing to change" laptop postern config --diff
-check "and is silent then" test ! -s last
+[ ! -s last ]
+report $? "and is silent then"
 laptop postern --json config >json 2>last
 check "--json" jq -e '.site == "cscs" and .clusters == ["daint"] and .jumpHosts == ["ela"] and .loginHosts == ["daint-ln001"] and
     .computePatterns == ["nid??????"]' json
@@ -225,7 +226,8 @@ laptop postern config >last 2>&1
 check "the line names the program" grep -q "exec $work/bin/postern-refresh --quiet --site cscs" "$ours"
 mv bin/postern-refresh refresh-away
 check "where it is gone ssh goes on" logs_in daint true
-check "without a word" test ! -s last
+[ ! -s last ]
+report $? "without a word"
 # A stand-in that notes how it was called; the real one has a scenario of its own.
 printf '#!/bin/sh\necho "$*" >>%s/refreshed\nexit 3\n' "$laptop_home" >bin/postern-refresh && chmod 755 bin/postern-refresh
 check "where it fails ssh goes on" logs_in daint true

@@ -44,11 +44,22 @@ report() { # STATUS DESCRIPTION
     fi
 }
 
-# The command succeeds. Its output is in $work/last.
+# Runs a command; its output is in $work/last afterwards. Until then $work/last is what the command before said, so that a
+# command can be a condition on that; what a function writes to $work/last itself stays there.
+hear() { # COMMAND…
+    local status=0
+    : >>"$work/last"
+    touch -d @0 "$work/last" "$work/never"
+    "$@" >"$work/heard" 2>&1 || status=$?
+    [ "$work/last" -nt "$work/never" ] || mv "$work/heard" "$work/last"
+    return $status
+}
+
+# The command succeeds.
 check() { # DESCRIPTION COMMAND…
     local description=$1 status=0
     shift
-    "$@" >"$work/last" 2>&1 || status=$?
+    hear "$@" || status=$?
     report $status "$description"
 }
 
@@ -59,7 +70,7 @@ said() { [ -z "$1" ] || grep -qE -- "$1" "$work/last"; }
 refused() { # DESCRIPTION STATUS PATTERN COMMAND…
     local description=$1 expected=$2 pattern=$3 status=0
     shift 3
-    "$@" >"$work/last" 2>&1 || status=$?
+    hear "$@" || status=$?
     if [ $status = 0 ] || { [ "$expected" != any ] && [ $status != "$expected" ]; } ||
         ! said "$pattern"; then
         echo "(status $status, expected $expected; looking for: $pattern)" >>"$work/last"

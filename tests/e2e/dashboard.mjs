@@ -1,92 +1,17 @@
 // dashboard.mjs SETTINGS.json: drives Chromium through the dashboard's stories. Prints "ok - …" and "not ok - …".
 
-import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { end, fillIn, LAPTOP, look, must, open, plugIn, settings, story, tellComplaints } from "./browser.mjs";
 
-const settings = JSON.parse(readFileSync(process.argv[2]));
-const require = createRequire(`${settings.modules}/`);
-const { chromium } = require("playwright-core");
-const axe = readFileSync(`${settings.modules}/axe-core/axe.min.js`, "utf8");
+// ---- finding one's way --------------------------------------------------------------------------
 
-const WIDTHS = [360, 768, 1440];
-const SCHEMES = ["light", "dark"];
+let { context, page } = await open();
+await context.grantPermissions(["clipboard-read", "clipboard-write"]);
 
-// ---- telling ------------------------------------------------------------------------------------
-
-let failures = 0;
-
-function tell(good, description, why = "") {
-    if (!good) {
-        failures++;
-        for (const line of String(why).split("\n")) {
-            console.log(line);
-        }
-    }
-    console.log(`${good ? "ok" : "not ok"} - ${description}`);
-}
-
-async function story(description, play) {
-    try {
-        await play();
-        tell(true, description);
-    } catch (error) {
-        await page.screenshot({ path: `${settings.pictures}/failed.png` }).catch(() => {});
-        tell(false, description, error.stack);
-    }
-}
-
-function must(condition, message) {
-    if (!condition) {
-        throw new Error(message);
-    }
-}
-
-// ---- the browser --------------------------------------------------------------------------------
-
-const browser = await chromium.launch({ executablePath: settings.chromium, args: ["--no-proxy-server"] });
-const complaints = [];
-let context, page;
-
-// A refusal that a story asks for is written to the console by the browser itself.
-const isRefusal = (message) =>
-    /^Failed to load resource: the server responded with a status of 4(01|03|04|09|22) /.test(message.text()) &&
-    message.location().url.startsWith(`${settings.url}/api/`);
-
-async function newBrowser() {
-    await context?.close();
-    context = await browser.newContext({ ignoreHTTPSErrors: true, acceptDownloads: true, locale: "en-GB", reducedMotion: "reduce" });
-    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
-    page = await context.newPage();
-    page.setDefaultTimeout(10000);
-    page.on("console", (message) => {
-        if (["error", "warning"].includes(message.type()) && !isRefusal(message)) {
-            complaints.push(message.text());
-        }
-    });
-    page.on("pageerror", (error) => complaints.push(error.stack));
-}
-
-// Codes work once each: those of the steps before, now and after.
-const steps = { alice: 0, bob: 0 };
-async function code(name) {
-    for (;;) {
-        const step = Math.max(Math.floor(Date.now() / 30000), steps[name] + 1);
-        if (step * 30000 <= Date.now() + 30000) {
-            steps[name] = step;
-            return execFileSync("oathtool", ["--totp", "-b", "--now", `@${step * 30}`, settings.secrets[name]]).toString().trim();
-        }
-        await new Promise((resolve) => setTimeout(resolve, 500));
-    }
-}
-
-async function signIn(name, password) {
+async function signIn(name) {
     await page.goto(`${settings.url}/`);
     await page.waitForURL("**/sign-in?place=**");
-    await page.getByLabel("User name").fill(name);
-    await page.getByLabel("Password").fill(password);
-    await page.getByLabel("Code from your authenticator").fill(await code(name));
-    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await fillIn(page, name);
     await page.waitForURL(`${settings.url}/#/**`);
     await settled();
 }
@@ -106,48 +31,19 @@ async function go(title) {
 
 const said = (text) => page.locator("#said").getByText(text).first().waitFor();
 
-// ---- judging ------------------------------------------------------------------------------------
-
-async function violations() {
-    await page.evaluate(axe);
-    const { violations } = await page.evaluate(() =>
-        globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }),
-    );
-    return violations.map((one) => `${one.id}: ${one.help}\n${one.nodes.map((node) => `  ${node.target} ${node.failureSummary}`).join("\n")}`);
-}
-
-// Every width in light and dark: a picture, axe's judgement, and nothing that sticks out.
-async function look(name) {
-    for (const scheme of SCHEMES) {
-        await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
-        for (const width of WIDTHS) {
-            await page.setViewportSize({ width, height: width < 500 ? 780 : 900 });
-            await page.evaluate(() => scrollTo(0, 0));
-            await page.screenshot({ path: `${settings.pictures}/${name}-${width}-${scheme}.png`, fullPage: true });
-            const found = await violations();
-            tell(found.length === 0, `${name} at ${width}, ${scheme}: axe finds nothing`, found.join("\n"));
-            const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-            tell(wide <= 0, `${name} at ${width}, ${scheme}: nothing sticks out`, `by ${wide} pixels`);
-        }
-    }
-    await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
-    await page.setViewportSize({ width: 1440, height: 900 });
-}
-
 // ---- the stories --------------------------------------------------------------------------------
 
-await newBrowser();
 await page.goto(`${settings.url}/`);
 await page.waitForURL("**/sign-in?place=**");
-await look("sign-in");
+await look(page, "sign-in");
 
-await story("alice signs in", () => signIn("alice", "correct-horse-battery"));
+await story("alice signs in", () => signIn("alice"));
 await story("home names her, what she reaches, and what to do next", async () => {
     await page.getByRole("heading", { level: 1, name: "Alice Example" }).waitFor();
     await page.getByText("Sign your first key").waitFor();
     await page.getByText("ssh daint").waitFor();
 });
-await look("home-newcomer");
+await look(page, "home-newcomer");
 
 await story("a key is pasted, refused with its reason at the field, then signed and downloaded", async () => {
     await go("Keys");
@@ -185,12 +81,12 @@ await story("a key is registered from her present address, which is filled in", 
     await said("Registered the key robot");
     await page.getByText("from 127.0.0.1/32; until").waitFor();
 });
-await look("keys");
+await look(page, "keys");
 await story("revoking asks, names what will end, and can be left", async () => {
     await page.getByRole("list", { name: "Certificates" }).getByRole("button", { name: /^Revoke / }).first().click();
     const dialog = page.getByRole("dialog");
     await dialog.getByText("Sessions that they opened end everywhere.").waitFor();
-    await look("keys-revoke");
+    await look(page, "keys-revoke");
     await page.keyboard.press("Escape");
     must((await page.getByRole("dialog").count()) === 0, "it is still there");
     must((await page.getByRole("list", { name: "Certificates" }).getByRole("listitem").count()) === 2, "something was revoked");
@@ -217,7 +113,7 @@ await story("home shows the time that is left", async () => {
     await page.getByRole("progressbar").first().waitFor();
     await page.getByText(/left$/).first().waitFor();
 });
-await look("home");
+await look(page, "home");
 
 await story("the way to connect is ready to copy, and is what ssh understands", async () => {
     await go("Connect");
@@ -240,14 +136,14 @@ await story("a tunnel to a job's service is built", async () => {
     await page.getByText("A port is a number").waitFor();
     await page.getByLabel("Port of the service").fill("6006");
 });
-await look("connect");
+await look(page, "connect");
 await story("jobs name user, address, port and fingerprint", async () => {
     await go("Jobs");
     await page.getByText("198.51.100.7 port 32100").waitFor();
     await page.getByText("ssh -p 32100 runner@198.51.100.7").waitFor();
     await page.getByText(settings.jobFingerprint).waitFor();
 });
-await look("jobs");
+await look(page, "jobs");
 await story("security shows what can act for her, and what was tried in her name", async () => {
     await go("Security");
     await page.getByText("this one", { exact: true }).waitFor();
@@ -258,13 +154,9 @@ await story("security shows what can act for her, and what was tried in her name
     await page.getByText("A key signed").first().waitFor();
     must((await page.getByText("Sign-in to the dashboard").count()) === 0, "the filter does not hold");
 });
-await look("security");
+await look(page, "security");
 await story("a passkey is added, and recovery codes are made", async () => {
-    const session = await context.newCDPSession(page);
-    await session.send("WebAuthn.enable");
-    await session.send("WebAuthn.addVirtualAuthenticator", {
-        options: { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
-    });
+    await plugIn(page, LAPTOP);
     await page.getByText("Add a passkey or security key").click();
     const form = page.locator("form", { has: page.getByRole("button", { name: "Add it" }) });
     await form.getByLabel("Name").fill("laptop");
@@ -274,7 +166,7 @@ await story("a passkey is added, and recovery codes are made", async () => {
     await page.getByText(/^(\w{5}-){3}\w{5}\n/).waitFor();
     await page.getByText("10 left").waitFor();
 });
-await look("security-factors");
+await look(page, "security-factors");
 await story("the passkey is removed", async () => {
     await page.getByRole("button", { name: "Remove laptop" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
@@ -332,7 +224,7 @@ await story("and makes a service account with an API key, which is shown once", 
     await page.getByText(/^pgk_[\w-]{43}$/).waitFor();
     await page.getByRole("button", { name: "Revoke nightly" }).waitFor();
 });
-await look("project");
+await look(page, "project");
 await story("the API key is revoked", async () => {
     await page.getByRole("button", { name: "Revoke nightly" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
@@ -348,7 +240,7 @@ await story("an administrator makes an account, whose invitation is shown once",
     await page.getByText(/postern login --invitation pgi_/).waitFor();
     await page.getByText("Carol Example").waitFor();
 });
-await look("admin-accounts");
+await look(page, "admin-accounts");
 await story("disabling names what will end", async () => {
     await page.getByRole("button", { name: "Disable carol" }).click();
     await page.getByRole("dialog").getByText(/^carol: every session/).waitFor();
@@ -363,7 +255,7 @@ await story("clusters and hosts, and which of them are not heard of", async () =
     await page.getByRole("button", { name: "Enrol nid001234" }).click();
     await page.getByText(/^pge_/).waitFor();
 });
-await look("admin-hosts");
+await look(page, "admin-hosts");
 await story("a host is removed", async () => {
     await page.getByRole("button", { name: "Remove nid001234" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
@@ -374,7 +266,7 @@ await story("a session at a gate is seen, and cut after a question that names it
     await page.getByText("from 198.51.100.9 through ela, to daint:22").waitFor();
     await page.getByText("34.6 MB out").waitFor();
 });
-await look("admin-sessions");
+await look(page, "admin-sessions");
 await story("it is cut at its gate", async () => {
     await page.getByRole("button", { name: "Cut the session of bob" }).click();
     await page.getByRole("dialog").getByText(/^bob, from 198.51.100.9 through ela/).waitFor();
@@ -389,7 +281,7 @@ await story("activity is counted, as charts and as a table", async () => {
     await page.getByRole("columnheader", { name: "Refusals at gates" }).waitFor();
     await page.getByText("As a table").click();
 });
-await look("admin-activity");
+await look(page, "admin-activity");
 await story("the audit log, filtered and exported", async () => {
     await page.getByRole("link", { name: "Audit log" }).click();
     await page.getByRole("cell", { name: "host.remove" }).waitFor();
@@ -401,7 +293,7 @@ await story("the audit log, filtered and exported", async () => {
     await page.getByRole("button", { name: "Export" }).click();
     await (await download).saveAs(`${settings.folder}/audit.csv`);
 });
-await look("admin-audit");
+await look(page, "admin-audit");
 
 await story("everything works by keyboard alone", async () => {
     await page.goto(`${settings.url}/#/`);
@@ -443,17 +335,15 @@ await story("everything works by keyboard alone", async () => {
 });
 
 await story("bob is shown what is his: no administration, no project", async () => {
-    const alices = context;
-    context = undefined;
-    await newBrowser();
-    await signIn("bob", "blue-river-stone-47");
+    const alices = page;
+    ({ context, page } = await open());
+    await signIn("bob");
     const links = await page.getByRole("navigation", { name: "Pages" }).getByRole("link").allTextContents();
     must(links.join() === "Home,Keys,Connect,Jobs,Security", `his pages are ${links}`);
     await page.goto(`${settings.url}/#/admin`);
     await page.getByRole("heading", { level: 1, name: "Not found" }).waitFor();
     await context.close();
-    context = alices;
-    page = context.pages()[0];
+    page = alices;
 });
 
 await story("signing out ends the session", async () => {
@@ -463,6 +353,5 @@ await story("signing out ends the session", async () => {
     await page.waitForURL("**/sign-in?place=**");
 });
 
-tell(complaints.length === 0, "the browser had nothing to complain of: no error, nothing that the policy refused", complaints.join("\n"));
-await browser.close();
-process.exit(failures > 0 ? 1 : 0);
+tellComplaints();
+await end();

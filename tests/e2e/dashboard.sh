@@ -3,17 +3,8 @@
 # pictures of it all in build/dashboard.
 # shellcheck shell=bash disable=SC1091,SC2154,SC2317,SC2016
 . "$(dirname "$0")/lib.sh"
-modules=$root/build/npm/node_modules
-for needed in "$modules/playwright-core" "$modules/axe-core"; do
-    if [ ! -d "$needed" ]; then
-        skip "the dashboard in a browser" "npm's ${needed##*/} is not here: ./run setup"
-        done_testing
-    fi
-done
-chromium=$(command -v chromium) || {
-    skip "the dashboard in a browser" "chromium is not here: ./run setup"
-    done_testing
-}
+. "$here/browser_world.sh"
+need_browser "the dashboard in a browser"
 site=alps authority_host=localhost # passkeys want a name
 . "$here/authority_world.sh"
 export HOME=$work/home LC_ALL=C.UTF-8
@@ -61,27 +52,10 @@ check "and a session at the gate" test "$status" = 200
 
 # ---- the browser ------------------------------------------------------------------------------
 
-pictures=$root/build/dashboard
-mkdir -p "$pictures"
 ssh-keygen -q -t ed25519 -N '' -C 'alice@laptop' -f "$work/laptop"
 ssh-keygen -q -t ed25519 -N '' -C 'robot' -f "$work/robot"
-jq -n --arg url "$url" --arg modules "$modules" --arg chromium "$chromium" --arg pictures "$pictures" --arg folder "$work" \
-    --arg alice "$alice_secret" --arg bob "$bob_secret" --arg fingerprint "$(ssh-keygen -lf "$work/job.pub" | cut -d' ' -f2)" \
-    '{$url, $modules, $chromium, $pictures, $folder, secrets: {$alice, $bob}, jobFingerprint: $fingerprint}' >"$work/settings.json"
-status=0
-timeout 500 node "$here/dashboard.mjs" "$work/settings.json" >"$work/browser.log" 2>&1 || status=$?
-while IFS= read -r line; do
-    case $line in
-    'ok - '*)
-        : >"$work/last"
-        report 0 "${line#ok - }"
-        ;;
-    'not ok - '*) report 1 "${line#not ok - }" ;;
-    *) printf '%s\n' "$line" >>"$work/last" ;;
-    esac
-done <"$work/browser.log"
-tail -n 20 "$work/browser.log" >"$work/last"
-report $status "the browser's stories came to their end"
+drive_browser 500 dashboard.mjs "$(person alice correct-horse-battery "$alice_secret")" "$(person bob blue-river-stone-47 "$bob_secret")" \
+    "$(jq -n --arg folder "$work" --arg jobFingerprint "$(ssh-keygen -lf "$work/job.pub" | cut -d' ' -f2)" '{$folder, $jobFingerprint}')"
 
 check "what was downloaded is a certificate of that key" ssh-keygen -Lf "$work/laptop-cert.pub"
 says "for alice" '^ +alice$'

@@ -1,83 +1,23 @@
 // passkeys.mjs SETTINGS.json: drives Chromium with virtual authenticators through the sign-in page. Prints "ok - …" and "not ok - …".
 
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { end, fillIn, LAPTOP, must, open, plugIn, SECURITY_KEY, settings, story, tellComplaints } from "./browser.mjs";
 
-const settings = JSON.parse(readFileSync(process.argv[2]));
-const require = createRequire(`${settings.modules}/`);
-const { chromium } = require("playwright-core");
-
-let failures = 0;
-
-async function story(description, play) {
-    try {
-        await play();
-        console.log(`ok - ${description}`);
-    } catch (error) {
-        failures++;
-        console.log(error.stack);
-        console.log(await page.locator("body").innerText().catch(() => ""));
-        console.log(`not ok - ${description}`);
-    }
-}
-
-function must(condition, message) {
-    if (!condition) {
-        throw new Error(message);
-    }
-}
-
-const browser = await chromium.launch({ executablePath: settings.chromium, args: ["--no-proxy-server"] });
-const complaints = [];
 let context, page, devtools, authenticator;
 
 // A browser of its own, with an authenticator of this kind plugged in.
 async function newBrowser(options) {
     await context?.close();
-    context = await browser.newContext({ ignoreHTTPSErrors: true, locale: "en-GB" });
-    page = await context.newPage();
-    page.setDefaultTimeout(20000);
-    page.on("console", (message) => {
-        if (message.type() === "error" && !/status of 4(01|03|09|22)/.test(message.text())) {
-            complaints.push(message.text());
-        }
-    });
-    page.on("pageerror", (error) => complaints.push(error.stack));
-    devtools = await context.newCDPSession(page);
-    await devtools.send("WebAuthn.enable");
-    authenticator = (await devtools.send("WebAuthn.addVirtualAuthenticator", { options })).authenticatorId;
+    ({ context, page } = await open());
+    ({ devtools, authenticatorId: authenticator } = await plugIn(page, options));
 }
 
-const laptop = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true };
-const securityKey = { protocol: "ctap2", transport: "usb", hasResidentKey: false, hasUserVerification: false, automaticPresenceSimulation: true };
-
-const steps = { alice: 0, bob: 0 };
-async function code(name) {
-    for (;;) {
-        const step = Math.max(Math.floor(Date.now() / 30000), steps[name] + 1);
-        if (step * 30000 <= Date.now() + 30000) {
-            steps[name] = step;
-            return execFileSync("oathtool", ["--totp", "-b", "--now", `@${step * 30}`, settings.secrets[name]]).toString().trim();
-        }
-        await new Promise((resolve) => setTimeout(resolve, 500));
-    }
-}
-
-const passwords = { alice: "correct-horse-battery", bob: "blue-river-stone-47" };
+const { people } = settings;
 const credentials = async () => (await devtools.send("WebAuthn.getCredentials", { authenticatorId: authenticator })).credentials;
 const useOf = (name) => page.getByRole("button", { name });
 
-async function fill(name, withCode) {
-    await page.getByLabel("User name").fill(name);
-    await page.getByLabel("Password").fill(passwords[name]);
-    await page.getByLabel("Code from your authenticator").fill(withCode ? await code(name) : "");
-    await useOf(/^Sign in$/).click();
-}
-
 async function register(name, label) {
     await page.goto(`${settings.url}/passkeys`);
-    await fill(name, true);
+    await fillIn(page, name);
     await page.getByLabel("Name of the passkey").fill(label);
     await useOf("Add passkey or security key").click();
     await page.getByText(`“${label}” is registered`).waitFor();
@@ -103,10 +43,9 @@ async function byPasskey() {
 
 const refusal = (text) => page.getByRole("alert").filter({ hasText: text }).waitFor();
 
-
 // ---- a passkey ----------------------------------------------------------------------------------
 
-await newBrowser(laptop);
+await newBrowser(LAPTOP);
 let kept;
 await story("bob adds a passkey of his laptop", () => register("bob", "laptop"));
 await story("another browser page shows that it is there already", async () => {
@@ -165,33 +104,33 @@ await story("a counter that goes back locks the passkey", async () => {
 
 // ---- security keys ------------------------------------------------------------------------------
 
-await newBrowser(securityKey);
+await newBrowser(SECURITY_KEY);
 await story("bob adds a security key", () => register("bob", "blue key"));
 await story("and signs in with his password and its touch", async () => {
     await signOut();
     await page.goto(`${settings.url}/sign-in`);
-    await fill("bob", false);
+    await fillIn(page, "bob", { withCode: false });
     await useOf("Use security key or passkey").click();
     await signedIn("bob");
 });
 await story("a wrong password never gets as far", async () => {
     await signOut();
     await page.goto(`${settings.url}/sign-in`);
-    passwords.bob += "x";
-    await fill("bob", false);
+    people.bob.password += "x";
+    await fillIn(page, "bob", { withCode: false });
     await refusal("is wrong");
-    passwords.bob = passwords.bob.slice(0, -1);
+    people.bob.password = people.bob.password.slice(0, -1);
 });
 const [bobs] = await credentials();
 await story("alice adds one of hers", async () => {
-    await newBrowser(securityKey);
+    await newBrowser(SECURITY_KEY);
     await register("alice", "her key");
 });
 await story("bob's key is no second factor for alice", async () => {
     await signOut();
     await devtools.send("WebAuthn.addCredential", { authenticatorId: authenticator, credential: bobs });
     await page.goto(`${settings.url}/sign-in`);
-    await fill("alice", false);
+    await fillIn(page, "alice", { withCode: false });
     const holder = page.locator("#passkey");
     await holder.evaluate((element, id) => {
         const options = JSON.parse(element.dataset.options);
@@ -201,7 +140,5 @@ await story("bob's key is no second factor for alice", async () => {
     await useOf("Use security key or passkey").click();
     await refusal("does not let you in");
 });
-await story("the browser complained of nothing", async () => must(complaints.length === 0, complaints.join("\n")));
-
-await browser.close();
-process.exit(failures > 0 ? 1 : 0);
+tellComplaints();
+await end();

@@ -2,12 +2,8 @@
 # Passkeys and security keys in a real browser with virtual authenticators: registered, signed in with, and refused when something is odd.
 # shellcheck shell=bash disable=SC1091,SC2154
 . "$(dirname "$0")/lib.sh"
-modules=$root/build/npm/node_modules
-chromium=$(command -v chromium) || chromium=
-if [ ! -d "$modules/playwright-core" ] || [ -z "$chromium" ]; then
-    skip "passkeys in a browser" "npm's playwright-core or chromium is not here: ./run setup"
-    done_testing
-fi
+. "$here/browser_world.sh"
+need_browser "passkeys in a browser"
 authority_host=localhost # browsers take passkeys of names alone
 . "$here/authority_world.sh"
 export HOME=$work/home LC_ALL=C.UTF-8
@@ -34,22 +30,7 @@ gets "what is not there cannot be removed" 404 not_found DELETE /api/v1/auth/web
 
 # ---- with one ---------------------------------------------------------------------------------
 
-jq -n --arg url "$url" --arg modules "$modules" --arg chromium "$chromium" --arg alice "$alice_secret" --arg bob "$bob_secret" \
-    '{$url, $modules, $chromium, secrets: {$alice, $bob}}' >"$work/settings.json"
-result=0
-timeout 300 node "$here/passkeys.mjs" "$work/settings.json" >"$work/browser.log" 2>&1 || result=$?
-while IFS= read -r line; do
-    case $line in
-    'ok - '*)
-        : >"$work/last"
-        report 0 "${line#ok - }"
-        ;;
-    'not ok - '*) report 1 "${line#not ok - }" ;;
-    *) printf '%s\n' "$line" >>"$work/last" ;;
-    esac
-done <"$work/browser.log"
-tail -n 20 "$work/browser.log" >"$work/last"
-report $result "the browser's stories came to their end"
+drive_browser 300 passkeys.mjs "$(person alice correct-horse-battery "$alice_secret")" "$(person bob blue-river-stone-47 "$bob_secret")"
 
 audited "a passkey was added" '.action == "factor.page-add" and .actor == "bob" and .allowed'
 audited "and one locked, for its counter" '.code == "passkey_locked" and (.allowed | not) and (.detail | test("went back"))'

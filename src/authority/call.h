@@ -101,7 +101,7 @@ struct problem {
     int retry_after_s; /* 0: no Retry-After */
 };
 
-/* Fields below "private" belong to call.c. */
+/* Fields below "private" belong to the files of plumbing.h. */
 struct call {
     struct work work;
     struct authority *authority;

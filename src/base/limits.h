@@ -187,7 +187,7 @@ enum limits {
     LIMIT_WEBAUTHN_CLIENT_DATA_BYTES = 4096,
     LIMIT_WEBAUTHN_ANSWER_BYTES = 16 * 1024, /* with a chain of certificates */
     LIMIT_PASSKEY_ID_BYTES = 1023,           /* WebAuthn section 7.1, step 25 */
-    LIMIT_PASSKEY_KEY_BYTES = 640,           /* RSA with 4096 bits, as COSE_Key */
+    LIMIT_PASSKEY_KEY_BYTES = 533,           /* RSA of 4096 bits, its exponent of 64, as COSE_Key */
     LIMIT_PASSKEYS_PER_ACCOUNT_COUNT = 16,
     LIMIT_RECOVERY_CODES_COUNT = 10,
 

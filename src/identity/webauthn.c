@@ -2,10 +2,10 @@
 
 #include <jansson.h>
 #include <openssl/sha.h>
-#include <openssl/x509.h>
 
 #include "base/inet.h"
 #include "base/text.h"
+#include "identity/attestation.h"
 #include "identity/cbor.h"
 #include "identity/public_key.h"
 
@@ -230,141 +230,12 @@ static err_t take_key(span_t *rest, const struct cose_algorithm **algorithm, EVP
     return FAIL(ERR_UNSUPPORTED);
 }
 
-/* ---- attestation (section 6.5) ------------------------------------------------------------- */
-
-struct attestation {
-    span_t format;
-    span_t statement; /* a map */
-    span_t authenticator_data;
-};
-
-static bool is_key(span_t key, const char *name) {
-    span_t text;
-    return !failed(cbor_take_text(&key, &text)) && span_equal_str(text, name);
-}
-
-static err_t take_name(span_t *rest, span_t *last, const char *name) {
-    TRY(cbor_take_key(rest, last));
-    return is_key(*last, name) ? OK : FAIL(ERR_MALFORMED);
-}
-
-static err_t read_attestation(span_t bytes, struct attestation *out) {
-    size_t pairs;
-    span_t last = {NULL, 0}, rest = bytes;
-    if (bytes.len > LIMIT_WEBAUTHN_ANSWER_BYTES) {
-        return FAIL(ERR_TOO_LONG);
-    }
-    TRY(cbor_take_map(&rest, &pairs));
-    if (pairs != 3) {
-        return FAIL(ERR_MALFORMED);
-    }
-    TRY(take_name(&rest, &last, "fmt"));
-    TRY(cbor_take_text(&rest, &out->format));
-    TRY(take_name(&rest, &last, "attStmt"));
-    out->statement = rest;
-    TRY(cbor_skip(&rest));
-    out->statement.len -= rest.len;
-    TRY(take_name(&rest, &last, "authData"));
-    TRY(cbor_take_bytes(&rest, &out->authenticator_data));
-    return rest.len == 0 ? OK : FAIL(ERR_TRAILING);
-}
-
-struct packed {
-    int64_t algorithm;
-    span_t signature;
-    span_t certificate; /* the first; empty: signed by the credential itself */
-};
-
-/* Section 8.2. */
-static err_t read_packed(span_t rest, struct packed *out) {
-    size_t pairs, count;
-    span_t last = {NULL, 0};
-    *out = (struct packed){.algorithm = 0};
-    TRY(cbor_take_map(&rest, &pairs));
-    TRY(take_name(&rest, &last, "alg"));
-    TRY(cbor_take_int(&rest, &out->algorithm));
-    TRY(take_name(&rest, &last, "sig"));
-    TRY(cbor_take_bytes(&rest, &out->signature));
-    if (pairs == 2) {
-        return OK;
-    }
-    if (pairs != 3) {
-        return FAIL(ERR_MALFORMED);
-    }
-    TRY(take_name(&rest, &last, "x5c"));
-    TRY(cbor_take_array(&rest, &count));
-    if (count == 0) {
-        return FAIL(ERR_MALFORMED);
-    }
-    TRY(cbor_take_bytes(&rest, &out->certificate));
-    return out->certificate.len > 0 ? OK : FAIL(ERR_MALFORMED);
-}
-
-static void free_certificate(X509 **certificate) { X509_free(*certificate); }
-
-static err_t certificate_key(span_t der, EVP_PKEY **out) {
-    const uint8_t *at = der.data;
-    X509 *certificate CLEANUP(free_certificate) = d2i_X509(NULL, &at, (long)der.len);
-    EVP_PKEY *key =
-        certificate != NULL && at == der.data + der.len ? X509_get_pubkey(certificate) : NULL;
-    if (key == NULL) {
-        return FAIL(ERR_MALFORMED);
-    }
-    *out = key;
-    return OK;
-}
-
-/* The digest for one of our algorithms with a key that fits it. */
-static err_t digest_of(int64_t algorithm, const EVP_PKEY *key, const char **out) {
-    static const int types[] = {EVP_PKEY_EC, EVP_PKEY_ED25519, EVP_PKEY_RSA};
-    _Static_assert(COUNT_OF(types) == COUNT_OF(cose_algorithms), "in the same order");
-    for (size_t i = 0; i < COUNT_OF(cose_algorithms); i++) {
-        if (algorithm == cose_algorithms[i].algorithm && EVP_PKEY_get_base_id(key) == types[i]) {
-            *out = cose_algorithms[i].digest;
-            return OK;
-        }
-    }
-    return FAIL(ERR_UNSUPPORTED);
-}
-
 /* What is signed: the authenticator's data, and the hash of the client's. */
 static err_t signed_data(span_t authenticator_data, span_t client_data, struct buf *out) {
     uint8_t hash[SHA256_DIGEST_LENGTH];
     (void)SHA256(client_data.data, client_data.len, hash);
     TRY(buf_add(out, authenticator_data));
     return buf_add(out, span_of(hash, sizeof hash));
-}
-
-static err_t check_packed(const struct attestation *attestation, span_t client_data,
-                          const struct cose_algorithm *algorithm, EVP_PKEY *credential_key) {
-    struct packed packed;
-    const char *digest = algorithm->digest;
-    EVP_PKEY *signer CLEANUP(public_key_freep) = NULL;
-    struct buf input CLEANUP(buf_done) = BUF(LIMIT_WEBAUTHN_ANSWER_BYTES + SHA256_DIGEST_LENGTH);
-    TRY(read_packed(attestation->statement, &packed));
-    TRY(signed_data(attestation->authenticator_data, client_data, &input));
-    if (packed.certificate.len == 0) {
-        return packed.algorithm == algorithm->algorithm
-                   ? public_key_verify(credential_key, digest, buf_span(&input), packed.signature)
-                   : FAIL(ERR_MALFORMED);
-    }
-    TRY(certificate_key(packed.certificate, &signer));
-    TRY(digest_of(packed.algorithm, signer, &digest));
-    return public_key_verify(signer, digest, buf_span(&input), packed.signature);
-}
-
-static err_t check_statement(const struct attestation *attestation, span_t client_data,
-                             const struct cose_algorithm *algorithm, EVP_PKEY *key) {
-    size_t pairs;
-    span_t statement = attestation->statement;
-    if (span_equal_str(attestation->format, "packed")) {
-        return check_packed(attestation, client_data, algorithm, key);
-    }
-    if (!span_equal_str(attestation->format, "none")) {
-        return FAIL(ERR_UNSUPPORTED);
-    }
-    TRY(cbor_take_map(&statement, &pairs)); /* section 8.7: "an empty CBOR map" */
-    return pairs == 0 ? OK : FAIL(ERR_MALFORMED);
 }
 
 /* ---- registration (section 7.1) ------------------------------------------------------------ */
@@ -402,6 +273,15 @@ static err_t read_credential(const struct authenticator_data *data,
     return check_end(data, rest);
 }
 
+static err_t check_attestation(const struct attestation *attestation, span_t client_data,
+                               const struct attested *of) {
+    struct attested attested = *of;
+    struct buf input CLEANUP(buf_done) = BUF(LIMIT_WEBAUTHN_ANSWER_BYTES + SHA256_DIGEST_LENGTH);
+    TRY(signed_data(attestation->authenticator_data, client_data, &input));
+    attested.signed_data = buf_span(&input);
+    return attestation_verify(attestation, &attested);
+}
+
 err_t webauthn_register(const struct webauthn_expected *expected,
                         const struct webauthn_registration *from, struct webauthn_credential *out,
                         struct fault *fault) {
@@ -411,7 +291,7 @@ err_t webauthn_register(const struct webauthn_expected *expected,
     const struct cose_algorithm *algorithm;
     EVP_PKEY *key CLEANUP(public_key_freep) = NULL;
     TRY(check_client_data(expected, from->client_data, "webauthn.create", fault));
-    err_t err = read_attestation(from->attestation, &attestation);
+    err_t err = attestation_read(from->attestation, &attestation);
     if (failed(err)) {
         return malformed(fault, err, "attestationObject");
     }
@@ -420,7 +300,9 @@ err_t webauthn_register(const struct webauthn_expected *expected,
     if (failed(err)) {
         return malformed(fault, err, "authenticatorData");
     }
-    err = check_statement(&attestation, from->client_data, algorithm, key);
+    err = check_attestation(
+        &attestation, from->client_data,
+        &(struct attested){.credential = &credential, .key = key, .now = expected->now});
     if (failed(err)) {
         return malformed(fault, err, "attestation");
     }

@@ -3,9 +3,8 @@
  * and security keys. Pure: no clock, no store; whether a challenge is still open is the caller's to
  * know (webauthn_challenge.h).
  *
- * Keys are ES256, EdDSA (Ed25519) or RS256. Attestation "none", or "packed": its signature is
- * checked, but who made the authenticator is not judged, so its certificate vouches for nothing
- * here. Anything else is refused.
+ * Keys are ES256, EdDSA (Ed25519) or RS256. Attestation "none", or "packed"
+ * (attestation.h); anything else is refused.
  *
  * By our own parsing and not by libfido2: its verification leaves challenge, origin and type to the
  * caller as well, and it brings the drivers of authenticators into the process.
@@ -27,6 +26,7 @@ struct webauthn_expected {
     const char *rp_id;  /* "authority.example" */
     span_t challenge;
     bool user_verified; /* by PIN or finger: then it is two factors in one */
+    int64_t now;        /* seconds; a registration's alone: certificates of makers are valid then */
 };
 
 /* What came back from the browser, decoded from base64url. */
@@ -48,8 +48,8 @@ struct webauthn_credential {
 /*
  * ERR_MALFORMED and what cbor.h says for what cannot be read; ERR_UNSUPPORTED for another
  * algorithm or attestation; ERR_KEY_INVALID, ERR_KEY_SIZE; ERR_REFUSED when it is an answer to
- * another question (type, challenge, origin, relying party) or lacks a flag; ERR_SIGNATURE. The
- * fault says which.
+ * another question (type, challenge, origin, relying party) or lacks a flag; ERR_SIGNATURE; what
+ * attestation.h says of a maker's certificate. The fault says which.
  */
 err_t webauthn_register(const struct webauthn_expected *expected,
                         const struct webauthn_registration *from, struct webauthn_credential *out,

@@ -11,8 +11,11 @@
     SPAN_LITERAL("{\"type\":\"webauthn." type "\",\"challenge\":\"AQID\","                         \
                  "\"origin\":\"https://authority.example\"}")
 
-static const struct webauthn_expected expected = {
-    "https://authority.example", "authority.example", {(const uint8_t *)"\1\2\3", 3}, false};
+static const struct webauthn_expected expected = {"https://authority.example",
+                                                  "authority.example",
+                                                  {(const uint8_t *)"\1\2\3", 3},
+                                                  false,
+                                                  1800000000};
 
 static bool within(span_t part, span_t whole) {
     return part.data >= whole.data && part.data + part.len <= whole.data + whole.len;

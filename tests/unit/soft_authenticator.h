@@ -17,16 +17,23 @@
 
 #define SOFT_ORIGIN "https://authority.example"
 #define SOFT_RP     "authority.example"
+#define SOFT_NOW    1800000000
 
 struct soft_authenticator {
     EVP_PKEY *key;
     enum webauthn_algorithm algorithm;
-    uint8_t id[32];
+    uint8_t id[LIMIT_PASSKEY_ID_BYTES + 1];
+    size_t id_bytes;
     uint32_t counter;
+    uint8_t aaguid[WEBAUTHN_AAGUID_BYTES];
+    /* of its maker, where "packed" is not signed by the key itself; borrowed */
+    EVP_PKEY *maker;
+    span_t chain[2]; /* certificates */
     /* what the next answer says */
     const char *type, *origin, *rp_id, *format;
     const char *client_data_more; /* ",\"crossOrigin\":true" */
     unsigned flags;
+    int64_t attest_algorithm; /* 0: the one that fits the key */
     bool attest_wrongly;
 };
 
@@ -49,13 +56,14 @@ static inline struct soft_authenticator soft_new(enum webauthn_algorithm algorit
                                              : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     assert_non_null(soft.key);
     memset(soft.id, 7, sizeof soft.id);
+    soft.id_bytes = 32;
     return soft;
 }
 
 static inline void soft_done(struct soft_authenticator *soft) { EVP_PKEY_free(soft->key); }
 
 static inline struct soft_answer soft_answer_new(void) {
-    return (struct soft_answer){BUF(8192), BUF(8192), BUF(8192), BUF(8192), BUF(8192)};
+    return (struct soft_answer){BUF(32768), BUF(32768), BUF(32768), BUF(8192), BUF(8192)};
 }
 
 static inline void soft_answer_done(struct soft_answer *answer) {
@@ -158,20 +166,52 @@ static inline void soft_head(const struct soft_authenticator *soft, unsigned fla
     }
 }
 
-static inline void soft_sign(const struct soft_authenticator *soft, struct soft_answer *answer) {
+static inline void soft_sign_by(EVP_PKEY *key, struct soft_answer *answer) {
     uint8_t hash[32], signature[1024];
     size_t len = sizeof signature;
-    struct buf input CLEANUP(buf_done) = BUF(8192);
+    struct buf input CLEANUP(buf_done) = BUF(32 * 1024);
     (void)SHA256(answer->client_data.data, answer->client_data.len, hash);
     assert_ok(buf_add(&input, buf_span(&answer->authenticator_data)));
     assert_ok(buf_add(&input, span_of(hash, sizeof hash)));
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    const char *digest = soft->algorithm == WEBAUTHN_EDDSA ? NULL : "SHA256";
-    assert_int_equal(EVP_DigestSignInit_ex(context, NULL, digest, NULL, NULL, soft->key, NULL), 1);
+    const char *digest = EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519 ? NULL : "SHA256";
+    assert_int_equal(EVP_DigestSignInit_ex(context, NULL, digest, NULL, NULL, key, NULL), 1);
     assert_int_equal(EVP_DigestSign(context, signature, &len, input.data, input.len), 1);
     EVP_MD_CTX_free(context);
     buf_clear(&answer->signature);
     assert_ok(buf_add(&answer->signature, span_of(signature, len)));
+}
+
+static inline void soft_sign(const struct soft_authenticator *soft, struct soft_answer *answer) {
+    soft_sign_by(soft->key, answer);
+}
+
+/* The algorithm that fits the key. */
+static inline int64_t soft_algorithm_of(const EVP_PKEY *key) {
+    int type = EVP_PKEY_get_base_id(key);
+    return type == EVP_PKEY_EC        ? WEBAUTHN_ES256
+           : type == EVP_PKEY_ED25519 ? WEBAUTHN_EDDSA
+                                      : WEBAUTHN_RS256;
+}
+
+static inline void soft_put_packed(const struct soft_authenticator *soft,
+                                   struct soft_answer *answer) {
+    struct buf *out = &answer->attestation;
+    EVP_PKEY *signer = soft->maker != NULL ? soft->maker : soft->key;
+    soft_sign_by(signer, answer);
+    answer->signature.data[8] ^= soft->attest_wrongly;
+    put_head(out, 5, soft->maker != NULL ? 3 : 2);
+    put_text(out, "alg");
+    put_int(out, soft->attest_algorithm != 0 ? soft->attest_algorithm : soft_algorithm_of(signer));
+    put_text(out, "sig");
+    put_bytes(out, buf_span(&answer->signature));
+    if (soft->maker != NULL) {
+        put_text(out, "x5c");
+        put_head(out, 4, (size_t)(soft->chain[0].len > 0) + (size_t)(soft->chain[1].len > 0));
+        for (size_t i = 0; i < COUNT_OF(soft->chain) && soft->chain[i].len > 0; i++) {
+            put_bytes(out, soft->chain[i]);
+        }
+    }
 }
 
 static inline struct webauthn_registration
@@ -179,11 +219,10 @@ soft_register(struct soft_authenticator *soft, span_t challenge, struct soft_ans
     struct buf *data = &answer->authenticator_data, *out = &answer->attestation;
     soft_client_data(soft, "webauthn.create", challenge, &answer->client_data);
     soft_head(soft, soft->flags | AT, data);
-    uint8_t aaguid[16] = {0};
-    assert_ok(buf_add(data, span_of(aaguid, sizeof aaguid)));
-    assert_ok(buf_add_byte(data, 0));
-    assert_ok(buf_add_byte(data, sizeof soft->id));
-    assert_ok(buf_add(data, span_of(soft->id, sizeof soft->id)));
+    assert_ok(buf_add(data, span_of(soft->aaguid, sizeof soft->aaguid)));
+    assert_ok(buf_add_byte(data, (uint8_t)(soft->id_bytes >> 8)));
+    assert_ok(buf_add_byte(data, (uint8_t)soft->id_bytes));
+    assert_ok(buf_add(data, span_of(soft->id, soft->id_bytes)));
     buf_clear(&answer->public_key);
     soft_public_key(soft, &answer->public_key);
     assert_ok(buf_add(data, buf_span(&answer->public_key)));
@@ -193,13 +232,7 @@ soft_register(struct soft_authenticator *soft, span_t challenge, struct soft_ans
     put_text(out, soft->format);
     put_text(out, "attStmt");
     if (strcmp(soft->format, "packed") == 0) {
-        soft_sign(soft, answer);
-        answer->signature.data[8] ^= soft->attest_wrongly;
-        put_head(out, 5, 2);
-        put_text(out, "alg");
-        put_int(out, soft->algorithm);
-        put_text(out, "sig");
-        put_bytes(out, buf_span(&answer->signature));
+        soft_put_packed(soft, answer);
     } else {
         put_head(out, 5, 0);
     }

@@ -11,9 +11,9 @@ static const uint8_t other_bytes[32] = {3, 2, 1};
 #define OTHER     span_of(other_bytes, sizeof other_bytes)
 
 static const struct webauthn_expected expected = {
-    SOFT_ORIGIN, SOFT_RP, {challenge_bytes, sizeof challenge_bytes}, false};
+    SOFT_ORIGIN, SOFT_RP, {challenge_bytes, sizeof challenge_bytes}, false, SOFT_NOW};
 static const struct webauthn_expected expected_verified = {
-    SOFT_ORIGIN, SOFT_RP, {challenge_bytes, sizeof challenge_bytes}, true};
+    SOFT_ORIGIN, SOFT_RP, {challenge_bytes, sizeof challenge_bytes}, true, SOFT_NOW};
 
 static const enum webauthn_algorithm algorithms[] = {WEBAUTHN_ES256, WEBAUTHN_EDDSA,
                                                      WEBAUTHN_RS256};
@@ -234,8 +234,8 @@ static void test_every_algorithm(void **state) {
         struct webauthn_registration made = soft_register(&soft, CHALLENGE, &answer);
         assert_ok(webauthn_register(&expected_verified, &made, &credential, &fault));
         assert_int_equal(credential.algorithm, algorithms[i]);
-        assert_int_equal(credential.id.len, sizeof soft.id);
-        assert_memory_equal(credential.id.data, soft.id, sizeof soft.id);
+        assert_int_equal(credential.id.len, soft.id_bytes);
+        assert_memory_equal(credential.id.data, soft.id, soft.id_bytes);
         assert_true(credential.may_be_copied && credential.user_verified);
         assert_true(span_equal(credential.public_key, buf_span(&answer.public_key)));
         soft.counter = 0x01020304;

@@ -91,10 +91,11 @@ static bool find_site(struct call *call, struct site *out) {
     return true;
 }
 
-static struct webauthn_expected expect(const struct site *site,
+static struct webauthn_expected expect(const struct call *call, const struct site *site,
                                        const struct webauthn_challenge *challenge, bool verified) {
     return (struct webauthn_expected){site->origin, site->rp_id,
-                                      span_of(challenge->bytes, sizeof challenge->bytes), verified};
+                                      span_of(challenge->bytes, sizeof challenge->bytes), verified,
+                                      call->now};
 }
 
 static json_t *json_base64url(span_t bytes) {
@@ -282,7 +283,7 @@ bool passkey_sign_in(struct call *call, const struct passkey_answer *answer,
     if (reason != NULL) {
         return refuse_sign_in(call, passkey.name, "passkey_refused", reason);
     }
-    const struct webauthn_expected expected = expect(&site, challenge, !second);
+    const struct webauthn_expected expected = expect(call, &site, challenge, !second);
     if (failed(decode_and_verify(&expected, &passkey, answer, &proof, &fault))) {
         return refuse_sign_in(call, passkey.name, "passkey_refused",
                               fault.reason[0] != '\0' ? fault.reason : "not base64url");
@@ -386,7 +387,7 @@ bool passkey_register(struct call *call, const struct account *account,
     if (!find_site(call, &site) || !has_room(call, account->id)) {
         return false;
     }
-    const struct webauthn_expected expected = expect(&site, challenge, false);
+    const struct webauthn_expected expected = expect(call, &site, challenge, false);
     if (failed(decode_and_register(&expected, from, &passkey, &fault))) {
         return refuse_registration(call, 422, "passkey_refused",
                                    fault.reason[0] != '\0' ? fault.reason : "out of memory");

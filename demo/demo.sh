@@ -63,13 +63,14 @@ trap 'exit 143' TERM
 
 # The centre stays up for whoever wants to look around in it.
 play() {
-    printf '\nThe centre stays up until Ctrl-C. In another terminal, a shell on the laptop:\n\n    %s\n\n' "$world/laptop/shell"
-    printf 'and in it ssh, scp, postern list, postern sign, … To sign in again: postern login --password, with the password\n'
-    printf '%s and a code from: oathtool --totp -b "$(cat ~/totp-secret)"\n' "$demo_password"
-    printf '\nThe dashboard: %s/ (its certificate is of %s)\n' "$authority_url" "$world/authority/tls/ca.pem"
-    printf 'Sign in as operator, an administrator, with the same password and a code from:\n\n    %s\n\n' \
-        "oathtool --totp -b \"\$(cat $world/office/totp-secret)\""
-    printf 'The log of the authority is %s\n' "$world/posternd.log"
+    printf '\nThe centre stays up until Ctrl-C.\n\nThe dashboard: %s/\n' "$authority_url"
+    printf '    user name  operator (an administrator)\n    password   %s\n' "$demo_password"
+    printf '    code       oathtool --totp -b "$(cat %s)"   # each works once\n' "$world/office/totp-secret"
+    printf '    The browser asks about the certificate, which is of the CA in %s\n' "$world/authority/tls/ca.pem"
+    printf '\nThe laptop, in another terminal: %s\n' "$world/laptop/shell"
+    printf '    In it there are ssh, scp, postern list, postern sign, … To sign in again: postern login --password, with the\n'
+    printf '    same password and a code from: oathtool --totp -b "$(cat ~/totp-secret)"\n'
+    printf '\nThe log of the authority: %s\n' "$world/posternd.log"
     while :; do
         sleep 3600 &
         wait $!

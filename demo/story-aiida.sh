@@ -29,7 +29,7 @@ invitation=$(as_admin "postern --json admin account create jdoe" | jq -r .invita
 must "account jdoe, a member of materials" as_admin "postern admin project add-member materials jdoe >/dev/null"
 
 chapter "A passphrase-protected key, held by one agent for all shells"
-step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
+step works "" "postern init $authority_url --fingerprint $tls_fingerprint"
 step works "jdoe" "postern login --invitation $invitation" "$(accept_invitation "$world/laptop" "$invitation")"
 step works "" "postern keygen" "python3 $world/bin/tty.py --send 'assphrase.*: ' '$demo_password' --send 'again.*: ' '$demo_password' -- postern keygen"
 step works "SSH_AUTH_SOCK" "eval \"\$(postern agent)\"" "postern agent --shell sh | tee agent.sh"

@@ -1,9 +1,12 @@
 # shellcheck shell=bash
-# The story of the CSCS document: keys signed for a day or a minute, Ela as the jump host, the clusters Daint, Santis and
-# Clariden, at most five keys a day, listing, revoking one key and all of them.
+# The story of the CSCS document: signing in by the browser, or by an API key; keys signed for a day or a minute, Ela as the jump
+# host, the clusters Daint, Santis and Clariden, at most five keys a day, listing, revoking one key and all of them.
+# shellcheck source=demo/browser.sh
+. "$root/demo/browser.sh"
 
 chapter "The centre: Ela, and the clusters Daint, Santis and Clariden"
 world_unix_account cscsusername 20001
+world_unix_account s1234-ci 20002
 # The tilde is for postern to expand.
 # shellcheck disable=SC2088
 must "the authority, and its first administrator signed in" world_authority cscs '~/.ssh/cscs-key'
@@ -21,8 +24,10 @@ ela_port=$(free_port)
 must "host ela" world_host ela jump '' "$ela_port"
 must "the jump host" world_jump ela "$ela_port"
 invitation=$(as_admin "postern --json admin account create cscsusername" | jq -r .invitation)
-must "account cscsusername, a member of s1234, with a second factor" as_admin \
-    "postern admin project add-member s1234 cscsusername >/dev/null"
+must "account cscsusername, who manages s1234" as_admin \
+    "postern admin project add-member s1234 cscsusername --role manager >/dev/null"
+must "Chromium, in the place of the person's browser" world_browser cscsusername
+# CertificateFile is the site's own advice: without it ssh offers the bare key first, and hears each time that it is not enough.
 as_you "cat >.ssh/config" <<CONFIG
 Host ela
     HostName $jump_address
@@ -31,21 +36,29 @@ Host ela
     RequestTTY no
     User cscsusername
     IdentityFile $world/laptop/.ssh/cscs-key
+    CertificateFile $world/laptop/.ssh/cscs-key-cert.pub
     IdentitiesOnly yes
 $(for cluster in daint santis clariden; do
     port=${cluster}_port
     printf 'Host %s\n    HostName %s-ln001\n    Port %s\n    ProxyJump ela\n    User cscsusername\n' \
         "$cluster" "$cluster" "${!port}"
-    printf '    IdentityFile %s/laptop/.ssh/cscs-key\n    IdentitiesOnly yes\n' "$world"
+    printf '    IdentityFile %s\n    CertificateFile %s-cert.pub\n    IdentitiesOnly yes\n' "$world/laptop/.ssh/cscs-key"{,}
 done)
 Host *
     UserKnownHostsFile $world/laptop/.config/posterngate/cscs/known_hosts
     BatchMode yes
 CONFIG
 
-chapter "Setup ssh keys"
-step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
+chapter "The account, with multi factor authentication"
+step works "" "postern init $authority_url --fingerprint $tls_fingerprint"
 step works "cscsusername" "postern login --invitation $invitation" "$(accept_invitation "$world/laptop" "$invitation")"
+step works "" "postern logout"
+
+chapter "OpenID Connect: a web browser window opens where one authenticates with the CSCS credentials"
+step works "Signed in at cscs as cscsusername" "postern login" "python3 $world/bin/tty.py -- postern login"
+show_browser
+
+chapter "Setup ssh keys"
 step works "" "ssh-keygen -t ed25519 -f ~/.ssh/cscs-key" "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/cscs-key"
 step refused "[Pp]ermission denied" "ssh ela"
 
@@ -77,6 +90,22 @@ step works "^six by six$" "ssh -N -L $local_port:localhost:$service_port daint &
     ssh -N -o ExitOnForwardFailure=yes -L $local_port:localhost:$service_port daint & tunnel=\$!
     trap 'kill \$tunnel' EXIT
     curl -s --retry 50 --retry-connrefused --retry-delay 0 --retry-max-time 20 localhost:$local_port"
+
+chapter "API keys: for automation with service accounts"
+step works "" "postern admin service-account create s1234-ci --project s1234"
+step works "shown this once" "postern admin service-account key create s1234-ci --cluster daint --max-duration 1min --expires 90d >~/api-key" \
+    "umask 077; postern admin service-account key create s1234-ci --cluster daint --max-duration 1min --expires 90d >~/api-key"
+step works "" "ssh-keygen -t ed25519 -f ~/.ssh/ci" "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/ci"
+step works "" "POSTERN_API_KEY=\$(cat ~/api-key) postern sign -f ~/.ssh/ci -d 1min"
+step works "^s1234-ci$" "sed 's/cscs-key/ci/; s/cscsusername/s1234-ci/' ~/.ssh/config >~/.ssh/config-ci; ssh -F ~/.ssh/config-ci daint whoami"
+step refused "clusters you reach|prohibited|[Pp]ermission denied" "ssh -F ~/.ssh/config-ci santis whoami   # the API key is for daint" "ssh -F ~/.ssh/config-ci santis whoami"
+step refused "1min" "POSTERN_API_KEY=\$(cat ~/api-key) postern sign -f ~/.ssh/ci -d 1d"
+step works "s1234-ci" "postern admin service-account key list s1234-ci"
+key_id=$(as_you "postern --json admin service-account key list s1234-ci" | jq -r '.apiKeys[0].id')
+step works "revoked with it: 1" "postern admin service-account key revoke s1234-ci $key_id"
+must "every host has the revocation" await_revocation "$world/laptop/.ssh/ci-cert.pub"
+step refused "[Pp]ermission denied" "ssh -F ~/.ssh/config-ci daint whoami"
+step refused "" "POSTERN_API_KEY=\$(cat ~/api-key) postern sign -f ~/.ssh/ci -d 1min"
 
 chapter "At most five keys a day"
 step works "deprecated" "postern gen -f ~/.ssh/generated" "python3 $world/bin/tty.py --send '[Pp]assphrase.*: ' '' -- postern gen -f ~/.ssh/generated"

@@ -94,7 +94,7 @@ world_redeploy() { # NAME SITE PORT
 }
 
 chapter "Generating keys: the external key has a passphrase"
-step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
+step works "" "postern init $authority_url --fingerprint $tls_fingerprint"
 step works "jdoe" "postern login --invitation $invitation" "$(accept_invitation "$world/laptop" "$invitation")"
 step works "" "ssh-keygen -t rsa -b 4096 -f ~/.ssh/bare" "ssh-keygen -q -t rsa -b 4096 -N '' -f ~/.ssh/bare"
 step refused "passphrase" "postern key add ~/.ssh/bare"

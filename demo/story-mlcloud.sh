@@ -57,7 +57,7 @@ typed() { # ANSWER COMMAND
 }
 
 chapter "Generating your key: Ed25519 with 100 rounds, and a passphrase"
-step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
+step works "" "postern init $authority_url --fingerprint $tls_fingerprint"
 step works "" "ssh-keygen -a 100 -t ed25519 -f ~/.ssh/id_ed25519" "ssh-keygen -q -a 100 -t ed25519 -N '$demo_password' -f ~/.ssh/id_ed25519"
 step works "100 rounds" "postern key inspect ~/.ssh/id_ed25519"
 step refused "[Pp]ermission denied" "ssh access" "ssh -o BatchMode=yes access"

@@ -26,7 +26,7 @@ provision() { # JOB USER PORT
 }
 
 chapter "SSH from a Windows workstation: PuTTYgen makes the key, the account's settings take it"
-step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
+step works "" "postern init $authority_url --fingerprint $tls_fingerprint"
 step works "mairi" "postern login --invitation $invitation" "$(accept_invitation "$world/laptop" "$invitation")"
 step works "" "puttygen -t rsa -b 4096 -C rsa-key-1234 -o key.ppk" "puttygen -q -t rsa -b 4096 -C rsa-key-1234 --new-passphrase /dev/null -o key.ppk"
 step works "^ssh-rsa " "puttygen -L key.ppk | tee key.pub | cut -c -40"

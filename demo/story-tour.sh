@@ -42,7 +42,7 @@ Host *
 CONFIG
 
 chapter "Alice sets up her laptop, once"
-step works "" "postern init $authority_url" "postern init $authority_url --fingerprint $tls_fingerprint"
+step works "" "postern init $authority_url --fingerprint $tls_fingerprint"
 step works "alice" "postern login --invitation $invitation" \
     "$(accept_invitation "$world/laptop" "$invitation")"
 step works "" "ssh-keygen -t ed25519 -f ~/.ssh/id_ed25519" "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519"

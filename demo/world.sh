@@ -42,8 +42,10 @@ world_begin() {
     { echo "127.0.0.1 localhost"; cat /etc/hosts; } >"$world/etc/hosts"
     local file
     for file in passwd group shadow hosts; do mount --bind "$world/etc/$file" "/etc/$file" || return 1; done
+    # Nobody else of this machine signs in here, nor looks for what is needed to do so.
+    chmod 700 "$world/laptop" "$world/office"
     mkdir -m 700 "$world/laptop/.ssh"
-    chown -R "$you_uid:$you_gid" "$world/laptop"
+    chown -R "$you_uid:$you_gid" "$world/laptop" "$world/office"
 }
 
 # A Unix account of the centre, as its user database would make it. "*" is no password at all; "!" would lock the account.

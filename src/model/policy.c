@@ -382,18 +382,11 @@ static struct decision decide_quota(const struct policy *policy, const struct si
     if (facts->key_has_valid || facts->issued_last_day < quota) {
         return allowed;
     }
-    char later[48] = "try again later";
-    if (facts->quota_frees_at > facts->now) {
-        int64_t minute = (facts->quota_frees_at + 59) / 60; /* rounded up: true when it comes */
-        (void)snprintf(later, sizeof later, "try again after %02d:%02d UTC",
-                       (int)(minute / 60 % 24), (int)(minute % 60));
-    }
     return decision_refuse(
         DECISION_quota_exceeded, "publicKey",
-        "%u certificates in the last 24 hours, and %u are allowed; sign a key again "
-        "while its certificate is valid (that is free), or %s; revoking gives nothing "
-        "back",
-        facts->issued_last_day, quota, later);
+        "%u certificates in the last 24 hours, and %u are allowed; signing a key again while its "
+        "certificate is valid is free, and revoking gives nothing back",
+        facts->issued_last_day, quota);
 }
 
 struct decision policy_sign(const struct policy *policy, const struct sign_request *request,

@@ -117,7 +117,6 @@ struct sign_facts {
     const struct account *account;
     size_t project_count;        /* it is a member of; for a service account its project counts */
     uint32_t issued_last_day;    /* certificates that count, in the 24 hours before now */
-    int64_t quota_frees_at;      /* when the oldest of those is 24 hours old; 0: not looked up */
     bool key_has_valid;          /* a certificate of this very key is valid and not revoked */
     const struct bounds *bounds; /* of the credential it signed in with; may be NULL */
     const struct inet_address *source; /* where the request comes from */

@@ -109,7 +109,7 @@ await story("bob adds a security key", () => register("bob", "blue key"));
 await story("and signs in with his password and its touch", async () => {
     await signOut();
     await page.goto(`${settings.url}/sign-in`);
-    await fillIn(page, "bob", { withCode: false });
+    await fillIn(page, "bob", { totp: "" });
     await useOf("Use security key or passkey").click();
     await signedIn("bob");
 });
@@ -117,7 +117,7 @@ await story("a wrong password never gets as far", async () => {
     await signOut();
     await page.goto(`${settings.url}/sign-in`);
     people.bob.password += "x";
-    await fillIn(page, "bob", { withCode: false });
+    await fillIn(page, "bob", { totp: "" });
     await refusal("is wrong");
     people.bob.password = people.bob.password.slice(0, -1);
 });
@@ -130,7 +130,7 @@ await story("bob's key is no second factor for alice", async () => {
     await signOut();
     await devtools.send("WebAuthn.addCredential", { authenticatorId: authenticator, credential: bobs });
     await page.goto(`${settings.url}/sign-in`);
-    await fillIn(page, "alice", { withCode: false });
+    await fillIn(page, "alice", { totp: "" });
     const holder = page.locator("#passkey");
     await holder.evaluate((element, id) => {
         const options = JSON.parse(element.dataset.options);

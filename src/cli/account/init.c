@@ -155,7 +155,8 @@ static err_t report(struct cli *cli, const struct site *site) {
         return print_json(site->document);
     }
     const char *title = member_text(site->document, "title");
-    (void)printf("Site %s is set up%s%s.\n", site->name, title[0] != '\0' ? ": " : "", title);
+    bool more = title[0] != '\0' && strcmp(title, site->name) != 0;
+    (void)printf("Site %s is set up%s%s.\n", site->name, more ? ": " : "", more ? title : "");
     struct key_list keys CLEANUP(key_list_done) = {0};
     TRY(document_ca_keys(site->document, "userCaKeys", &keys));
     for (size_t i = 0; i < keys.count; i++) {

@@ -70,8 +70,8 @@ static err_t gen_run(struct cli *cli, const struct arguments *arguments) {
     TRY(user_key_paths(given != NULL ? given : document_key_file(site->document), &key));
     TRY(force ? OK : key_pair_check_free(cli, key.path));
     print_warning("gen is deprecated: the authority makes the private key and sends it over the "
-                  "network; better: postern keygen -f %s && postern sign",
-                  key.path);
+                  "network; better: postern keygen -f %s && postern sign -f %s",
+                  key.path, key.path);
     struct api *api CLEANUP(api_closep) = NULL;
     TRY(api_open(cli, site, API_SIGNED_IN, &api));
     if (!arguments_has(arguments, "no-passphrase")) {

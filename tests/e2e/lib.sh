@@ -47,7 +47,7 @@ report() { # STATUS DESCRIPTION
 # Runs a command; its output is in $work/last afterwards. Until then $work/last is what the command before said, so that a
 # command can be a condition on that; what a function writes to $work/last itself stays there.
 hear() { # COMMAND…
-    local status=0
+    local status=0 hearing=1
     : >>"$work/last"
     touch -d @0 "$work/last" "$work/never"
     "$@" >"$work/heard" 2>&1 || status=$?
@@ -63,8 +63,13 @@ check() { # DESCRIPTION COMMAND…
     report $status "$description"
 }
 
-# The output of the last command matches; an empty pattern matches anything.
-said() { [ -z "$1" ] || grep -qE -- "$1" "$work/last"; }
+# The output of the last command matches; an empty pattern matches anything. In a function that is run here, what that function
+# has put out so far is the last output.
+said() {
+    local file=$work/last
+    [ -z "${hearing:-}" ] || [ ! -s "$work/heard" ] || file=$work/heard
+    [ -z "$1" ] || grep -qE -- "$1" "$file"
+}
 
 # The command fails, with status STATUS when it is not "any", and what it says matches the pattern.
 refused() { # DESCRIPTION STATUS PATTERN COMMAND…

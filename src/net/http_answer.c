@@ -1,4 +1,4 @@
-/* What a handler asks of a request, and how answers are put together. */
+/* How answers are put together. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -6,42 +6,6 @@
 
 #include "base/clock.h"
 #include "net/http_connection.h"
-#include "net/tls.h"
-
-enum http_method http_request_method(const struct http_request *request) { return request->method; }
-
-const char *http_request_path(const struct http_request *request) { return request->path; }
-
-const char *http_request_query(const struct http_request *request, const char *name) {
-    for (size_t i = 0; i < request->param_count; i++) {
-        if (strcmp(request->params[i].name, name) == 0) {
-            return request->params[i].value;
-        }
-    }
-    return NULL;
-}
-
-const char *http_request_header(const struct http_request *request, const char *name) {
-    return http_head_field(&request->head, name);
-}
-
-span_t http_request_body(const struct http_request *request) { return request->body; }
-
-const struct inet_address *http_request_source(const struct http_request *request) {
-    return &request->source;
-}
-
-err_t http_request_tls_binding(const struct http_request *request, struct buf *out) {
-    SSL *ssl = request->stream.ssl;
-    return ssl == NULL ? FAIL(ERR_NOT_FOUND) : tls_binding(ssl, TLS_SERVER, out);
-}
-
-void http_request_on_gone(struct http_request *request,
-                          void (*gone)(void *context, struct http_request *request),
-                          void *context) {
-    request->gone = gone;
-    request->gone_context = context;
-}
 
 /* Every answer has these; one of http_answer_header() takes the place of its namesake. An API's
  * answers are never framed, scripted or guessed at; pages bring their own Content-Security-Policy.

@@ -14,12 +14,14 @@
 
 struct http_client;
 
+enum { HTTP_CLIENT_TIMEOUT_MS = 30 * 1000 };
+
 struct http_client_config {
     const char *url;    /* "https://authority.example:8443"; a path is a prefix */
     const char *ca_pem; /* trust just these; NULL: the system's */
     const char
         *pinned_sha256; /* hex of the server certificate's SubjectPublicKeyInfo hash; NULL: none */
-    int timeout_ms;     /* for a whole call; 0: 30 s */
+    int timeout_ms;     /* for a whole call; 0: HTTP_CLIENT_TIMEOUT_MS */
 };
 
 /* ERR_MALFORMED with a fault for a bad URL; http:// is refused except to a loopback address. */
@@ -67,9 +69,9 @@ void http_client_ask(struct http_client *client, const char *path, int timeout_m
 err_t http_client_tls_binding(const struct http_client *client, struct buf *out);
 
 /*
- * Fetches the chain that a server presents without trusting it (for `postern init`, which shows the
- * fingerprint and pins it). *ca_pem is the last certificate of the chain (the server's own when it
- * is alone), sha256 the hex hash of its DER form.
+ * http_client_chain.c: fetches the chain that a server presents without trusting it (for `postern
+ * init`, which shows the fingerprint and pins it). *ca_pem is the last certificate of the chain
+ * (the server's own when it is alone), sha256 the hex hash of its DER form.
  */
 err_t http_client_fetch_chain(const char *url, int timeout_ms, char **ca_pem, char sha256[65],
                               struct fault *fault);

@@ -124,10 +124,21 @@ void connection_pin(struct http_request *conn);
 void connection_unpin(struct http_request *conn);
 /* Goes on as far as it can without waiting; the connection is pinned once. */
 void connection_advance(struct http_request *conn);
+/* Reads once into the room that the input has. True when there is news: bytes, the end, or the
+ * connection closed. */
+bool connection_fill(struct http_request *conn);
+/* From the first byte of a request on, all of it has one deadline. */
+void connection_time_request(struct http_request *conn);
+/* The request is whole: the handler has it. */
+void connection_dispatch(struct http_request *conn);
 /* Sends the server's scratch; conn->close_after says whether that is the last. */
 void connection_send(struct http_request *conn);
 /* The handler has answered: whether the client goes away is no longer its concern. */
 void connection_release(struct http_request *conn);
+
+/* http_request.c: the states of a request that comes. True when there may be more to do at once. */
+bool http_request_take_head(struct http_request *conn);
+bool http_request_take_body(struct http_request *conn);
 
 /* The answers that the server gives by itself, and then closes. */
 void answer_refuse(struct http_request *conn, unsigned status, const char *code,

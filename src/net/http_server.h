@@ -73,7 +73,8 @@ const char *http_request_header(const struct http_request *request,
                                 const char *name); /* NULL when absent */
 span_t http_request_body(const struct http_request *request);
 const struct inet_address *http_request_source(const struct http_request *request);
-/* Appends what tls_binding() says of its connection; ERR_NOT_FOUND without TLS. From the handler. */
+/* Appends what tls_binding() says of its connection; ERR_NOT_FOUND without TLS. From the handler.
+ */
 err_t http_request_tls_binding(const struct http_request *request, struct buf *out);
 
 /*

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """embed_web.py FILE… : the dashboard's files as the C array web_files (src/authority/web_file.h), on standard output.
 
-Each file stands there as it is and compressed. In index.html @VERSION@ becomes a hash of everything, which is part of the other
+Each file stands there as it is and compressed. In pages @VERSION@ becomes a hash of everything, which is part of the other
 files' addresses: what a browser keeps is never of another version than the page that asks for it."""
 import gzip
 import hashlib
@@ -31,7 +31,9 @@ def main():
         whole.update(f"{name} {len(content)}\n".encode())
         whole.update(content)
     version = whole.hexdigest()[:16]
-    contents["index.html"] = contents["index.html"].replace(b"@VERSION@", version.encode())
+    for name in contents:
+        if name.endswith(".html"):
+            contents[name] = contents[name].replace(b"@VERSION@", version.encode())
     print('#include "authority/web_file.h"\n')
     print(f'const char web_version[] = "{version}";\n')
     for number, content in enumerate(contents.values()):

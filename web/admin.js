@@ -8,21 +8,21 @@ import { action, badge, checkbox, confirmEnd, copyable, element, empty, field, f
 const PAGE_ROWS = 50;
 const at = (name) => encodeURIComponent(name);
 
-function invited(name, invitation, expires) {
+function invited(name, { invitation, invitationUrl, invitationExpireTime }) {
     return element(
         "div",
-        { class: "result" },
+        { class: "result", tabindex: "-1" },
         element("h3", {}, `The invitation of ${name}`),
-        element("p", {}, `It is shown this once, and good until ${when(expires)}. With it they set a password and a second factor:`),
-        copyable(`postern init ${location.origin}\npostern login --invitation ${invitation}`, `the invitation of ${name}`),
+        element("p", {}, `It is shown this once, and good until ${when(invitationExpireTime)}. Send it over a channel that you trust: whoever opens the link first is ${name}.`),
+        copyable(invitationUrl, `the link for ${name}`),
+        element("details", {}, element("summary", {}, "At a terminal instead"), copyable(`postern init ${location.origin}\npostern login --invitation ${invitation}`, `the commands for ${name}`)),
     );
 }
 
 async function invite(account, place) {
     const ends = [`Once ${account.name} accepts it, the password and the second factor of now end, and every session.`];
     if (!account.enrolled || (await confirmEnd(`Invite ${account.name} anew?`, ends, "Invite"))) {
-        const { invitation, invitationExpireTime } = await call("POST", `/api/v1/accounts/${at(account.name)}/invitation`);
-        place.replaceChildren(invited(account.name, invitation, invitationExpireTime));
+        place.replaceChildren(invited(account.name, await call("POST", `/api/v1/accounts/${at(account.name)}/invitation`)));
         say(`Made an invitation for ${account.name}.`);
     }
 }
@@ -88,7 +88,7 @@ export function accountsPage({ who }) {
                 email: values.email || undefined,
                 administrator: values.administrator === "on",
             });
-            place.replaceChildren(invited(made.account.name, made.invitation, made.invitationExpireTime));
+            place.replaceChildren(invited(made.account.name, made));
             say(`Made the account ${made.account.name}.`);
             await list.refresh();
             return true;

@@ -3,7 +3,7 @@
 import { adminHead } from "./admin_head.js";
 import { get } from "./api.js";
 import { count, when } from "./text.js";
-import { element, field, live, select } from "./view.js";
+import { element, field, live, select, svg } from "./view.js";
 
 const periods = { "1d": ["the last day", "1h", "hour"], "7d": ["the last week", "6h", "six hours"], "30d": ["the last 30 days", "1d", "day"] };
 
@@ -18,15 +18,6 @@ const charts = [
 const WIDTH = 480;
 const HEIGHT = 120;
 const GAP = 0.25; // of a bar's share
-
-function svg(name, attributes, ...children) {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) {
-        made.setAttribute(key, value);
-    }
-    made.append(...children);
-    return made;
-}
 
 function bars(values, highest, label) {
     const share = WIDTH / values.length;

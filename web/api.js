@@ -1,9 +1,11 @@
 // The authority's API, as every client speaks it (docs/openapi.yaml), with the browser's session as the credential.
 
+import { sentence } from "./text.js";
+
 // A refusal: what an RFC 9457 problem document says.
 export class Problem extends Error {
     constructor(status, document) {
-        super(document.message ?? `The authority answered with status ${status}.`);
+        super(sentence(document.message ?? `the authority answered with status ${status}`));
         this.status = status;
         this.code = document.code ?? "unknown";
         this.field = document.field;
@@ -67,6 +69,9 @@ export async function call(method, path, body) {
         }
     }
 }
+
+// For what needs no session, of pages where nobody is signed in yet.
+export const ask = (method, path, body) => request(method, path, { "Content-Type": "application/json" }, JSON.stringify(body));
 
 export const get = (path) => call("GET", path);
 

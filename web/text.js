@@ -48,4 +48,7 @@ export function bytes(number) {
     return `${size === 0 ? number : number.toFixed(1)} ${names[size]}`;
 }
 
+// What the authority says in the middle of a line, by itself.
+export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+
 export const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;

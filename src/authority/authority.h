@@ -94,6 +94,7 @@ extern const struct route revoke_routes[];          /* revoke.c */
 extern const struct route health_routes[];          /* health.c */
 extern const struct route metrics_routes[];         /* metrics.c */
 extern const struct route login_routes[];           /* login.c */
+extern const struct route password_routes[];        /* password.c */
 extern const struct route account_routes[];         /* account.c */
 extern const struct route project_routes[];         /* project.c */
 extern const struct route cluster_routes[];         /* cluster.c */

@@ -45,6 +45,7 @@ const struct route *const route_tables[] = {
     sign_in_routes,
     dashboard_routes,
     factor_routes,
+    password_routes,
     passkey_page_routes,
     health_routes,
     metrics_routes,

@@ -4,12 +4,13 @@
 modules=$root/build/npm/node_modules pictures=$root/build/dashboard
 
 # Ends the scenario when there is no browser to drive. Before anything is started.
-need_browser() { # DESCRIPTION
-    local missing=()
+need_browser() { # DESCRIPTION [NPM-PACKAGE…]
+    local missing=() package
     command -v chromium >/dev/null || missing+=(chromium)
     command -v node >/dev/null || missing+=(node)
-    [ -d "$modules/playwright-core" ] || missing+=("npm's playwright-core")
-    [ -d "$modules/axe-core" ] || missing+=("npm's axe-core")
+    for package in playwright-core axe-core "${@:2}"; do
+        [ -d "$modules/$package" ] || missing+=("npm's $package")
+    done
     [ ${#missing[@]} = 0 ] && return
     skip "$1" "not here: ${missing[*]}; ./run setup"
     done_testing

@@ -121,6 +121,7 @@ check_json "cluster list" '.clusters[1].name == "daint"' "$postern" --json admin
 check "add-cluster" "$postern" admin project add-cluster physics daint
 check "account create" "$postern" admin account create alice --display-name 'Alice A.' --email alice@example.org
 says "its invitation is told" 'postern login --invitation pgi_'
+says "and the page that takes it" "^  $url/invitation#pgi_[A-Za-z0-9_-]{43}\$"
 check_json "account create --json" '.invitation | startswith("pgi_")' "$postern" --json admin account create bob
 check "add-member" "$postern" admin project add-member physics alice --role manager
 check "add-member again, as the administrator" "$postern" admin project add-member physics operator

@@ -237,7 +237,7 @@ await story("an administrator makes an account, whose invitation is shown once",
     await form.getByLabel("User name").fill("carol");
     await form.getByLabel("Name", { exact: true }).fill("Carol Example");
     await form.getByRole("button", { name: "Make the account" }).click();
-    await page.getByText(/postern login --invitation pgi_/).waitFor();
+    await page.getByRole("region", { name: "the link for carol" }).getByText(/\/invitation#pgi_[\w-]{43}$/).waitFor();
     await page.getByText("Carol Example").waitFor();
 });
 await look(page, "admin-accounts");

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "identity/password.h"
+#include "identity/qr.h"
 #include "identity/throttle.h"
 #include "identity/token.h"
 #include "identity/totp.h"
@@ -82,6 +83,25 @@ static void test_totp_uri(void **state) {
     memset(issuer, 'a', sizeof issuer - 1);
     issuer[sizeof issuer - 1] = '\0';
     assert_fails(totp_uri(rfc_secret, issuer, "alice", uri), ERR_TOO_LONG);
+}
+
+/* That a reader finds the text in it is seen in a browser: tests/e2e/dashboard_invitation.sh. */
+static void test_qr_rows(void **state) {
+    (void)state;
+    struct buf rows CLEANUP(buf_done) = BUF(QR_ROWS_BYTES);
+    char text[668];
+    memset(text, 'a', sizeof text);
+    text[sizeof text - 1] = '\0';
+    assert_fails(qr_rows(text, &rows), ERR_TOO_LONG);
+    assert_int_equal(rows.len, 0);
+    text[sizeof text - 2] = '\0';
+    assert_ok(qr_rows(text, &rows));
+    assert_int_equal(rows.len, QR_ROWS_BYTES - 1);
+    for (size_t i = 0; i < rows.len; i++) {
+        bool end = i % 98 == 97;
+        assert_true(end ? rows.data[i] == '\n' : rows.data[i] == '0' || rows.data[i] == '1');
+    }
+    assert_memory_equal(rows.data, "11111110", 8); /* a finder pattern and its light border */
 }
 
 static void test_tokens(void **state) {
@@ -343,12 +363,13 @@ static void test_password_hash(void **state) {
 
 int main(void) {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_totp_vectors),    cmocka_unit_test(test_totp_window),
-        cmocka_unit_test(test_totp_malformed),  cmocka_unit_test(test_totp_uri),
-        cmocka_unit_test(test_tokens),          cmocka_unit_test(test_token_refused),
-        cmocka_unit_test(test_token_header),    cmocka_unit_test(test_throttle_burst),
-        cmocka_unit_test(test_throttle_full),   cmocka_unit_test(test_lockout),
-        cmocka_unit_test(test_password_judged), cmocka_unit_test(test_password_hash),
+        cmocka_unit_test(test_totp_vectors),   cmocka_unit_test(test_totp_window),
+        cmocka_unit_test(test_totp_malformed), cmocka_unit_test(test_totp_uri),
+        cmocka_unit_test(test_qr_rows),        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_token_refused),  cmocka_unit_test(test_token_header),
+        cmocka_unit_test(test_throttle_burst), cmocka_unit_test(test_throttle_full),
+        cmocka_unit_test(test_lockout),        cmocka_unit_test(test_password_judged),
+        cmocka_unit_test(test_password_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

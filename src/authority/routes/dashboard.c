@@ -1,7 +1,7 @@
 /*
  * The dashboard: its files, and what a browser's session needs besides the API that everyone uses.
  *
- * The page is asked for anew each time (by its ETag); everything else has the version in its
+ * A page is asked for anew each time (by its ETag); everything else has the version in its
  * address and is kept for good, so that a page never meets scripts of another version.
  */
 #include "authority/authority.h"
@@ -50,7 +50,7 @@ static void answer_file(struct call *call, const struct web_file *file) {
     }
 }
 
-static void send_page(struct call *call) {
+static void send_page(struct call *call, const char *name) {
     const char *known = http_request_header(call->request, "if-none-match");
     char etag[32];
     (void)snprintf(etag, sizeof etag, "\"%s%s\"", web_version, takes_gzip(call) ? "-gzip" : "");
@@ -59,10 +59,15 @@ static void send_page(struct call *call) {
     if (known != NULL && strcmp(known, etag) == 0) {
         call_answer_text(call, 304, NULL);
     } else {
-        answer_file(call, find("index.html"));
+        answer_file(call, find(name));
     }
     call_send(call);
 }
+
+static void send_dashboard(struct call *call) { send_page(call, "index.html"); }
+
+/* For whoever has a link with an invitation, which stands after the # and so never comes here. */
+static void send_invitation(struct call *call) { send_page(call, "invitation.html"); }
 
 static void send_file(struct call *call) {
     bool current = strcmp(call_path(call, "version"), web_version) == 0;
@@ -94,7 +99,8 @@ static void csrf_run(struct call *call) {
 }
 
 const struct route dashboard_routes[] = {
-    {HTTP_GET, "/", ACCESS_PUBLIC, "dashboard.page", NULL, NULL, send_page},
+    {HTTP_GET, "/", ACCESS_PUBLIC, "dashboard.page", NULL, NULL, send_dashboard},
+    {HTTP_GET, "/invitation", ACCESS_PUBLIC, "invitation.page", NULL, NULL, send_invitation},
     {HTTP_GET, "/web/{version}/{file}", ACCESS_PUBLIC, "dashboard.file", NULL, NULL, send_file},
     {HTTP_GET, "/api/v1/auth/csrf-token", ACCESS_PUBLIC, "session.csrf_token", NULL, csrf_run,
      NULL},

@@ -11,6 +11,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "identity/password.h"
+#include "identity/qr.h"
 #include "identity/totp.h"
 
 enum {
@@ -25,6 +26,7 @@ struct acceptance {
     secret_t password;
     char password_hash[128];
     bool hashed;
+    struct session_cookie cookie;
 };
 
 static void release(void *own) {
@@ -52,7 +54,10 @@ void invitation_issue(struct call *call, const struct account *account, json_t *
     login.pending_totp_hex[0] = '\0';
     if (call_ok(call, err, "the invitation") &&
         call_ok(call, store_login_put(store, &login), "the invitation")) {
+        const char *url = call->authority->config->public_url;
         int set = json_object_set_new(answer, "invitation", json_string(token));
+        set |= json_object_set_new(answer, "invitationUrl",
+                                   json_sprintf("%s/invitation#%s", url, token));
         set |= json_object_set_new(answer, "invitationExpireTime",
                                    call_json_time(login.invitation_expires_at));
         (void)call_ok(call, set == 0 ? OK : FAIL(ERR_MEMORY), "the invitation");
@@ -85,7 +90,13 @@ err_t invitation_confirm_read(struct call *call) {
     TRY(read_invitation(call, own));
     TRY(call_read_string(call, "totp", CALL_REQUIRED, CODE_CHARS_MAX, &code));
     (void)snprintf(own->code, sizeof own->code, "%s", code);
-    return OK;
+    return session_cookie_read(call, &own->cookie);
+}
+
+err_t invitation_about_read(struct call *call) {
+    struct acceptance *own = call_own(call, sizeof *own, release);
+    TRY(login_guard_admit_token(call));
+    return read_invitation(call, own);
 }
 
 /* The login that the invitation is for; else a problem, the same one for every reason. */
@@ -117,6 +128,20 @@ static bool find(struct call *call, const struct acceptance *own, struct login *
     return reason == NULL;
 }
 
+void invitation_about_run(struct call *call) {
+    const struct acceptance *own = call_own(call, sizeof *own, release);
+    struct login login = {0};
+    struct account account = {0};
+    if (find(call, own, &login, &account)) {
+        call_unrecorded(call); /* nothing came of it yet */
+        call_answer(call, 200,
+                    json_pack("{s:s,s:s,s:o}", "username", account.name, "displayName",
+                              account.display_name, "expireTime",
+                              call_json_time(login.invitation_expires_at)));
+    }
+    secret_wipe(&login, sizeof login);
+}
+
 static void hash_password(struct call *call) {
     struct acceptance *own = call_own(call, sizeof *own, release);
     own->hashed = !failed(
@@ -125,13 +150,16 @@ static void hash_password(struct call *call) {
 
 void invitation_answer_secret(struct call *call, const struct account *account, span_t secret) {
     char base32[64], uri[TOTP_URI_CHARS];
+    struct buf rows CLEANUP(buf_done) = BUF(QR_ROWS_BYTES);
     err_t err = totp_base32(secret, base32);
     err = failed(err) ? err
                       : totp_uri(secret, call->authority->config->site_name, account->name, uri);
+    err = failed(err) ? err : qr_rows(uri, &rows);
+    err = failed(err) ? err : buf_add_byte(&rows, '\0');
     if (call_ok(call, err, "the one-time code's secret")) {
         call_answer(call, 200,
-                    json_pack("{s:s,s:s,s:s}", "username", account->name, "totpSecret", base32,
-                              "totpUri", uri));
+                    json_pack("{s:s,s:s,s:s,s:o}", "username", account->name, "totpSecret", base32,
+                              "totpUri", uri, "totpQr", call_json_lines((const char *)rows.data)));
     }
     secret_wipe(base32, sizeof base32);
     secret_wipe(uri, sizeof uri);
@@ -203,6 +231,15 @@ static bool take_pending(struct login *login, const struct acceptance *own, int6
     return true;
 }
 
+static void open_session(struct call *call, const struct account *account) {
+    struct acceptance *own = call_own(call, sizeof *own, release);
+    if (own->cookie.wanted) {
+        session_cookie_open(call, account, SESSION_METHODS_PASSWORD, &own->cookie);
+    } else {
+        session_open(call, account, NULL);
+    }
+}
+
 void invitation_confirm_run(struct call *call) {
     const struct acceptance *own = call_own(call, sizeof *own, release);
     struct login login = {0};
@@ -228,12 +265,14 @@ void invitation_confirm_run(struct call *call) {
         if (had_window) {
             publish_account(call, &account);
         }
-        session_open(call, &account, NULL);
+        open_session(call, &account);
     }
     secret_wipe(&login, sizeof login);
 }
 
 void invitation_finish(struct call *call) {
+    const struct acceptance *own = call_own(call, sizeof *own, release);
+    session_cookie_set(call, &own->cookie);
     login_guard_credit_token(call);
     call_send(call);
 }

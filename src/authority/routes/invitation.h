@@ -10,18 +10,22 @@
 
 enum { INVITATION_S = 2 * 24 * 3600 };
 
-/* Store thread: a new invitation for the account, in place of any older one. Adds "invitation" and
+/* Store thread: a new invitation for the account, in place of any older one. Adds "invitation",
+ * "invitationUrl" (the page that takes it, which no server sees: it stands after the #) and
  * "invitationExpireTime" to the answer. The login in force stays until it is confirmed. */
 void invitation_issue(struct call *call, const struct account *account, json_t *answer);
 
 /* Of the routes, whose rows stand in login.c. */
+err_t invitation_about_read(struct call *call);
+void invitation_about_run(struct call *call);
 err_t invitation_read(struct call *call);
 void invitation_run(struct call *call);
 err_t invitation_confirm_read(struct call *call);
 void invitation_confirm_run(struct call *call);
 void invitation_finish(struct call *call);
 
-/* Answers with a new secret for one-time codes, as text and as address for authenticator apps. */
+/* Answers with a new secret for one-time codes: as text, as address for authenticator apps, and as
+ * the rows of the QR code of that. */
 void invitation_answer_secret(struct call *call, const struct account *account, span_t secret);
 
 #endif

@@ -238,9 +238,31 @@ err_t login_attempt_read(struct call *call, struct login_attempt *attempt) {
     return call_ok(call, err, "the password") ? OK : err;
 }
 
+/* The API's own sign-in. */
+struct api_login {
+    struct login_attempt attempt; /* first: login.h */
+    struct session_cookie cookie;
+};
+_Static_assert(sizeof(struct api_login) <= CALL_OWN_BYTES, "it fits call_own()");
+
+static void api_release(void *own) {
+    struct api_login *login = own;
+    login_attempt_release(&login->attempt);
+    secret_wipe(login->cookie.token, sizeof login->cookie.token);
+}
+
+static struct api_login *api_login_of(struct call *call) {
+    return call_own(call, sizeof(struct api_login), api_release);
+}
+
 static void open_session(struct call *call, const struct account *account) {
+    struct session_cookie *cookie = &api_login_of(call)->cookie;
     size_t left = 0;
-    session_open(call, account, NULL);
+    if (cookie->wanted) {
+        session_cookie_open(call, account, login_attempt_methods(call), cookie);
+    } else {
+        session_open(call, account, NULL);
+    }
     if (attempt_of(call)->by_recovery_code && !call_refused(call) &&
         call_ok(call, store_recovery_code_count(call_store(call), account->id, &left),
                 "the recovery codes")) {
@@ -250,9 +272,10 @@ static void open_session(struct call *call, const struct account *account) {
 }
 
 static err_t read(struct call *call) {
-    struct login_attempt *own = attempt_of(call);
-    own->succeed = open_session;
-    return login_attempt_read(call, own);
+    struct api_login *own = api_login_of(call);
+    own->attempt.succeed = open_session;
+    TRY(session_cookie_read(call, &own->cookie));
+    return login_attempt_read(call, &own->attempt);
 }
 
 static struct stranger *stranger_of(struct call *call, enum login_door door, const char *name) {
@@ -519,6 +542,7 @@ void login_attempt_credit(struct call *call) {
 }
 
 static void finish(struct call *call) {
+    session_cookie_set(call, &api_login_of(call)->cookie);
     login_attempt_credit(call);
     call_send(call);
 }
@@ -526,6 +550,8 @@ static void finish(struct call *call) {
 const struct route login_routes[] = {
     {HTTP_POST, "/api/v1/auth/login", ACCESS_PUBLIC, "session.login", read, login_attempt_run,
      finish},
+    {HTTP_POST, "/api/v1/auth/invitation/about", ACCESS_PUBLIC, "invitation.show",
+     invitation_about_read, invitation_about_run, invitation_finish},
     {HTTP_POST, "/api/v1/auth/invitation", ACCESS_PUBLIC, "invitation.accept", invitation_read,
      invitation_run, NULL},
     {HTTP_POST, "/api/v1/auth/invitation/confirm", ACCESS_PUBLIC, "invitation.confirm",

@@ -8,6 +8,7 @@
 #include "authority/rate.h"
 #include "authority/routes/account.h"
 #include "authority/routes/login.h"
+#include "authority/routes/oidc.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/secret.h"
@@ -56,6 +57,54 @@ void session_open(struct call *call, const struct account *account, const struct
         (void)snprintf(session.methods, sizeof session.methods, "%s", SESSION_METHODS_PASSWORD);
     }
     session_answer(call, account, &session);
+}
+
+/* ---- for a page of ours ---------------------------------------------------------------------- */
+
+err_t session_cookie_read(struct call *call, struct session_cookie *out) {
+    static const char *const uses[] = {"", "bearer", "browser"};
+    unsigned use = 0;
+    TRY(call_read_word(call, "session", CALL_OPTIONAL, uses, COUNT_OF(uses), &use));
+    out->wanted = strcmp(uses[use], "browser") == 0;
+    if (out->wanted && !browser_is_same_origin(call)) {
+        call_problem(call, 403, "cross_site", "session",
+                     "only the dashboard's own pages sign a browser in");
+        return FAIL(ERR_REFUSED);
+    }
+    return OK;
+}
+
+/* What came of the same sign-in goes on: programs that were let in by it. */
+static bool replace(struct call *call, const struct account *account) {
+    struct session old;
+    struct account owner;
+    if (!browser_find(call, &old, &owner) || owner.id != account->id) {
+        return !call_refused(call);
+    }
+    call_forget_bearers(call);
+    return call_ok(call, store_session_remove(call_store(call), old.hash), "the session");
+}
+
+void session_cookie_open(struct call *call, const struct account *account, const char *methods,
+                         struct session_cookie *cookie) {
+    struct session session = {.account_id = account->id,
+                              .expires_at = end_of(call, NULL),
+                              .use = SESSION_BROWSER,
+                              .authenticated_at = call->now};
+    (void)snprintf(session.methods, sizeof session.methods, "%s", methods);
+    oidc_new_family(session.family);
+    if (replace(call, account) && session_add(call, &session, cookie->token)) {
+        cookie->seconds = session.expires_at - call->now;
+        call_answer(call, 200,
+                    json_pack("{s:s,s:I}", "username", account->name, "expires_in",
+                              (json_int_t)cookie->seconds));
+    }
+}
+
+void session_cookie_set(struct call *call, const struct session_cookie *cookie) {
+    if (cookie->token[0] != '\0') {
+        browser_set_session(call, cookie->token, cookie->seconds);
+    }
 }
 
 bool session_end(struct call *call, const struct session *session) {

@@ -26,6 +26,23 @@ bool session_end(struct call *call, const struct session *session);
  * fetched yet. False with a problem. */
 bool session_end_all(struct call *call, entity_id account_id);
 
+/*
+ * What a sign-in by the API hands to a page of ours ("session": "browser"): a session in a cookie,
+ * which no script sees, instead of a token in the answer.
+ */
+struct session_cookie {
+    bool wanted;
+    char token[TOKEN_CHARS]; /* "" until it is open; to be wiped */
+    int64_t seconds;
+};
+/* Loop thread, from read(). 403 cross_site where no page of ours asks. */
+err_t session_cookie_read(struct call *call, struct session_cookie *out);
+/* Store thread: opens it and answers. What this browser had of the same account's is replaced. */
+void session_cookie_open(struct call *call, const struct account *account, const char *methods,
+                         struct session_cookie *cookie);
+/* Loop thread, from finish(): sets the cookie, if one was wanted. */
+void session_cookie_set(struct call *call, const struct session_cookie *cookie);
+
 /* Of the routes /auth/token, /auth/logout and /auth/whoami, whose rows stand in login.c. */
 err_t session_token_read(struct call *call);
 void session_token_run(struct call *call);

@@ -10,8 +10,11 @@ static err_t show_invitation(const json_t *answer, const char *name) {
     char until[TIME_CHARS];
     print_time_cell(member_text(answer, "invitationExpireTime"), until);
     (void)printf("Give this to %s, over a channel you trust; it works once, until %s:\n"
+                 "  %s\n"
+                 "or, at a terminal:\n"
                  "  postern login --invitation %s\n",
-                 name, until, member_text(answer, "invitation"));
+                 name, until, member_text(answer, "invitationUrl"),
+                 member_text(answer, "invitation"));
     return OK;
 }
 

@@ -85,11 +85,13 @@ static err_t invite_run(struct cli *cli, const struct arguments *arguments) {
     }
     TRY(answer_text(cli, answer, "invitation", &invitation));
     char until[TIME_CHARS];
+    const char *page = member_text(answer, "invitationUrl");
     print_time_cell(member_text(answer, "invitationExpireTime"), until);
     (void)fprintf(stderr,
                   "%s is a member of %s, and signs in first, until %s, by:\n"
-                  "  postern login --invitation …\n",
-                  arguments->words[1], arguments->words[0], until);
+                  "  %.*s#…\n"
+                  "or, at a terminal: postern login --invitation …\n",
+                  arguments->words[1], arguments->words[0], until, (int)strcspn(page, "#"), page);
     (void)printf("%s\n", invitation);
     return OK;
 }

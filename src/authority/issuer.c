@@ -50,7 +50,6 @@ err_t issuer_new(struct store *store, int64_t now, struct issuer **out) {
     if (issuer == NULL) {
         return FAIL(ERR_MEMORY);
     }
-    TRY(authorizations_new(&issuer->authorizations));
     TRY(load(store, &issuer->keys));
     TRY(issuer_rotate_if_due(issuer, store, now));
     *out = TAKE(issuer);
@@ -60,7 +59,6 @@ err_t issuer_new(struct store *store, int64_t now, struct issuer **out) {
 void issuer_free(struct issuer *issuer) {
     if (issuer != NULL) {
         signing_keys_free(issuer->keys);
-        authorizations_free(issuer->authorizations);
         free(issuer);
     }
 }

@@ -6,7 +6,6 @@
 #define POSTERN_AUTHORITY_ISSUER_H
 
 #include "authority/call.h"
-#include "identity/authorization.h"
 #include "identity/signing_keys.h"
 
 enum {
@@ -19,7 +18,6 @@ _Static_assert((int)SIGNING_KEY_KEPT_S > (int)ISSUER_ID_TOKEN_S, "keys outlive w
 
 struct issuer {
     struct signing_keys *keys;
-    struct authorizations *authorizations;
 };
 
 /* Before the threads start, inside a transaction: reads the keys, or makes the first. */

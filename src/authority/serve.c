@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 
 #include "authority/authority.h"
+#include "authority/authorizations.h"
 #include "authority/batch.h"
 #include "authority/bearer.h"
 #include "authority/gate_sessions.h"
@@ -145,6 +146,7 @@ static void submit_chore(struct authority *authority, void (*run)(struct work *w
 static err_t sweep(struct store *store) {
     uint64_t newest, oldest;
     TRY(store_session_sweep(store, clock_now_s()));
+    TRY(authorizations_sweep(store, clock_now_s()));
     TRY(store_job_prune(store, clock_now_s() - JOBS_KEPT_S, JOBS_PRUNED_AT_ONCE));
     TRY(store_event_revision(store, &newest, &oldest));
     return newest - oldest + 1 > EVENTS_KEPT ? store_event_prune(store, newest - EVENTS_KEPT) : OK;

@@ -1,116 +1,44 @@
 #include "identity/authorization.h"
 
 #include <sodium.h>
-#include <stdio.h>
 
 #include "base/text.h"
 
-enum { FAMILY_BYTES = 16, EXPIRED_KEPT_S = 60, VERIFIER_CHARS_MIN = 43, VERIFIER_CHARS_MAX = 128 };
+enum { FAMILY_BYTES = 16, VERIFIER_CHARS_MIN = 43, VERIFIER_CHARS_MAX = 128 };
 
 /* RFC 8628 section 6.1: consonants without Y, so that no word comes of them. 20^8 of them, and who
  * tries is throttled. */
 static const char user_code_letters[] = "BCDFGHJKLMNPQRSTVWXZ";
 enum { USER_CODE_LETTERS = 8 };
 
-enum kind { KIND_FREE, KIND_CODE, KIND_DEVICE };
-enum state { STATE_WAITING, STATE_APPROVED, STATE_DENIED, STATE_USED };
-
-struct entry {
-    enum kind kind;
-    enum state state;
-    char hash[HASH_CHARS];
-    char user_code[AUTHORIZATION_USER_CODE_CHARS];
-    int64_t expires_at;
-    int64_t interval_s, polled_at;
-    struct authorization authorization;
-};
-
-struct authorizations {
-    struct entry entries[LIMIT_AUTHORIZATIONS_COUNT];
-};
-
-err_t authorizations_new(struct authorizations **out) {
-    *out = calloc(1, sizeof **out);
-    return *out != NULL ? OK : FAIL(ERR_MEMORY);
+static void set_family(struct authorization *authorization, const uint8_t *random) {
+    (void)sodium_bin2hex(authorization->family, sizeof authorization->family, random, FAMILY_BYTES);
 }
-
-void authorizations_free(struct authorizations *table) { free(table); }
 
 /* What expired is kept for a moment, for its device to be told so. */
-static bool is_gone(const struct entry *entry, int64_t now) {
-    return entry->kind == KIND_FREE || entry->expires_at + EXPIRED_KEPT_S <= now;
+bool authorization_is_gone(const struct authorization *authorization, int64_t now) {
+    return authorization->expires_at + AUTHORIZATION_KEPT_S <= now;
 }
 
-/* A free place, else the oldest grant that nobody has approved. */
-static struct entry *place(struct authorizations *table, int64_t now) {
-    struct entry *oldest = NULL;
-    for (size_t i = 0; i < COUNT_OF(table->entries); i++) {
-        struct entry *entry = &table->entries[i];
-        if (is_gone(entry, now)) {
-            return entry;
-        }
-        if (entry->kind == KIND_DEVICE && entry->state == STATE_WAITING &&
-            (oldest == NULL || entry->expires_at < oldest->expires_at)) {
-            oldest = entry;
-        }
-    }
-    return oldest;
-}
-
-static struct entry *find_hash(struct authorizations *table, enum kind kind, const char *hash,
-                               int64_t now) {
-    for (size_t i = 0; i < COUNT_OF(table->entries); i++) {
-        struct entry *entry = &table->entries[i];
-        if (entry->kind == kind && !is_gone(entry, now) && strcmp(entry->hash, hash) == 0) {
-            return entry;
-        }
-    }
-    return NULL;
-}
-
-static void set_family(struct entry *entry, const uint8_t *random) {
-    (void)sodium_bin2hex(entry->authorization.family, sizeof entry->authorization.family, random,
-                         FAMILY_BYTES);
-}
-
-/* What stands here by its approval; what became tokens counts, as it is remembered. */
-static size_t count_of(const struct authorizations *table, entity_id account_id, int64_t now) {
-    size_t count = 0;
-    for (size_t i = 0; i < COUNT_OF(table->entries); i++) {
-        const struct entry *entry = &table->entries[i];
-        count += !is_gone(entry, now) && entry->authorization.approval.account_id == account_id;
-    }
-    return count;
-}
-
-void authorizations_forget(struct authorizations *table, entity_id account_id) {
-    for (size_t i = 0; i < COUNT_OF(table->entries); i++) {
-        struct entry *entry = &table->entries[i];
-        if (entry->authorization.approval.account_id == account_id) {
-            entry->kind = KIND_FREE;
-        }
-    }
+bool authorization_waits(const struct authorization *authorization, int64_t now) {
+    return authorization->state == AUTHORIZATION_WAITING && authorization->expires_at > now;
 }
 
 /* ---- codes --------------------------------------------------------------------------------- */
 
-err_t authorizations_add_code(struct authorizations *table,
-                              const uint8_t random[AUTHORIZATION_RANDOM_BYTES],
+err_t authorization_make_code(const uint8_t random[AUTHORIZATION_RANDOM_BYTES],
                               const struct authorization_request *request,
                               const struct authorization_approval *approval, int64_t now,
-                              char code[TOKEN_CHARS]) {
-    struct entry *at = place(table, now);
-    if (at == NULL ||
-        count_of(table, approval->account_id, now) >= LIMIT_AUTHORIZATIONS_PER_ACCOUNT_COUNT) {
-        return FAIL(ERR_BUSY);
-    }
-    struct entry entry = {.kind = KIND_CODE,
-                          .state = STATE_APPROVED,
-                          .expires_at = now + AUTHORIZATION_CODE_S,
-                          .authorization = {*request, *approval, ""}};
-    TRY(token_make(TOKEN_CODE, random, code, entry.hash));
-    set_family(&entry, random + TOKEN_RANDOM_BYTES);
-    *at = entry;
+                              char code[TOKEN_CHARS], struct authorization *out) {
+    struct authorization made = {.kind = AUTHORIZATION_CODE,
+                                 .state = AUTHORIZATION_APPROVED,
+                                 .request = *request,
+                                 .approval = *approval,
+                                 .created_at = now,
+                                 .expires_at = now + AUTHORIZATION_CODE_S};
+    TRY(token_make(TOKEN_CODE, random, code, made.hash));
+    set_family(&made, random + TOKEN_RANDOM_BYTES);
+    *out = made;
     return OK;
 }
 
@@ -118,34 +46,27 @@ static bool same(const char *a, const char *b) {
     return span_equal_secret(span_str(a), span_str(b));
 }
 
-err_t authorizations_redeem(struct authorizations *table, span_t code, const char *client,
-                            const char *redirect_uri, const char *verifier, int64_t now,
-                            struct authorization *out) {
-    char hash[HASH_CHARS], challenge[AUTHORIZATION_CHALLENGE_CHARS];
-    if (failed(token_hash(TOKEN_CODE, code, hash))) {
+err_t authorization_redeem(struct authorization *authorization, const char *client,
+                           const char *redirect_uri, const char *verifier, int64_t now) {
+    const struct authorization_request *request = &authorization->request;
+    char challenge[AUTHORIZATION_CHALLENGE_CHARS];
+    if (authorization->kind != AUTHORIZATION_CODE) {
         return FAIL(ERR_NOT_FOUND);
     }
-    struct entry *entry = find_hash(table, KIND_CODE, hash, now);
-    if (entry == NULL) {
-        return FAIL(ERR_NOT_FOUND);
-    }
-    if (entry->state == STATE_USED) {
-        *out = entry->authorization;
+    if (authorization->state == AUTHORIZATION_USED) {
         return FAIL(ERR_DUPLICATE);
     }
-    const struct authorization_request *request = &entry->authorization.request;
-    bool right = strcmp(request->client, client) == 0 &&
-                 strcmp(request->redirect_uri, redirect_uri) == 0 &&
-                 !failed(authorization_challenge(verifier, challenge)) &&
-                 same(challenge, request->challenge);
-    if (!right || entry->expires_at <= now) {
-        entry->kind = KIND_FREE;
-        return right ? FAIL(ERR_NOT_FOUND) : FAIL(ERR_REFUSED);
+    if (strcmp(request->client, client) != 0 || strcmp(request->redirect_uri, redirect_uri) != 0 ||
+        failed(authorization_challenge(verifier, challenge)) ||
+        !same(challenge, request->challenge)) {
+        return FAIL(ERR_REFUSED);
     }
-    entry->state = STATE_USED;
+    if (authorization->expires_at <= now) {
+        return FAIL(ERR_NOT_FOUND);
+    }
+    authorization->state = AUTHORIZATION_USED;
     /* Remembered beyond its own end: a thief may come late. */
-    entry->expires_at = now + AUTHORIZATION_DEVICE_S;
-    *out = entry->authorization;
+    authorization->expires_at = now + AUTHORIZATION_DEVICE_S;
     return OK;
 }
 
@@ -187,97 +108,63 @@ static err_t read_user_code(const char *typed, char out[AUTHORIZATION_USER_CODE_
     return at == AUTHORIZATION_USER_CODE_CHARS - 1 ? OK : FAIL(ERR_MALFORMED);
 }
 
-static struct entry *find_user_code(struct authorizations *table, const char *typed, int64_t now) {
+err_t authorization_hash_user_code(const char *typed, char hash[HASH_CHARS]) {
     char code[AUTHORIZATION_USER_CODE_CHARS];
-    if (failed(read_user_code(typed, code))) {
-        return NULL;
-    }
-    for (size_t i = 0; i < COUNT_OF(table->entries); i++) {
-        struct entry *entry = &table->entries[i];
-        if (entry->kind == KIND_DEVICE && entry->state == STATE_WAITING &&
-            entry->expires_at > now && strcmp(entry->user_code, code) == 0) {
-            return entry;
-        }
-    }
-    return NULL;
+    uint8_t bytes[crypto_hash_sha256_BYTES];
+    TRY(read_user_code(typed, code));
+    (void)crypto_hash_sha256(bytes, (const uint8_t *)code, strlen(code)); /* always succeeds */
+    (void)sodium_bin2hex(hash, HASH_CHARS, bytes, sizeof bytes);
+    return OK;
 }
 
-err_t authorizations_add_device(struct authorizations *table,
-                                const uint8_t random[AUTHORIZATION_RANDOM_BYTES],
+err_t authorization_make_device(const uint8_t random[AUTHORIZATION_RANDOM_BYTES],
                                 const struct authorization_request *request, int64_t now,
                                 char device_code[TOKEN_CHARS],
-                                char user_code[AUTHORIZATION_USER_CODE_CHARS]) {
-    struct entry entry = {.kind = KIND_DEVICE,
-                          .state = STATE_WAITING,
-                          .expires_at = now + AUTHORIZATION_DEVICE_S,
-                          .interval_s = AUTHORIZATION_INTERVAL_S,
-                          .authorization = {.request = *request}};
-    make_user_code(random + TOKEN_RANDOM_BYTES + FAMILY_BYTES, entry.user_code);
-    struct entry *at = place(table, now);
-    if (at == NULL || find_user_code(table, entry.user_code, now) != NULL) {
-        return FAIL(ERR_BUSY);
-    }
-    TRY(token_make(TOKEN_DEVICE, random, device_code, entry.hash));
-    set_family(&entry, random + TOKEN_RANDOM_BYTES);
-    memcpy(user_code, entry.user_code, sizeof entry.user_code);
-    *at = entry;
+                                char user_code[AUTHORIZATION_USER_CODE_CHARS],
+                                struct authorization *out) {
+    struct authorization made = {.kind = AUTHORIZATION_DEVICE,
+                                 .state = AUTHORIZATION_WAITING,
+                                 .request = *request,
+                                 .created_at = now,
+                                 .expires_at = now + AUTHORIZATION_DEVICE_S,
+                                 .interval_s = AUTHORIZATION_INTERVAL_S};
+    make_user_code(random + TOKEN_RANDOM_BYTES + FAMILY_BYTES, user_code);
+    TRY(authorization_hash_user_code(user_code, made.user_code_hash));
+    TRY(token_make(TOKEN_DEVICE, random, device_code, made.hash));
+    set_family(&made, random + TOKEN_RANDOM_BYTES);
+    *out = made;
     return OK;
 }
 
-err_t authorizations_find_user_code(const struct authorizations *table, const char *typed,
-                                    int64_t now, struct authorization_request *out) {
-    const struct entry *entry =
-        find_user_code((struct authorizations *)(uintptr_t)table, typed, now);
-    if (entry == NULL) {
-        return FAIL(ERR_NOT_FOUND);
-    }
-    *out = entry->authorization.request;
-    return OK;
-}
-
-err_t authorizations_decide(struct authorizations *table, const char *typed,
-                            const struct authorization_approval *approval, int64_t now) {
-    struct entry *entry = find_user_code(table, typed, now);
-    if (entry == NULL) {
-        return FAIL(ERR_NOT_FOUND);
-    }
-    if (approval != NULL &&
-        count_of(table, approval->account_id, now) >= LIMIT_AUTHORIZATIONS_PER_ACCOUNT_COUNT) {
-        return FAIL(ERR_BUSY);
-    }
-    entry->state = approval != NULL ? STATE_APPROVED : STATE_DENIED;
+void authorization_decide(struct authorization *authorization,
+                          const struct authorization_approval *approval) {
+    authorization->state = approval != NULL ? AUTHORIZATION_APPROVED : AUTHORIZATION_DENIED;
     if (approval != NULL) {
-        entry->authorization.approval = *approval;
+        authorization->approval = *approval;
     }
-    return OK;
 }
 
-enum authorization_poll authorizations_poll(struct authorizations *table, span_t device_code,
-                                            const char *client, int64_t now,
-                                            struct authorization *out) {
-    char hash[HASH_CHARS];
-    struct entry *entry = failed(token_hash(TOKEN_DEVICE, device_code, hash))
-                              ? NULL
-                              : find_hash(table, KIND_DEVICE, hash, now);
-    if (entry == NULL || entry->state == STATE_USED ||
-        strcmp(entry->authorization.request.client, client) != 0) {
+enum authorization_poll authorization_poll(struct authorization *authorization, const char *client,
+                                           int64_t now) {
+    if (authorization->kind != AUTHORIZATION_DEVICE || authorization->state == AUTHORIZATION_USED ||
+        strcmp(authorization->request.client, client) != 0) {
         return POLL_UNKNOWN;
     }
-    if (entry->expires_at <= now) {
+    if (authorization->expires_at <= now) {
         return POLL_EXPIRED;
     }
-    bool early = entry->polled_at != 0 && now < entry->polled_at + entry->interval_s;
-    entry->polled_at = now;
+    bool early =
+        authorization->polled_at != 0 && now < authorization->polled_at + authorization->interval_s;
+    authorization->polled_at = now;
     if (early) {
-        entry->interval_s += AUTHORIZATION_INTERVAL_S;
+        authorization->interval_s += AUTHORIZATION_INTERVAL_S;
         return POLL_SLOW_DOWN;
     }
-    if (entry->state == STATE_APPROVED) {
-        *out = entry->authorization;
-        entry->state = STATE_USED;
+    if (authorization->state == AUTHORIZATION_APPROVED) {
+        authorization->state = AUTHORIZATION_USED;
         return POLL_APPROVED;
     }
-    return entry->state == STATE_DENIED ? POLL_DENIED : POLL_PENDING;
+    return authorization->state == AUTHORIZATION_DENIED ? POLL_DENIED : POLL_PENDING;
 }
 
 /* ---- what stands by itself ----------------------------------------------------------------- */

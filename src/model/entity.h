@@ -248,6 +248,53 @@ struct session {
     int64_t used_at;                     /* of a refresh token: 0 until then */
 };
 
+enum authorization_kind {
+    AUTHORIZATION_CODE = 1,   /* RFC 6749 section 4.1 */
+    AUTHORIZATION_DEVICE = 2, /* RFC 8628 */
+};
+enum authorization_state {
+    AUTHORIZATION_WAITING = 1, /* for somebody to approve it */
+    AUTHORIZATION_APPROVED = 2,
+    AUTHORIZATION_DENIED = 3,
+    AUTHORIZATION_USED = 4, /* it became tokens */
+};
+enum {
+    AUTHORIZATION_TEXT_CHARS = LIMIT_OAUTH_TEXT_CHARS + 1,
+    AUTHORIZATION_CHALLENGE_CHARS = 43 + 1,
+};
+
+/* What a client asks for. */
+struct authorization_request {
+    char client[CLIENT_CHARS];
+    char redirect_uri[AUTHORIZATION_TEXT_CHARS]; /* "" for devices, as the challenge */
+    char challenge[AUTHORIZATION_CHALLENGE_CHARS];
+    char nonce[AUTHORIZATION_TEXT_CHARS]; /* "" without */
+    bool offline;                         /* a refresh token as well */
+    char source[INET_CHARS];              /* of a device: the address that asked */
+};
+
+/* Who approved it, and how they had proved who they are. */
+struct authorization_approval {
+    entity_id account_id; /* 0: nobody did */
+    int64_t authenticated_at;
+    char methods[SESSION_METHODS_CHARS];
+};
+
+/* A sign-in that a client has asked for and not yet got, or got a while ago (authorization.h). */
+struct authorization {
+    char hash[HASH_CHARS]; /* of the code that its client holds */
+    enum authorization_kind kind;
+    enum authorization_state state;
+    char user_code_hash[HASH_CHARS]; /* of what a person types for a device; "" for codes */
+    struct authorization_request request;
+    struct authorization_approval approval;
+    char family[SESSION_FAMILY_CHARS]; /* of the tokens that come of it */
+    int64_t created_at;
+    int64_t expires_at;
+    int64_t interval_s; /* between two polls of a device */
+    int64_t polled_at;  /* 0: not yet */
+};
+
 enum key_use {
     KEY_USE_PERSON = 1,   /* a person registered it: good at gates and hosts */
     KEY_USE_INTERNAL = 2, /* postern-host keeps it in a home: good at hosts, from inside */

@@ -34,6 +34,7 @@ COMPARE_TEXT(host, name)
 COMPARE_U64(issued, serial)
 COMPARE_U64(api_key, id)
 COMPARE_TEXT(session, hash)
+COMPARE_TEXT(authorization, hash)
 COMPARE_U64(registered_key, id)
 COMPARE_U64(grant, id)
 COMPARE_U64(passkey, id)
@@ -113,12 +114,12 @@ err_t memory_remove(struct memory_store *self, struct table *table, size_t index
 static void op_close(struct store *store) {
     struct memory_store *self = memory_store_of(store);
     struct table *const tables[] = {
-        &self->accounts,  &self->logins,         &self->projects,        &self->members,
-        &self->links,     &self->clusters,       &self->hosts,           &self->issued,
-        &self->api_keys,  &self->sessions,       &self->registered_keys, &self->grants,
-        &self->passkeys,  &self->recovery_codes, &self->tickets,         &self->jobs,
-        &self->job_nodes, &self->events,         &self->audits,          &self->tallies,
-        &self->metas,
+        &self->accounts, &self->logins,    &self->projects,       &self->members,
+        &self->links,    &self->clusters,  &self->hosts,          &self->issued,
+        &self->api_keys, &self->sessions,  &self->authorizations, &self->registered_keys,
+        &self->grants,   &self->passkeys,  &self->recovery_codes, &self->tickets,
+        &self->jobs,     &self->job_nodes, &self->events,         &self->audits,
+        &self->tallies,  &self->metas,
     };
     change_log_clear(&self->log);
     free(self->log.changes);
@@ -195,6 +196,7 @@ err_t store_open_memory(struct store **out) {
         .issued = TABLE(issued),
         .api_keys = TABLE(api_key),
         .sessions = TABLE(session),
+        .authorizations = TABLE(authorization),
         .registered_keys = TABLE(registered_key),
         .grants = TABLE(grant),
         .passkeys = TABLE(passkey),

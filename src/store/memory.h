@@ -1,7 +1,7 @@
 /*
  * The memory store's inside: memory.c has the tables, transactions and what all operations share;
- * the operations are in memory_people.c, memory_machine.c, memory_credential.c, memory_grant.c,
- * memory_job.c and memory_record.c.
+ * the operations are in memory_people.c, memory_machine.c, memory_credential.c,
+ * memory_authorization.c, memory_grant.c, memory_job.c and memory_record.c.
  *
  * Every table is an array in the order of its listing; everything else is found by looking at each
  * row.
@@ -40,8 +40,8 @@ struct counters {
 struct memory_store {
     struct store store; /* first, so that a struct store * is one of these */
     struct table accounts, logins, projects, members, links, clusters, hosts, issued, api_keys,
-        sessions, registered_keys, grants, passkeys, recovery_codes, tickets, jobs, job_nodes,
-        events, audits, tallies, metas;
+        sessions, authorizations, registered_keys, grants, passkeys, recovery_codes, tickets, jobs,
+        job_nodes, events, audits, tallies, metas;
     struct counters counters;
     struct counters counters_at_begin, counters_at_mark;
     struct change_log log;

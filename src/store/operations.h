@@ -74,6 +74,13 @@
       (store, hash, out))                                                                          \
     X(session_list, (struct store * store, entity_id account_id, EACH(session)),                   \
       (store, account_id, each, context))                                                          \
+    X(authorization_find, (struct store * store, const char *hash, struct authorization *out),     \
+      (store, hash, out))                                                                          \
+    X(authorization_find_user_code,                                                                \
+      (struct store * store, const char *user_code_hash, struct authorization *out),               \
+      (store, user_code_hash, out))                                                                \
+    X(authorization_count, (struct store * store, entity_id account_id, size_t * out),             \
+      (store, account_id, out))                                                                    \
     X(registered_key_get, (struct store * store, entity_id id, struct registered_key * out),       \
       (store, id, out))                                                                            \
     X(registered_key_find,                                                                         \
@@ -146,6 +153,14 @@
       (struct store * store, entity_id account_id, entity_id api_key_id, int64_t now),             \
       (store, account_id, api_key_id, now))                                                        \
     X(session_sweep, (struct store * store, int64_t now), (store, now))                            \
+    X(authorization_add, (struct store * store, const struct authorization *authorization),        \
+      (store, authorization))                                                                      \
+    X(authorization_update, (struct store * store, const struct authorization *authorization),     \
+      (store, authorization))                                                                      \
+    X(authorization_remove, (struct store * store, const char *hash), (store, hash))               \
+    X(authorization_remove_oldest, (struct store * store), (store))                                \
+    X(authorization_remove_all, (struct store * store, entity_id account_id), (store, account_id)) \
+    X(authorization_sweep, (struct store * store, int64_t ended_at), (store, ended_at))            \
     X(registered_key_add, (struct store * store, struct registered_key * key), (store, key))       \
     X(registered_key_remove, (struct store * store, entity_id id), (store, id))                    \
     X(grant_add, (struct store * store, struct grant * grant), (store, grant))                     \

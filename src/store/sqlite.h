@@ -2,8 +2,8 @@
  * The SQLite store's inside: sqlite.c opens, migrates and keeps transactions; sqlite_row.c moves
  * structs into statements and rows into structs; sqlite_statement.c runs statements;
  * sqlite_operations.c has transactions. The operations are in sqlite_people.c, sqlite_machine.c,
- * sqlite_issued.c, sqlite_credential.c, sqlite_grant.c, sqlite_factor.c, sqlite_job.c and
- * sqlite_record.c: each is a statement, its arguments and what its rows look like.
+ * sqlite_issued.c, sqlite_credential.c, sqlite_authorization.c, sqlite_grant.c, sqlite_factor.c,
+ * sqlite_job.c and sqlite_record.c: each is a statement, its arguments and what its rows look like.
  */
 #ifndef POSTERN_STORE_SQLITE_H
 #define POSTERN_STORE_SQLITE_H
@@ -125,8 +125,9 @@ struct shape {
 };
 
 extern const struct shape account_shape, login_shape, project_shape, membership_shape,
-    cluster_shape, host_shape, issued_shape, api_key_shape, session_shape, registered_key_shape,
-    grant_shape, passkey_shape, ticket_shape, job_shape, event_shape, audit_shape, tally_shape;
+    cluster_shape, host_shape, issued_shape, api_key_shape, session_shape, authorization_shape,
+    registered_key_shape, grant_shape, passkey_shape, ticket_shape, job_shape, event_shape,
+    audit_shape, tally_shape;
 
 /* Binds ?1, ?2, … to the members of a struct, which must stay until the statement is reset. */
 err_t shape_bind(const struct shape *shape, sqlite3_stmt *statement, const void *from);

@@ -41,6 +41,11 @@
 #define SESSION_FIELDS                                                                             \
     "account_id, api_key_id, subnets, created_at, expires_at, use, family, client,"                \
     " authenticated_at, methods, used_at"
+#define AUTHORIZATION_COLUMNS "hash, " AUTHORIZATION_FIELDS
+#define AUTHORIZATION_FIELDS                                                                       \
+    "kind, state, user_code_hash, client, redirect_uri, challenge, nonce, offline, source,"        \
+    " account_id, authenticated_at, methods, family, created_at, expires_at, interval_s,"          \
+    " polled_at"
 #define REGISTERED_KEY_COLUMNS                                                                     \
     "id, account_id, name, key_line, fingerprint, subnets, created_at, expires_at, use, "          \
     "cluster_id"
@@ -217,6 +222,27 @@
       "DELETE FROM session WHERE (expires_at <> 0 AND expires_at <= ?3)"                           \
       " OR (use <> 4 AND (?1 = 0 OR account_id = ?1) AND (?2 = 0 OR api_key_id = ?2))")            \
     X(session_sweep, "DELETE FROM session WHERE expires_at <> 0 AND expires_at <= ?1")             \
+                                                                                                   \
+    X(authorization_add,                                                                           \
+      "INSERT INTO authorization (" AUTHORIZATION_COLUMNS                                          \
+      ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"      \
+      " ?18)")                                                                                     \
+    X(authorization_update,                                                                        \
+      "UPDATE authorization SET (" AUTHORIZATION_FIELDS                                            \
+      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"          \
+      " WHERE hash = ?1")                                                                          \
+    X(authorization_find, "SELECT " AUTHORIZATION_COLUMNS " FROM authorization WHERE hash = ?1")   \
+    X(authorization_find_user_code,                                                                \
+      "SELECT " AUTHORIZATION_COLUMNS " FROM authorization WHERE user_code_hash = ?1"              \
+      " AND user_code_hash <> ''")                                                                 \
+    X(authorization_remove, "DELETE FROM authorization WHERE hash = ?1")                           \
+    X(authorization_remove_oldest,                                                                 \
+      "DELETE FROM authorization WHERE hash = (SELECT hash FROM authorization"                     \
+      " WHERE state = 1 ORDER BY expires_at LIMIT 1)")                                             \
+    X(authorization_remove_all, "DELETE FROM authorization WHERE account_id = ?1")                 \
+    X(authorization_count, "SELECT (SELECT count(*) FROM authorization) WHERE ?1 = 0")             \
+    X(authorization_count_account, "SELECT count(*) FROM authorization WHERE account_id = ?1")     \
+    X(authorization_sweep, "DELETE FROM authorization WHERE expires_at <= ?1")                     \
                                                                                                    \
     X(registered_key_add, "INSERT INTO registered_key (" REGISTERED_KEY_COLUMNS                    \
                           ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                    \

@@ -162,6 +162,22 @@ err_t store_session_remove_all(struct store *store, entity_id account_id, entity
 /* Removes those expired at now. */
 err_t store_session_sweep(struct store *store, int64_t now);
 
+/* Sign-ins that clients wait for; ERR_EXISTS for a user code that another has. */
+err_t store_authorization_add(struct store *store, const struct authorization *authorization);
+err_t store_authorization_find(struct store *store, const char *hash, struct authorization *out);
+err_t store_authorization_find_user_code(struct store *store, const char *user_code_hash,
+                                         struct authorization *out);
+err_t store_authorization_update(struct store *store, const struct authorization *authorization);
+err_t store_authorization_remove(struct store *store, const char *hash);
+/* Of the devices that wait for somebody's approval, the one that ends first. */
+err_t store_authorization_remove_oldest(struct store *store);
+/* What the account approved. */
+err_t store_authorization_remove_all(struct store *store, entity_id account_id);
+/* account_id 0: all, else what the account approved. */
+err_t store_authorization_count(struct store *store, entity_id account_id, size_t *out);
+/* Removes those that expired at that time or before. */
+err_t store_authorization_sweep(struct store *store, int64_t ended_at);
+
 /* account_id 0 lists those of all accounts; in the order of ids. ERR_EXISTS for a fingerprint that
  * is registered, for whichever account. A person's key has no cluster, an internal one has. */
 err_t store_registered_key_add(struct store *store, struct registered_key *key);

@@ -79,15 +79,23 @@ gets "ends the bearer" 401 not_logged_in GET /api/v1/auth/whoami "$bearer"
 
 # ---- the code -----------------------------------------------------------------------------------
 
+again=no # whether posternd is started anew before the person answers, and after
 approve() { # the code that the terminal shows, typed into the page elsewhere
     local user_code
     wait_for 20 grep -qE 'enter the code +[A-Z]{4}-[A-Z]{4}' "$work/device.log" || return 1
+    [ $again = no ] || serve_anew
     user_code=$(grep -oE 'enter the code +[A-Z]{4}-[A-Z]{4}' "$work/device.log" | grep -oE '[A-Z]{4}-[A-Z]{4}')
     cp "$BROWSER_ROOM/jar" "$jar"
     visit GET /device
     cp "$work/last" "$work/page"
     submit /device action="$1" user_code="$user_code"
-    [ "$status" = 200 ]
+    [ "$status" = 200 ] || return 1
+    [ $again = no ] || serve_anew
+}
+serve_anew() {
+    kill "$authority_pid"
+    wait "$authority_pid"
+    serve
 }
 device() { # DESCRIPTION ACTION EXIT PATTERN ENVIRONMENT… -- COMMAND…
     local description=$1 action=$2 expected=$3 pattern=$4 pid result=0
@@ -105,6 +113,9 @@ device() { # DESCRIPTION ACTION EXIT PATTERN ENVIRONMENT… -- COMMAND…
 device "--headless" approve 0 'Signed in at test as alice' python3 "$here/tty.py" --timeout 60 -- "$postern" login --headless
 check "a QR code stood beside it" grep -q '█' "$work/device.log"
 check "whoami" "$postern" whoami
+again=yes
+device "whoever serves the store when somebody answers" approve 0 'Signed in at test as alice' python3 "$here/tty.py" --timeout 60 -- "$postern" login --headless
+again=no
 device "over SSH it is a code by itself" approve 0 'Signed in at test as alice' SSH_CONNECTION='192.0.2.1 1 192.0.2.2 22' \
     python3 "$here/tty.py" --timeout 60 -- "$postern" login
 device "without a display too; refused" deny 3 'refused in the browser' -u BROWSER python3 "$here/tty.py" --timeout 60 -- "$postern" login

@@ -179,9 +179,15 @@ check "what it signed still verifies" id_token_verifies "$id_token" "$work/keys.
 sign_in_again
 check "the new key signs" test "$(id_token_header "$(field .id_token)" | jq -r .kid)" = "$(jq -r '.keys[0].kid' "$work/keys.json")"
 audited "a rotation is on record" '.action == "issuer-key.rotate" and .allowed'
+again
+begin_device
 kill "$authority_pid"
 wait "$authority_pid"
 serve
+trade "a code outlives the process that gave it" 200 - grant_type=authorization_code code="$second" redirect_uri="$back" code_verifier="$verifier"
+trade "and is remembered by the next one" 400 invalid_grant grant_type=authorization_code code="$second" redirect_uri="$back" code_verifier="$verifier"
+trade "a device goes on waiting" 400 authorization_pending "${device[@]}" device_code="$device_code"
+trade "no more often than before" 400 slow_down "${device[@]}" device_code="$device_code"
 api GET /oauth/keys ''
 cp "$work/last" "$work/later.json"
 check "keys outlive the process" cmp -s "$work/later.json" "$work/keys.json"

@@ -209,6 +209,10 @@ static void test_plans(void **state) {
         STATEMENT_job_node_list,
         STATEMENT_host_find_token,
         STATEMENT_tally_list,
+        STATEMENT_authorization_find_user_code,
+        STATEMENT_authorization_count_account,
+        STATEMENT_authorization_remove_all,
+        STATEMENT_authorization_sweep,
     };
     struct store *store = opened();
     for (size_t i = 0; i < COUNT_OF(names); i++) {

@@ -11,8 +11,8 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/authorizations.h"
 #include "authority/browser.h"
-#include "authority/issuer.h"
 #include "authority/page.h"
 #include "authority/routes/login.h"
 #include "authority/routes/oidc.h"
@@ -289,8 +289,8 @@ static void give_code(struct call *call, const struct session *session) {
                                               .authenticated_at = session->authenticated_at};
     memcpy(approval.methods, session->methods, sizeof approval.methods);
     random_bytes(random, sizeof random);
-    err_t err = authorizations_add_code(call->authority->issuer->authorizations, random,
-                                        &visit->request, &approval, call->now, visit->code);
+    err_t err = authorizations_add_code(call_store(call), random, &visit->request, &approval,
+                                        call->now, visit->code);
     if (err.code == ERR_BUSY) {
         visit->error = "temporarily_unavailable";
     } else {

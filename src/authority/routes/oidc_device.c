@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/authorizations.h"
 #include "authority/browser.h"
-#include "authority/issuer.h"
 #include "authority/page.h"
 #include "authority/routes/login.h"
 #include "authority/routes/oidc.h"
@@ -36,8 +36,8 @@ static void begin_run(struct call *call) {
     random_bytes(random, sizeof random);
     struct authorization_request request = own->request;
     memcpy(request.source, call->source_text, sizeof request.source);
-    err_t err = authorizations_add_device(call->authority->issuer->authorizations, random, &request,
-                                          call->now, code, user_code);
+    err_t err =
+        authorizations_add_device(call_store(call), random, &request, call->now, code, user_code);
     call_unrecorded(call); /* whoever has no bearer must not be able to fill the disk */
     if (err.code == ERR_BUSY) {
         call_problem(call, 503, "overloaded", NULL,
@@ -139,8 +139,13 @@ static void show_run(struct call *call) {
     struct approval *own = own_of(call);
     struct session session;
     struct account account;
-    ignore_err(authorizations_find_user_code(call->authority->issuer->authorizations,
-                                             own->user_code, call->now, &own->asker));
+    struct authorization found;
+    err_t err = authorizations_find_user_code(call_store(call), own->user_code, call->now, &found);
+    if (!failed(err)) {
+        own->asker = found.request;
+    } else if (err.code != ERR_NOT_FOUND && !call_ok(call, err, NULL)) {
+        return;
+    }
     bool known = browser_find(call, &session, &account);
     if (!call_refused(call)) {
         (void)call_ok(call, write_form(call, known ? &account : NULL, 200, NULL), NULL);
@@ -153,8 +158,8 @@ static void decide(struct call *call, const struct session *session, bool allow)
                                               .authenticated_at = session->authenticated_at};
     memcpy(approval.methods, session->methods, sizeof approval.methods);
     call_audit(call, "device", true, "ok", allow ? "allowed" : "refused");
-    err_t err = authorizations_decide(call->authority->issuer->authorizations, own->user_code,
-                                      allow ? &approval : NULL, call->now);
+    err_t err = authorizations_decide(call_store(call), own->user_code, allow ? &approval : NULL,
+                                      call->now);
     if (err.code == ERR_NOT_FOUND) {
         call_keep_writes(call); /* the one-time code of a sign-in stays used */
         call_problem(call, 404, "no_such_code", "user_code",

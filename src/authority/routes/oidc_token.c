@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/authorizations.h"
 #include "authority/issuer.h"
 #include "authority/rate.h"
 #include "authority/routes/login.h"
@@ -127,18 +128,18 @@ static void take_authorization(struct call *call, const struct authorization *au
 static void judge_code(struct call *call) {
     struct token_request *own = own_of(call);
     struct authorization found;
-    err_t err =
-        authorizations_redeem(call->authority->issuer->authorizations, span_str(own->token),
-                              own->client, own->redirect_uri, own->verifier, call->now, &found);
+    err_t err = authorizations_redeem(call_store(call), span_str(own->token), own->client,
+                                      own->redirect_uri, own->verifier, call->now, &found);
     if (err.code == ERR_DUPLICATE) {
         end_family(call, found.family,
                    "the code was used before; what came of it has ended, sign in again");
-    } else if (failed(err)) {
+    } else if (err.code == ERR_NOT_FOUND || err.code == ERR_REFUSED) {
+        call_keep_writes(call); /* the code has ended */
         refuse_grant(call, "invalid_grant",
                      err.code == ERR_NOT_FOUND
                          ? "the code is unknown, or too old; sign in again"
                          : "the code is not for this client, redirect_uri or code_verifier");
-    } else {
+    } else if (call_ok(call, err, "the code")) {
         take_authorization(call, &found);
     }
 }
@@ -155,13 +156,18 @@ static void judge_device(struct call *call) {
     };
     struct token_request *own = own_of(call);
     struct authorization found;
-    enum authorization_poll poll =
-        authorizations_poll(call->authority->issuer->authorizations, span_str(own->token),
-                            own->client, call->now, &found);
+    enum authorization_poll poll;
+    if (!call_ok(call,
+                 authorizations_poll(call_store(call), span_str(own->token), own->client, call->now,
+                                     &poll, &found),
+                 "the device code")) {
+        return;
+    }
     if (poll == POLL_APPROVED) {
         take_authorization(call, &found);
         return;
     }
+    call_keep_writes(call); /* when it asked */
     refuse_grant(call, refusals[poll].code, refusals[poll].reason);
     if (poll == POLL_PENDING || poll == POLL_SLOW_DOWN) {
         call_unrecorded(call); /* a device asks every 5 s */

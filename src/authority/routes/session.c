@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/authorizations.h"
 #include "authority/browser.h"
-#include "authority/issuer.h"
 #include "authority/rate.h"
 #include "authority/routes/account.h"
 #include "authority/routes/login.h"
@@ -116,10 +116,10 @@ bool session_end(struct call *call, const struct session *session) {
 }
 
 bool session_end_all(struct call *call, entity_id account_id) {
-    authorizations_forget(call->authority->issuer->authorizations, account_id);
+    struct store *store = call_store(call);
     call_forget_bearers(call);
-    return call_ok(call, store_session_remove_all(call_store(call), account_id, 0, call->now),
-                   "the sessions");
+    return call_ok(call, authorizations_forget(store, account_id), "the waiting sign-ins") &&
+           call_ok(call, store_session_remove_all(store, account_id, 0, call->now), "the sessions");
 }
 
 struct exchange {

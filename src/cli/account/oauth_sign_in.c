@@ -19,6 +19,7 @@ enum {
     DEVICE_INTERVAL_S = 5,
     DEVICE_INTERVAL_MAX_S = 60,
     DEVICE_S_MAX = 1800,
+    DEVICE_AWAY_MS = 60 * 1000,
 };
 
 #define PAGE(title, text)                                                                          \
@@ -220,6 +221,20 @@ static void rest(long long seconds) {
     (void)nanosleep(&time, NULL);
 }
 
+/* An issuer that starts anew is away for seconds, and knows afterwards what it was asked for. */
+static bool is_away(struct oauth *oauth, err_t err, const char *error, int64_t *since_ms) {
+    int64_t now_ms = clock_monotonic_ms();
+    bool away = failed(err) ? oauth->cli->trouble.exit == EXIT_NETWORK
+                            : strcmp(error, "server_error") == 0 ||
+                                  strcmp(error, "temporarily_unavailable") == 0;
+    *since_ms = !away ? 0 : *since_ms != 0 ? *since_ms : now_ms;
+    if (!away || now_ms - *since_ms > DEVICE_AWAY_MS) {
+        return false;
+    }
+    oauth->cli->trouble = (struct trouble){.exit = EXIT_DONE};
+    return true;
+}
+
 /* RFC 8628 section 3.5. */
 static err_t poll_device(struct oauth *oauth, const json_t *offer, json_t **tokens) {
     const char *endpoint = NULL, *code = NULL;
@@ -233,12 +248,16 @@ static err_t poll_device(struct oauth *oauth, const json_t *offer, json_t **toke
     TRY(form_add(&form, "grant_type", "urn:ietf:params:oauth:grant-type:device_code"));
     TRY(form_add(&form, "client_id", oauth->client));
     TRY(form_add(&form, "device_code", code));
-    int64_t deadline_ms = clock_monotonic_ms() + life * 1000;
+    int64_t deadline_ms = clock_monotonic_ms() + life * 1000, away_since_ms = 0;
     while (clock_monotonic_ms() < deadline_ms) {
         char error[OAUTH_ERROR_CHARS];
         json_t *answer CLEANUP(json_freep) = NULL;
         rest(interval > DEVICE_INTERVAL_MAX_S ? DEVICE_INTERVAL_MAX_S : interval);
-        TRY(oauth_post(oauth, endpoint, &form, error, &answer));
+        err_t err = oauth_post(oauth, endpoint, &form, error, &answer);
+        if (is_away(oauth, err, error, &away_since_ms)) {
+            continue;
+        }
+        TRY(err);
         if (error[0] == '\0') {
             *tokens = TAKE(answer);
             return OK;

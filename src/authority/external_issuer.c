@@ -48,6 +48,7 @@ static const struct setting table[] = {
      .reason = "is not an issuer's URL: https://…, just as its tokens say it in \"iss\""},
     {"client_id", SETTING_TEXT, .required = true, AT(client_id)},
     {"scope", SETTING_TEXT, AT(scope)},
+    {"redirect_port", SETTING_NUMBER, AT(redirect_port), .min = 1024, .max = UINT16_MAX},
     {"ca_file", SETTING_PATH, AT(ca_file)},
     {"algorithms", SETTING_WORD, .list = true, AT(algorithms), .items_max = 16,
      .take = take_algorithm,

@@ -26,8 +26,9 @@ struct external_config {
     char *url;       /* "https://sso.example/realms/hpc", just as its tokens say it */
     char *client_id; /* ours there; the audience of its tokens */
     char *scope;
-    char *ca_file;       /* NULL: the system's trust store */
-    uint32_t algorithms; /* JWS_BIT() of each that is taken */
+    uint16_t redirect_port; /* that people's machines listen on; 0: any (RFC 8252 section 7.3) */
+    char *ca_file;          /* NULL: the system's trust store */
+    uint32_t algorithms;    /* JWS_BIT() of each that is taken */
     int64_t skew_s, age_max_s;
     char *amr[EXTERNAL_WORDS_COUNT], *acr[EXTERNAL_WORDS_COUNT];
     size_t amr_count, acr_count;

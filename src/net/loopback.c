@@ -24,6 +24,8 @@ static err_t listen_at(const struct sockaddr *address, socklen_t len, int *out) 
     if (fd < 0) {
         return err_from_errno(errno);
     }
+    const int on = 1; /* connections of a listener before it may still be fading away */
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, address, len) != 0 || listen(fd, BACKLOG) != 0) {
         err_t err = err_from_errno(errno);
         (void)close(fd);
@@ -47,21 +49,22 @@ static err_t port_of(int fd, uint16_t *out) {
     return OK;
 }
 
-err_t loopback_open(struct loopback **out) {
-    const struct sockaddr_in four = {.sin_family = AF_INET,
-                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+err_t loopback_open(uint16_t port, struct loopback **out) {
+    const struct sockaddr_in four = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     struct loopback *loopback CLEANUP(loopback_closep) = calloc(1, sizeof *loopback);
-    uint16_t port = 0;
     if (loopback == NULL) {
         return FAIL(ERR_MEMORY);
     }
     loopback->listener = loopback->asker = -1;
     const char *host = "127.0.0.1";
-    if (failed(listen_at((const struct sockaddr *)&four, sizeof four, &loopback->listener))) {
+    err_t err = listen_at((const struct sockaddr *)&four, sizeof four, &loopback->listener);
+    if (failed(err) && port == 0) {
         host = "[::1]";
-        TRY(listen_at((const struct sockaddr *)&six, sizeof six, &loopback->listener));
+        err = listen_at((const struct sockaddr *)&six, sizeof six, &loopback->listener);
     }
+    TRY(err);
     TRY(port_of(loopback->listener, &port));
     (void)snprintf(loopback->url, sizeof loopback->url, "http://%s:%u", host, port);
     *out = TAKE(loopback);

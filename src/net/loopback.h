@@ -1,7 +1,7 @@
 /*
  * Where a browser of this machine brings an answer to a program (RFC 8252 section 7.3): a listener
- * on a port of the system's choice, on 127.0.0.1, or [::1] where there is no IPv4. Blocking; other
- * programs of the machine can connect as well, so what comes must be judged by its secret state.
+ * on 127.0.0.1. Blocking; other programs of the machine can connect as well, so what comes must be
+ * judged by its secret state.
  */
 #ifndef POSTERN_NET_LOOPBACK_H
 #define POSTERN_NET_LOOPBACK_H
@@ -13,7 +13,8 @@ struct loopback;
 
 enum { LOOPBACK_URL_CHARS = 48 };
 
-err_t loopback_open(struct loopback **out);
+/* port 0: one of the system's choice, and on [::1] where there is no IPv4. */
+err_t loopback_open(uint16_t port, struct loopback **out);
 void loopback_close(struct loopback *loopback);
 void loopback_closep(struct loopback **loopback);
 /* "http://127.0.0.1:41234" */

@@ -46,6 +46,8 @@ static void test_refused_files(void **state) {
         {GOOD "algorithms: [HS256]\n", "\"HS256\" is not taken"},
         {GOOD "clock_skew: 11min\n", "|clock_skew|"},
         {GOOD "max_age: 2h\n", "|max_age|"},
+        {GOOD "redirect_port: 1023\n", "|redirect_port|"},
+        {GOOD "redirect_port: 65536\n", "|redirect_port|"},
         {GOOD "ca_file: /nonexistent/ca.pem\n", "|ca_file|"},
         {GOOD "colour: red\n", "|colour|is not known"},
     };
@@ -68,6 +70,7 @@ static void test_usual(void **state) {
     const struct external_config *config = external_issuer_config(issuer);
     assert_int_equal(config->algorithms, JWS_ALL);
     assert_int_equal(config->skew_s, 60);
+    assert_int_equal(config->redirect_port, 0);
     assert_false(config->account_create);
     assert_false(config->account_administrator);
     assert_false(config->project_follow);

@@ -62,9 +62,12 @@ static json_t *issuers_json(const struct config *config) {
     json_t *list = json_array();
     for (size_t i = 0; i < config->external_count; i++) {
         const struct external_config *issuer = external_issuer_config(config->externals[i]);
-        (void)json_array_append_new(list,
-                                    json_pack("{s:s, s:s, s:s}", "issuer", issuer->url, "clientId",
-                                              issuer->client_id, "scope", issuer->scope));
+        json_t *item = json_pack("{s:s, s:s, s:s}", "issuer", issuer->url, "clientId",
+                                 issuer->client_id, "scope", issuer->scope);
+        if (issuer->redirect_port != 0) {
+            (void)json_object_set_new(item, "redirectPort", json_integer(issuer->redirect_port));
+        }
+        (void)json_array_append_new(list, item);
     }
     return list;
 }

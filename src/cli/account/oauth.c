@@ -169,6 +169,8 @@ static err_t fill(struct oauth *oauth, const json_t *other) {
         TRY(copy(member_text(other, "issuer"), &oauth->issuer));
         TRY(copy(member_text(other, "clientId"), &oauth->client));
         TRY(copy(scope[0] != '\0' ? scope : "openid profile", &oauth->scope));
+        long long port = member_number(other, "redirectPort");
+        oauth->redirect_port = port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
         return fetch(oauth, oauth->issuer);
     }
     const char *own = member_text(site->document, "issuer");

@@ -19,6 +19,7 @@ struct oauth {
     char *issuer;
     char *client;
     char *scope;
+    uint16_t redirect_port; /* 0: any */
     json_t *metadata;
 };
 void oauth_done(struct oauth *oauth);

@@ -55,6 +55,20 @@ struct request {
     char redirect[LOOPBACK_URL_CHARS + 8];
 };
 
+static err_t open_loopback(struct oauth *oauth, struct loopback **out) {
+    struct trouble *trouble = &oauth->cli->trouble;
+    err_t err = loopback_open(oauth->redirect_port, out);
+    if (!failed(err)) {
+        return OK;
+    }
+    trouble_next(trouble, "postern login --headless");
+    return oauth->redirect_port == 0
+               ? trouble_of(trouble, err, "cannot listen on a port of this machine")
+               : trouble_of(trouble, err,
+                            "cannot listen on port %u of this machine, where %s sends its answers",
+                            oauth->redirect_port, oauth->issuer);
+}
+
 static err_t prepare(const struct loopback *loopback, struct request *out) {
     TRY(oauth_secret(out->verifier));
     TRY(oauth_secret(out->state));
@@ -186,11 +200,7 @@ err_t oauth_by_browser(struct oauth *oauth, struct site *site, const char *hint,
     char *code CLEANUP(freep) = NULL;
     json_t *tokens CLEANUP(json_freep) = NULL;
     ignore_err(terminal_open(&terminal)); /* then standard error has to do */
-    err_t err = loopback_open(&loopback);
-    if (failed(err)) {
-        trouble_next(&oauth->cli->trouble, "postern login --headless");
-        return trouble_of(&oauth->cli->trouble, err, "cannot listen on a port of this machine");
-    }
+    TRY(open_loopback(oauth, &loopback));
     TRY(prepare(loopback, &request));
     TRY(write_url(oauth, &request, hint, &url));
     tell(terminal,

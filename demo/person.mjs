@@ -2,19 +2,23 @@
 
 import { end, fillIn, must, open, settings, story } from "./browser.mjs";
 
-const asked = new URL(process.argv[3]);
-const back = asked.searchParams.get("redirect_uri");
 const { page } = await open();
+let back;
 
-await story(`it opens ${asked.origin}${asked.pathname}`, () => page.goto(asked.href));
+await story(`it opens ${process.argv[3]}, which leads to the authority`, async () => {
+    await page.goto(process.argv[3]);
+    const asked = new URL(page.url());
+    must(asked.origin === settings.url, page.url());
+    back = asked.searchParams.get("redirect_uri");
+});
 await page.screenshot({ path: `${settings.pictures}/sign-in.png`, fullPage: true });
 await story("user name, password and one-time code go in, and the button is pressed", async () => {
     await fillIn(page, settings.person);
     await page.waitForURL((url) => url.href.startsWith(`${back}?`));
 });
-await story(`it leads back to ${back}`, async () => {
+await story("it leads back to postern, whose page says: You can close this page and go back to your terminal", async () => {
     const text = await page.locator("main").innerText();
-    must(/Signed in[^]*You can close this page/.test(text), text);
+    must(/Signed in[^]*You can close this page and go back to your terminal/.test(text), text);
 });
 await page.screenshot({ path: `${settings.pictures}/signed-in.png`, fullPage: true });
 await end();

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "net/local_peer.h"
 
 enum { REQUEST_BYTES_MAX = 16 * 1024, REQUEST_MS = 5000, BACKLOG = 8 };
 
@@ -17,6 +18,7 @@ struct loopback {
     int listener;
     int asker; /* -1: nobody waits for an answer */
     char url[LOOPBACK_URL_CHARS];
+    const char *lead_path, *lead_url; /* NULL: nowhere */
 };
 
 static err_t listen_at(const struct sockaddr *address, socklen_t len, int *out) {
@@ -91,6 +93,11 @@ void loopback_close(struct loopback *loopback) {
 void loopback_closep(struct loopback **loopback) { loopback_close(*loopback); }
 const char *loopback_url(const struct loopback *loopback) { return loopback->url; }
 
+void loopback_lead(struct loopback *loopback, const char *path, const char *url) {
+    loopback->lead_path = path;
+    loopback->lead_url = url;
+}
+
 static err_t await(int fd, short events, int64_t deadline_ms) {
     struct pollfd entry = {.fd = fd, .events = events};
     for (;;) {
@@ -136,15 +143,44 @@ static bool take_query(const struct buf *request, const char *path, span_t *quer
            memcmp(line.data, "HTTP/", 5) == 0;
 }
 
-err_t loopback_wait(struct loopback *loopback, const char *path, int64_t deadline_ms,
-                    struct buf *query) {
+static void answer(struct loopback *loopback, const char *status, const char *field,
+                   const char *value, const char *html) {
+    struct buf text CLEANUP(buf_done) = BUF(REQUEST_BYTES_MAX);
+    err_t err = buf_add_format(
+        &text,
+        "HTTP/1.1 %s\r\n%s: %s\r\nContent-Length: %zu\r\n"
+        "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n"
+        "Cache-Control: no-store\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n\r\n%s",
+        status, field, value, strlen(html), html);
+    if (loopback->asker >= 0 && !failed(err)) {
+        /* It fits what a socket takes at once; who does not read it does not miss it. */
+        (void)send(loopback->asker, text.data, text.len, MSG_NOSIGNAL);
+        (void)shutdown(loopback->asker, SHUT_WR);
+    }
+    close_asker(loopback);
+}
+
+void loopback_answer(struct loopback *loopback, unsigned status, const char *html) {
+    answer(loopback, status == 200 ? "200 OK" : "404 Not Found", "Content-Type",
+           "text/html; charset=utf-8", html);
+}
+
+/* The next one that may ask, or ERR_TIMEOUT. */
+static err_t accept_asker(struct loopback *loopback, int64_t deadline_ms) {
     for (;;) {
         close_asker(loopback);
         TRY(await(loopback->listener, POLLIN, deadline_ms));
         loopback->asker = accept4(loopback->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (loopback->asker < 0) {
-            continue; /* it has gone already */
+        if (loopback->asker >= 0 && local_peer_may_enter(loopback->asker)) {
+            return OK;
         }
+    }
+}
+
+err_t loopback_wait(struct loopback *loopback, const char *path, int64_t deadline_ms,
+                    struct buf *query) {
+    for (;;) {
+        TRY(accept_asker(loopback, deadline_ms));
         struct buf request CLEANUP(buf_done) = BUF(REQUEST_BYTES_MAX);
         int64_t until = clock_monotonic_ms() + REQUEST_MS;
         span_t found;
@@ -155,22 +191,10 @@ err_t loopback_wait(struct loopback *loopback, const char *path, int64_t deadlin
         if (take_query(&request, path, &found)) {
             return buf_add(query, found);
         }
-        loopback_answer(loopback, 404, "<!doctype html><title>Nothing here</title>");
+        if (loopback->lead_path != NULL && take_query(&request, loopback->lead_path, &found)) {
+            answer(loopback, "303 See Other", "Location", loopback->lead_url, "");
+        } else {
+            loopback_answer(loopback, 404, "<!doctype html><title>Nothing here</title>");
+        }
     }
-}
-
-void loopback_answer(struct loopback *loopback, unsigned status, const char *html) {
-    struct buf answer CLEANUP(buf_done) = BUF(REQUEST_BYTES_MAX);
-    err_t err = buf_add_format(
-        &answer,
-        "HTTP/1.1 %u %s\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %zu\r\n"
-        "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n"
-        "Cache-Control: no-store\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n\r\n%s",
-        status, status == 200 ? "OK" : "Not Found", strlen(html), html);
-    if (loopback->asker >= 0 && !failed(err)) {
-        /* It fits what a socket takes at once; who does not read it does not miss it. */
-        (void)send(loopback->asker, answer.data, answer.len, MSG_NOSIGNAL);
-        (void)shutdown(loopback->asker, SHUT_WR);
-    }
-    close_asker(loopback);
 }

@@ -1,7 +1,7 @@
 /*
  * Where a browser of this machine brings an answer to a program (RFC 8252 section 7.3): a listener
- * on 127.0.0.1. Blocking; other programs of the machine can connect as well, so what comes must be
- * judged by its secret state.
+ * on 127.0.0.1. Blocking. Other users of the machine are turned away (local_peer.h), but not this
+ * user's other programs, nor pages in the browser: what comes must be judged by its secret state.
  */
 #ifndef POSTERN_NET_LOOPBACK_H
 #define POSTERN_NET_LOOPBACK_H
@@ -19,6 +19,13 @@ void loopback_close(struct loopback *loopback);
 void loopback_closep(struct loopback **loopback);
 /* "http://127.0.0.1:41234" */
 const char *loopback_url(const struct loopback *loopback);
+
+/*
+ * From now on, who asks for `path` is led to `url`, as often as it is asked. So the address with
+ * the state need not be among the words of the browser's command line, which everybody on the
+ * machine sees. Both are borrowed; the URL is printable ASCII.
+ */
+void loopback_lead(struct loopback *loopback, const char *path, const char *url);
 
 /*
  * Waits for GET of `path` and gives its query; anything else is answered 404 meanwhile. The asker

@@ -34,8 +34,11 @@ check "postern login" "$postern" login
 says "signed in, until the sign-in ends" 'Signed in at test as alice until .*\(in (12|11) hours'
 check "what nobody asked for did not count" grep -q 'Nothing here waits' "$BROWSER_ROOM/forged"
 check "the page says that it can be closed" grep -q 'Signed in.*You can close this page' "$BROWSER_ROOM/last-page"
-check "the address was told as well" grep -q "$url/oauth/authorize?response_type=code" "$BROWSER_ROOM/address"
-check "with PKCE and a port of its own choosing" grep -qE 'redirect_uri=http%3A%2F%2F127.0.0.1%3A[0-9]+%2Fback.*code_challenge_method=S256' "$BROWSER_ROOM/address"
+check "the browser's command line, which all see, has a port and nothing else" grep -qxE 'http://127\.0\.0\.1:[0-9]+/sign-in' "$BROWSER_ROOM/address"
+check "from there it is led to the authority" grep -q "^$url/oauth/authorize?response_type=code" "$BROWSER_ROOM/led-to"
+check "with PKCE and a port of its own choosing" grep -qE 'redirect_uri=http%3A%2F%2F127.0.0.1%3A[0-9]+%2Fback.*code_challenge_method=S256' "$BROWSER_ROOM/led-to"
+check "other users of the machine get no answer there" test "$(grep -c 'Empty reply\|reset by peer' "$BROWSER_ROOM/another-user")" = 3
+refused "… none at all" 1 '' grep -E '^[1-5][0-9][0-9]$' "$BROWSER_ROOM/another-user"
 check "whoami" "$postern" whoami
 says "alice" alice
 check "the token is 0600" test "$(stat -c %a "$state/token")" = 600

@@ -52,7 +52,7 @@ static void tell(struct terminal *terminal, const char *format, ...) {
 struct request {
     char verifier[OAUTH_SECRET_CHARS], challenge[OAUTH_SECRET_CHARS];
     char state[OAUTH_SECRET_CHARS], nonce[OAUTH_SECRET_CHARS];
-    char redirect[LOOPBACK_URL_CHARS + 8];
+    char start[LOOPBACK_URL_CHARS + 8], redirect[LOOPBACK_URL_CHARS + 8];
 };
 
 static err_t open_loopback(struct oauth *oauth, struct loopback **out) {
@@ -73,6 +73,7 @@ static err_t prepare(const struct loopback *loopback, struct request *out) {
     TRY(oauth_secret(out->verifier));
     TRY(oauth_secret(out->state));
     TRY(oauth_secret(out->nonce));
+    (void)snprintf(out->start, sizeof out->start, "%s/sign-in", loopback_url(loopback));
     (void)snprintf(out->redirect, sizeof out->redirect, "%s/back", loopback_url(loopback));
     return oauth_challenge(out->verifier, out->challenge);
 }
@@ -203,11 +204,13 @@ err_t oauth_by_browser(struct oauth *oauth, struct site *site, const char *hint,
     TRY(open_loopback(oauth, &loopback));
     TRY(prepare(loopback, &request));
     TRY(write_url(oauth, &request, hint, &url));
+    loopback_lead(loopback, "/sign-in", (const char *)url.data);
     tell(terminal,
-         "Sign in in the browser that opens now. If none does, open this address:\n\n  "
-         "%s\n\nWaiting …\n",
-         (const char *)url.data);
-    browser_open((const char *)url.data);
+         "Sign in in the browser that opens now. If none does, open this address on this machine,\n"
+         "or begin anew with postern login --headless to use a browser on another one:\n\n"
+         "  %s\n\nWaiting …\n",
+         request.start);
+    browser_open(request.start);
     TRY(await_code(oauth, loopback, &request, &code));
     TRY(trade_code(oauth, &request, code, &tokens));
     return oauth_keep(oauth, site, request.nonce, tokens, answer);

@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "cli/cli.h"
-#include "cli/connect/local_peer.h"
+#include "net/local_peer.h"
 #include "net/socket.h"
 
 enum { LANE_BYTES = 64 * 1024, CLIENT = 0, TARGET = 1 };

@@ -1,4 +1,4 @@
-#include "cli/connect/local_peer.h"
+#include "net/local_peer.h"
 
 #ifdef __linux__
 

@@ -3,8 +3,8 @@
  * login node a tunnel would lead all of them to one person's notebook, and a proxy inside in that
  * person's name. Linux tells it (sock_diag(7)); other systems do not.
  */
-#ifndef POSTERN_CLI_LOCAL_PEER_H
-#define POSTERN_CLI_LOCAL_PEER_H
+#ifndef POSTERN_NET_LOCAL_PEER_H
+#define POSTERN_NET_LOCAL_PEER_H
 
 #include <stdbool.h>
 

@@ -95,7 +95,7 @@ extern const struct route health_routes[];          /* health.c */
 extern const struct route metrics_routes[];         /* metrics.c */
 extern const struct route login_routes[];           /* login.c */
 extern const struct route password_routes[];        /* password.c */
-extern const struct route account_routes[];         /* account.c */
+extern const struct route account_routes[];         /* account_admin.c */
 extern const struct route project_routes[];         /* project.c */
 extern const struct route cluster_routes[];         /* cluster.c */
 extern const struct route host_admin_routes[];      /* host_admin.c */
@@ -111,6 +111,7 @@ extern const struct route internal_key_routes[];    /* internal_key.c */
 extern const struct route job_certificate_routes[]; /* job_certificate.c */
 extern const struct route registered_key_routes[];  /* registered_key.c */
 extern const struct route job_routes[];             /* job.c */
+extern const struct route job_list_routes[];        /* job_list.c */
 extern const struct route project_people_routes[];  /* project_people.c */
 extern const struct route ticket_routes[];          /* ticket.c */
 extern const struct route grant_routes[];           /* grant.c */

@@ -24,6 +24,7 @@ const struct route *const route_tables[] = {
     service_account_routes,
     registered_key_routes,
     job_routes,
+    job_list_routes,
     grant_routes,
     ticket_routes,
     project_people_routes,

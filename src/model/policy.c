@@ -1,48 +1,13 @@
 #include "model/policy.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "model/scope.h"
 
 enum { DAY_S = 24 * 3600 };
 
-static const char *const code_names[] = {
-#define DECISION_NAME(code, status) [DECISION_##code] = #code,
-    DECISION_LIST(DECISION_NAME)
-#undef DECISION_NAME
-};
-
-static const unsigned code_statuses[] = {
-#define DECISION_STATUS(code, status) [DECISION_##code] = (status),
-    DECISION_LIST(DECISION_STATUS)
-#undef DECISION_STATUS
-};
-
-const char *decision_code_name(enum decision_code code) {
-    INVARIANT((size_t)code < COUNT_OF(code_names));
-    return code_names[code];
-}
-
-unsigned decision_code_status(enum decision_code code) {
-    INVARIANT((size_t)code < COUNT_OF(code_statuses));
-    return code_statuses[code];
-}
-
 static const struct decision allowed = {.allowed = true, .code = DECISION_allowed};
-
-struct decision decision_refuse(enum decision_code code, const char *field, const char *format,
-                                ...) {
-    struct decision decision = {.allowed = false, .code = code};
-    va_list args;
-    va_start(args, format);
-    (void)snprintf(decision.field, sizeof decision.field, "%s", field);
-    (void)vsnprintf(decision.reason, sizeof decision.reason, format, args);
-    va_end(args);
-    return decision;
-}
 
 /* ---- keys ---- */
 
@@ -488,47 +453,4 @@ void policy_default(struct policy *policy) {
     for (size_t i = 0; i < COUNT_OF(extensions); i++) {
         (void)snprintf(policy->extensions[i], sizeof policy->extensions[i], "%s", extensions[i]);
     }
-}
-
-static err_t add_source_address(const struct subnet_list *subnets, struct cert *cert) {
-    struct buf text CLEANUP(buf_done) = BUF(LIMIT_SUBNETS_COUNT * INET_CHARS + 1);
-    char *value CLEANUP(freep) = NULL;
-    TRY(subnet_list_print(subnets, &text));
-    TRY(buf_to_str(&text, &value));
-    return cert_add_critical_option(cert, "source-address", value);
-}
-
-static err_t add_principals(const struct cluster_list *clusters, const char *principal,
-                            struct cert *cert) {
-    for (size_t i = 0; i < clusters->count; i++) {
-        char bound[SCOPE_PRINCIPAL_CHARS];
-        scope_principal(principal, clusters->names[i], bound);
-        TRY(cert_add_principal(cert, bound));
-    }
-    return clusters->count == 0 ? cert_add_principal(cert, principal) : OK;
-}
-
-err_t policy_fill_cert(const struct policy *policy, const struct sign_grant *grant,
-                       const char *principal, const char *key_id, const struct key *key,
-                       struct cert *cert) {
-    INVARIANT(grant->valid_after >= 0 && grant->valid_after < grant->valid_before);
-    struct key *copy CLEANUP(key_freep) = NULL;
-    TRY(key_copy(key, &copy));
-    TRY(cert_set_key_id(cert, key_id));
-    TRY(add_principals(&grant->clusters, principal, cert));
-    if (grant->force_command != NULL) {
-        TRY(cert_add_critical_option(cert, "force-command", grant->force_command));
-    }
-    if (grant->subnets.count != 0) {
-        TRY(add_source_address(&grant->subnets, cert));
-    }
-    for (size_t i = 0; i < policy->extension_count; i++) {
-        TRY(cert_add_extension(cert, policy->extensions[i], NULL));
-    }
-    cert->type = CERT_USER;
-    cert->valid_after = (uint64_t)grant->valid_after;
-    cert->valid_before = (uint64_t)grant->valid_before;
-    key_free(cert->key);
-    cert->key = TAKE(copy);
-    return OK;
 }

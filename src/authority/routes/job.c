@@ -1,7 +1,6 @@
 /*
- * The registry of jobs: where an account may log in while its job runs. Schedulers tell of them,
- * and administrators where there is none; a compute host may tell of itself alone, so that a token
- * stolen from one opens no other.
+ * The registry of jobs: where an account may log in while its job runs, as who tells of them
+ * (job_teller.h) puts and ends them.
  */
 #include <stdio.h>
 
@@ -9,104 +8,20 @@
 #include "authority/rate.h"
 #include "authority/routes/account.h"
 #include "authority/routes/job_change.h"
+#include "authority/routes/job_list.h"
 #include "authority/routes/job_place.h"
-#include "base/text.h"
-#include "feed/change_names.h"
+#include "authority/routes/job_teller.h"
 
 enum {
-    CLOCK_SLACK_S = 300,           /* a scheduler's clock may be ahead of ours */
-    LISTED_NODES_MAX = 200 * 1000, /* of one page: it ends early, and says so */
-    NODES_OF_A_CHANGE = 500,       /* each as many more cost a compute host one more */
+    CLOCK_SLACK_S = 300,     /* a scheduler's clock may be ahead of ours */
+    NODES_OF_A_CHANGE = 500, /* each as many more cost a compute host one more */
 };
-
-/* ---- who tells --------------------------------------------------------------------------- */
-
-struct teller {
-    struct cluster cluster;
-    const char *node; /* a compute host: its name; NULL: it may tell of any job there */
-    struct host host;
-};
-
-static bool judge_host(struct call *call, struct teller *teller) {
-    const struct host *host = &teller->host;
-    if (!call_ok(call, store_host_get(call_store(call), call->caller.host_id, &teller->host),
-                 "the host")) {
-        return false;
-    }
-    bool inside = host->cluster_id == teller->cluster.id && host->cluster_id != 0;
-    if (inside && host->scheduler) {
-        return true;
-    }
-    if (inside && host->role == HOST_COMPUTE) {
-        teller->node = host->name;
-        return true;
-    }
-    call_problem(call, 403, "not_permitted", NULL,
-                 inside ? "this host is no scheduler; an administrator can make one: postern admin "
-                          "host add --scheduler"
-                        : "this host is none of the cluster's");
-    return false;
-}
-
-/* The cluster of the path, and what the caller may tell of it. */
-static bool find_teller(struct call *call, struct teller *out) {
-    const char *name = call_path(call, "cluster");
-    char what[96];
-    *out = (struct teller){.node = NULL};
-    if (call->caller.is_account && !call->caller.account.administrator) {
-        call_problem(call, 403, "not_permitted", NULL,
-                     "jobs are told of by schedulers and administrators; yours: postern jobs");
-        return false;
-    }
-    (void)snprintf(what, sizeof what, "the cluster %.64s", name);
-    return call_ok(call, store_cluster_find(call_store(call), name, &out->cluster), what) &&
-           (call->caller.is_account || judge_host(call, out));
-}
 
 static void audit_job(struct call *call, const char *detail) {
     char target[LIMIT_HOST_NAME_CHARS + 1];
     (void)snprintf(target, sizeof target, "%.100s@%.100s", call_path(call, "job"),
                    call_path(call, "cluster"));
     call_audit(call, target, true, "ok", detail);
-}
-
-/* ---- showing ----------------------------------------------------------------------------- */
-
-static err_t add_node(void *context, const char *node) {
-    return json_array_append_new(context, json_string(node)) == 0 ? OK : FAIL(ERR_MEMORY);
-}
-
-static int set_times(json_t *json, const struct job *job) {
-    int failure = 0;
-    if (job->ends_at != 0) {
-        failure |= json_object_set_new(json, "endTime", call_json_time(job->ends_at));
-    }
-    if (job->ended_at != 0) {
-        failure |= json_object_set_new(json, "endedTime", call_json_time(job->ended_at));
-    }
-    return failure;
-}
-
-static err_t job_json(struct store *store, const struct job *job, json_t **out) {
-    struct account account;
-    struct cluster cluster;
-    char id[24];
-    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)job->id);
-    TRY(store_account_get(store, job->account_id, &account));
-    TRY(store_cluster_get(store, job->cluster_id, &cluster));
-    json_t *nodes = json_array();
-    json_t *json CLEANUP(json_decrefp) =
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:i,s:o,s:o}", "id", id, "job", job->name,
-                  "cluster", cluster.name, "username", account.name, "user", job->user, "type",
-                  change_job_type_names[job->type], "nodes", nodes, "address", job->address, "port",
-                  (int)job->port, "hostKeys", call_json_lines(job->host_key_line), "startTime",
-                  call_json_time(job->started_at));
-    if (json == NULL || set_times(json, job) != 0) {
-        return FAIL(ERR_MEMORY);
-    }
-    TRY(store_job_node_list(store, job->id, add_node, nodes));
-    *out = TAKE(json);
-    return OK;
 }
 
 /* ---- telling of one ---------------------------------------------------------------------- */
@@ -130,7 +45,7 @@ static bool is_one(struct call *call, const struct node_names *told) {
 }
 
 /* A compute host knows who runs on it, and nothing else of a job. */
-static bool keeps_to_itself(struct call *call, const struct teller *teller,
+static bool keeps_to_itself(struct call *call, const struct job_teller *teller,
                             const struct job_request *request, const struct node_names *nodes,
                             const struct job *job, bool runs, const struct account *account) {
     bool alone = nodes->count == 0 || (nodes->count == 1 && node_names_have(nodes, teller->node));
@@ -275,7 +190,7 @@ static err_t count_job(void *context, const struct job *job) {
 }
 
 /* One compute host, or who has its token, cannot use up the cluster's. */
-static bool has_room_on_node(struct call *call, const struct teller *teller) {
+static bool has_room_on_node(struct call *call, const struct job_teller *teller) {
     const struct job_filter filter = {
         .cluster_id = teller->cluster.id, .node = teller->node, .max = LIMIT_JOBS_PER_NODE_COUNT};
     size_t count = 0;
@@ -292,7 +207,7 @@ static bool has_room_on_node(struct call *call, const struct teller *teller) {
     return !call_refused(call);
 }
 
-static bool has_room(struct call *call, const struct teller *teller) {
+static bool has_room(struct call *call, const struct job_teller *teller) {
     const struct cluster *cluster = &teller->cluster;
     size_t count = 0;
     if (!has_room_on_node(call, teller) ||
@@ -307,7 +222,7 @@ static bool has_room(struct call *call, const struct teller *teller) {
 }
 
 /* What a compute host changes is kept and published with all the job's nodes. */
-static bool spend(struct call *call, const struct teller *teller, size_t node_count) {
+static bool spend(struct call *call, const struct job_teller *teller, size_t node_count) {
     bool spent = true;
     for (size_t i = 0; teller->node != NULL && spent && i <= node_count / NODES_OF_A_CHANGE; i++) {
         spent = rate_spend(call, RATE_NODE_JOBS);
@@ -324,7 +239,7 @@ static bool is_same(const struct job *a, const struct job *b) {
 
 static void answer(struct call *call, const struct job *job, bool changed, json_t *enrolments) {
     json_t *json = NULL;
-    if (call_ok(call, job_json(call_store(call), job, &json), "the job")) {
+    if (call_ok(call, job_list_json(call_store(call), job, &json), "the job")) {
         call_answer(
             call, 200,
             json_pack("{s:o,s:b,s:O}", "job", json, "changed", changed, "enrolments", enrolments));
@@ -340,7 +255,7 @@ static void skip(struct call *call, const struct job *job, bool runs, const char
 }
 
 /* The nodes that the job now has: what is told, or with a compute host's own what there was. */
-static bool choose_nodes(struct call *call, const struct teller *teller,
+static bool choose_nodes(struct call *call, const struct job_teller *teller,
                          const struct node_names *told, const struct node_names *were,
                          struct node_names *out) {
     const struct node_names *from = teller->node != NULL ? were : told;
@@ -355,7 +270,7 @@ static bool choose_nodes(struct call *call, const struct teller *teller,
     return call_ok(call, err, "the job's nodes");
 }
 
-static void put_known(struct call *call, const struct teller *teller,
+static void put_known(struct call *call, const struct job_teller *teller,
                       const struct job_request *request, const struct account *account,
                       const struct job *was, bool runs) {
     struct node_names told CLEANUP(node_names_done), were CLEANUP(node_names_done),
@@ -391,13 +306,13 @@ static void put_known(struct call *call, const struct teller *teller,
 
 static void put_run(struct call *call) {
     const struct job_request *request = call_own(call, sizeof *request, release);
-    struct teller teller;
+    struct job_teller teller;
     struct account account;
     struct job job;
     const char *skipped;
     bool runs;
     audit_job(call, request->username);
-    if (!find_teller(call, &teller) || !find_job(call, &teller.cluster, &job, &runs) ||
+    if (!job_teller_find(call, &teller) || !find_job(call, &teller.cluster, &job, &runs) ||
         !find_account(call, &teller.cluster, request->username, &account, &skipped)) {
         return;
     }
@@ -422,7 +337,8 @@ static void put_run(struct call *call) {
 /* ---- its end ----------------------------------------------------------------------------- */
 
 /* A node that leaves; the job ends with its last. */
-static bool leave(struct call *call, const struct teller *teller, struct job *job, bool *ended) {
+static bool leave(struct call *call, const struct job_teller *teller, struct job *job,
+                  bool *ended) {
     struct node_names were CLEANUP(node_names_done), nodes CLEANUP(node_names_done);
     const char *name = NULL;
     err_t err = OK;
@@ -447,11 +363,11 @@ static bool leave(struct call *call, const struct teller *teller, struct job *jo
 }
 
 static void end_run(struct call *call) {
-    struct teller teller;
+    struct job_teller teller;
     struct job job;
     bool runs, ended = true;
     audit_job(call, NULL);
-    if (!find_teller(call, &teller) || !find_job(call, &teller.cluster, &job, &runs)) {
+    if (!job_teller_find(call, &teller) || !find_job(call, &teller.cluster, &job, &runs)) {
         return;
     }
     if (!runs) {
@@ -465,98 +381,7 @@ static void end_run(struct call *call) {
     }
 }
 
-/* ---- listings ---------------------------------------------------------------------------- */
-
-struct listing {
-    struct call *call;
-    struct job_filter filter;
-    const char *account, *cluster;
-    uint64_t after;
-    json_t *jobs;
-    size_t nodes;
-    entity_id next; /* where the page ended early */
-    bool full;
-};
-
-static err_t read_listing(struct call *call) {
-    struct listing *own = call_own(call, sizeof *own, NULL);
-    TRY(call_query_bool(call, "include_ended", &own->filter.include_ended));
-    TRY(call_query_u64(call, "after", INT64_MAX, &own->after));
-    own->filter.after_id = own->after;
-    return call_query_limit(call, &own->filter.max);
-}
-
-static err_t own_read(struct call *call) {
-    struct listing *own = call_own(call, sizeof *own, NULL);
-    TRY(call_query_string(call, "account", LIMIT_ACCOUNT_NAME_CHARS, &own->account));
-    TRY(call_query_string(call, "cluster", LIMIT_CLUSTER_NAME_CHARS, &own->cluster));
-    return read_listing(call);
-}
-
-static err_t add_row(void *context, const struct job *job) {
-    struct listing *listing = context;
-    json_t *json = NULL;
-    if (listing->full) {
-        return OK;
-    }
-    TRY(job_json(call_store(listing->call), job, &json));
-    listing->nodes += job->node_count;
-    listing->full = listing->nodes >= LISTED_NODES_MAX;
-    listing->next = job->id;
-    return json_array_append_new(listing->jobs, json) == 0 ? OK : FAIL(ERR_MEMORY);
-}
-
-static void list(struct call *call, struct listing *listing) {
-    listing->call = call;
-    listing->jobs = json_array();
-    err_t err = store_job_list(call_store(call), &listing->filter, add_row, listing);
-    json_t *body = json_pack("{s:o}", "jobs", listing->jobs);
-    if (!failed(err) && listing->full &&
-        json_object_set_new(body, "next", call_json_u64(listing->next)) != 0) {
-        err = FAIL(ERR_MEMORY);
-    }
-    if (call_ok(call, err, "the jobs")) {
-        call_answer(call, 200, json_incref(body));
-    }
-    json_decref(body);
-}
-
-static void cluster_run(struct call *call) {
-    struct listing *own = call_own(call, sizeof *own, NULL);
-    struct teller teller;
-    if (find_teller(call, &teller)) {
-        own->filter.cluster_id = teller.cluster.id;
-        own->filter.node = teller.node;
-        list(call, own);
-    }
-}
-
-static void own_run(struct call *call) {
-    struct listing *own = call_own(call, sizeof *own, NULL);
-    const struct account *caller = &call->caller.account;
-    struct account account = *caller;
-    struct cluster cluster = {.id = 0};
-    if (own->account != NULL && strcmp(own->account, caller->name) != 0 && !caller->administrator) {
-        call_problem(call, 403, "not_permitted", "account",
-                     "only administrators may see the jobs of others");
-        return;
-    }
-    if ((own->account != NULL && !account_find(call, own->account, &account)) ||
-        (own->cluster != NULL &&
-         !call_ok(call, store_cluster_find(call_store(call), own->cluster, &cluster),
-                  "the cluster"))) {
-        return;
-    }
-    bool of_all = caller->administrator && own->account == NULL && own->cluster != NULL;
-    own->filter.account_id = of_all ? 0 : account.id;
-    own->filter.cluster_id = cluster.id;
-    list(call, own);
-}
-
 const struct route job_routes[] = {
-    {HTTP_GET, "/api/v1/jobs", ACCESS_ACCOUNT, "job.list", own_read, own_run, NULL},
-    {HTTP_GET, "/api/v1/clusters/{cluster}/jobs", ACCESS_ACCOUNT_OR_HOST, "job.list_cluster",
-     read_listing, cluster_run, NULL},
     {HTTP_PUT, "/api/v1/clusters/{cluster}/jobs/{job}", ACCESS_ACCOUNT_OR_HOST, "job.put", put_read,
      put_run, NULL},
     {HTTP_DELETE, "/api/v1/clusters/{cluster}/jobs/{job}", ACCESS_ACCOUNT_OR_HOST, "job.end", NULL,

@@ -200,6 +200,12 @@ void uplink_server_freep(struct uplink_server **server);
 enum { BACKOFF_MIN_MS = 250, BACKOFF_MAX_MS = 30000 };
 int sync_backoff_ms(unsigned failures, uint64_t random);
 
+/*
+ * Of what `sshd -T` prints: the ways in that go around the principals and keys commands, a line
+ * each; or that it is not set up by `postern-host sshd-config` with this state at all.
+ */
+err_t sshd_doors_tell(span_t settings, const char *state_dir, struct buf *out);
+
 /* --- commands: argv[0] is the command; self is the path of postern-host --- */
 
 int command_enrol(int argc, char **argv);

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Two Kerberos realms, HPC.EXAMPLE and OTHER.EXAMPLE, which trust each other, by MIT's KDC on loopback: everything of them is in
-# $work/krb5. What is started with $KRB5_CONFIG belongs to them.
+# $work/krb5. What is started with $KRB5_CONFIG belongs to them. With $kdc_address they are there, for other machines.
 # Used by the scenarios.
 # shellcheck disable=SC2034,SC2154
 export PATH=$PATH:/usr/sbin
@@ -9,7 +9,7 @@ export KRB5_CONFIG=$kerberos/krb5.conf KRB5_KDC_PROFILE=$kerberos/kdc.conf KRB5C
 unset KRB5_KTNAME KRB5RCACHENAME KRB5RCACHETYPE
 
 make_realms() {
-    local port each
+    local port each kdc=${kdc_address:-127.0.0.1}
     port=$(free_port)
     mkdir "$kerberos"
     cat >"$KRB5_CONFIG" <<END
@@ -22,18 +22,19 @@ make_realms() {
     clockskew = ${clockskew:-300}
 [realms]
     $realm = {
-        kdc = 127.0.0.1:$port
+        kdc = $kdc:$port
     }
     $other_realm = {
-        kdc = 127.0.0.1:$port
+        kdc = $kdc:$port
     }
 [domain_realm]
     localhost = $realm
+    .example = $realm
 END
     cat >"$KRB5_KDC_PROFILE" <<END
 [kdcdefaults]
-    kdc_listen = 127.0.0.1:$port
-    kdc_tcp_listen = 127.0.0.1:$port
+    kdc_listen = $kdc:$port
+    kdc_tcp_listen = $kdc:$port
 [realms]
     $realm = {
         database_name = $kerberos/$realm

@@ -93,6 +93,12 @@ bob=$(field .access_token)
 check "the authority proved itself" challenged
 gets "the bearer is good" 200 - GET /api/v1/auth/whoami "$bob"
 shows "a code works once" 401 invalid_credentials "$(bound)" "{\"totp\":\"$right\"}"
+gets "bob makes recovery codes" 200 - POST /api/v1/auth/recovery-codes "$bob"
+readarray -t recovery_codes < <(jq -r '.recoveryCodes[]' "$work/last")
+shows "which do in the code's place" 200 - "$(bound)" "{\"totp\":\"${recovery_codes[0]}\"}"
+has "and it says how many are left" '.username == "bob" and .recoveryCodesLeft == 9'
+shows "each works once as well" 401 invalid_credentials "$(bound)" "{\"totp\":\"${recovery_codes[0]}\"}"
+shows "and others do not" 401 invalid_credentials "$(bound)" "{\"totp\":\"00000-00000-00000-00000\"}"
 audited "on record, with the principal" '.action == "session.kerberos" and .allowed and .actor == "bob" and .target == "bob@HPC.EXAMPLE"'
 check "carol has a ticket" ticket carol
 shows "who has no authenticator cannot show a code" 403 not_enrolled "$(bound)" '{"totp":"000000"}'
@@ -182,6 +188,12 @@ echo "$secret" >"$work/secret"
 check "postern asks for the code where the site wants one" /usr/bin/python3 "$here/tty.py" --send 'Code.*: ' "totp:$work/secret:1" -- \
     "$postern" login --kerberos
 says "bob is signed in" 'as bob'
+check "kinit" ticket bob
+check "a recovery code is taken in its place, typed as people do" /usr/bin/python3 "$here/tty.py" \
+    --send 'Code.*: ' "$(tr 'A-Z-' 'a-z ' <<<"${recovery_codes[1]}")" -- \
+    "$postern" login --kerberos
+says "and postern tells how many are left" 'recovery codes left: 8'
+says "and how it would go with a passkey" 'With a passkey instead: postern login'
 
 # ---- the keytab ----------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 /*
- * Signing in with a Kerberos ticket (RFC 4559), and a one-time code where the site does not take
- * the ticket for a second factor.
+ * Signing in with a Kerberos ticket (RFC 4559), and a one-time or recovery code where the site does
+ * not take the ticket for a second factor.
  */
 #include <stdio.h>
 
@@ -18,6 +18,7 @@
 struct sign_in {
     struct buf token, binding;
     char code[LOGIN_CODE_CHARS_MAX + 1];
+    bool by_recovery_code;
     struct kerberos_proof proof;
 };
 
@@ -145,15 +146,16 @@ static bool find_account(struct call *call, struct account *out) {
 
 /* What proved who it is, and when. */
 static bool take_factors(struct call *call, const struct account *account, struct session *out) {
-    const struct sign_in *own = own_of(call);
+    struct sign_in *own = own_of(call);
     bool whole = call->authority->config->kerberos.second_factor;
     if (!whole && own->code[0] == '\0') {
         call_unrecorded(call);
         call_problem(call, 401, "code_required", "totp",
-                     "a one-time code is asked for besides the Kerberos ticket");
+                     "a one-time code is asked for besides the Kerberos ticket, or a recovery "
+                     "code; with a passkey sign in in the browser: postern login");
         return false;
     }
-    if (!whole && !login_take_code(call, account->name, own->code)) {
+    if (!whole && !login_take_code(call, account->name, own->code, &own->by_recovery_code)) {
         return false;
     }
     out->authenticated_at = whole ? own->proof.authenticated_at : call->now;
@@ -176,6 +178,9 @@ static void run(struct call *call) {
     }
     call_audit(call, proof->principal, true, "ok", NULL);
     session_answer(call, &account, &session);
+    if (own_of(call)->by_recovery_code && !call_refused(call)) {
+        login_tell_recovery_codes(call, account.id);
+    }
 }
 
 /* The service's own proof goes along (RFC 4559 section 5). */

@@ -255,19 +255,24 @@ static struct api_login *api_login_of(struct call *call) {
     return call_own(call, sizeof(struct api_login), api_release);
 }
 
+void login_tell_recovery_codes(struct call *call, entity_id account_id) {
+    size_t left = 0;
+    if (call_ok(call, store_recovery_code_count(call_store(call), account_id, &left),
+                "the recovery codes")) {
+        (void)json_object_set_new(call->answer, "recoveryCodesLeft",
+                                  json_integer((json_int_t)left));
+    }
+}
+
 static void open_session(struct call *call, const struct account *account) {
     struct session_cookie *cookie = &api_login_of(call)->cookie;
-    size_t left = 0;
     if (cookie->wanted) {
         session_cookie_open(call, account, login_attempt_methods(call), cookie);
     } else {
         session_open(call, account, NULL);
     }
-    if (attempt_of(call)->by_recovery_code && !call_refused(call) &&
-        call_ok(call, store_recovery_code_count(call_store(call), account->id, &left),
-                "the recovery codes")) {
-        (void)json_object_set_new(call->answer, "recoveryCodesLeft",
-                                  json_integer((json_int_t)left));
+    if (attempt_of(call)->by_recovery_code && !call_refused(call)) {
+        login_tell_recovery_codes(call, account->id);
     }
 }
 
@@ -382,10 +387,9 @@ static void verify_password(struct call *call) {
 }
 
 /* The code that takes the second factor's place; used up when it is right. */
-static bool take_recovery_code(struct call *call, const struct login_attempt *own,
-                               entity_id account_id) {
+static bool take_recovery_code(struct call *call, const char *code, entity_id account_id) {
     char hash[HASH_CHARS];
-    if (failed(recovery_hash(span_str(own->code), account_id, hash))) {
+    if (failed(recovery_hash(span_str(code), account_id, hash))) {
         return false;
     }
     err_t err = store_recovery_code_take(call_store(call), account_id, hash);
@@ -437,7 +441,7 @@ static const char *judge(struct call *call, struct login_attempt *own,
         login->totp_last_step = step;
         return NULL;
     }
-    own->by_recovery_code = take_recovery_code(call, own, login->account_id);
+    own->by_recovery_code = take_recovery_code(call, own->code, login->account_id);
     return own->by_recovery_code ? NULL : "wrong or used one-time code";
 }
 
@@ -492,7 +496,8 @@ static void run_passkey(struct call *call) {
     }
 }
 
-bool login_take_code(struct call *call, const char *name, const char *code) {
+bool login_take_code(struct call *call, const char *name, const char *code,
+                     bool *by_recovery_code) {
     struct candidate candidate;
     struct login *login = &candidate.login;
     if (!login_find(call, DOOR_SIGN_IN, call->source, name, &candidate) ||
@@ -501,13 +506,19 @@ bool login_take_code(struct call *call, const char *name, const char *code) {
     }
     if (login->totp_secret_bytes == 0) {
         call_problem(call, 403, "not_enrolled", NULL,
-                     "%s has no authenticator here, whose code is asked for besides; ask your "
-                     "site's administrators for an invitation",
+                     "%s has no authenticator here, whose code is asked for besides; sign in with "
+                     "a passkey in the browser (postern login), or ask your site's administrators "
+                     "for an invitation",
                      name);
         return false;
     }
     span_t secret = span_of(login->totp_secret, login->totp_secret_bytes);
-    if (failed(totp_verify(secret, span_str(code), call->now, &login->totp_last_step))) {
+    bool right = !failed(totp_verify(secret, span_str(code), call->now, &login->totp_last_step));
+    bool recovered = !right && take_recovery_code(call, code, login->account_id);
+    if (call_refused(call)) {
+        return false;
+    }
+    if (!right && !recovered) {
         call_keep_writes(call);
         login_note_failure(call, DOOR_SIGN_IN, call->source, name, &candidate);
         call_problem(call, 401, "invalid_credentials", NULL,
@@ -515,6 +526,7 @@ bool login_take_code(struct call *call, const char *name, const char *code) {
         return false;
     }
     login_note_success(call, DOOR_SIGN_IN, call->source, name, &candidate);
+    *by_recovery_code = recovered;
     return call_ok(call, store_login_put(call_store(call), login), "the login");
 }
 

@@ -61,10 +61,13 @@ err_t login_admit_name(struct call *call, enum login_door door, const struct ine
                        const char *name);
 
 /*
- * Store thread: uses up a one-time code of somebody whom something else than a password proved.
- * False with a problem. Failures count as those of DOOR_SIGN_IN, and lock the name.
+ * Store thread: uses up a one-time code, or a recovery code in its place, of somebody whom
+ * something else than a password proved. False with a problem. Failures count as those of
+ * DOOR_SIGN_IN, and lock the name.
  */
-bool login_take_code(struct call *call, const char *name, const char *code);
+bool login_take_code(struct call *call, const char *name, const char *code, bool *by_recovery_code);
+/* Store thread: says in the answer, which is there already, how many recovery codes are left. */
+void login_tell_recovery_codes(struct call *call, entity_id account_id);
 
 enum { LOGIN_NAME_CHARS_MAX = 255, LOGIN_CODE_CHARS_MAX = 32 };
 

@@ -69,6 +69,14 @@ static err_t ask_username(struct cli *cli, struct terminal *terminal, const stru
     return *out != NULL ? OK : FAIL(ERR_MEMORY);
 }
 
+static void warn_of_recovery(const json_t *answer) {
+    if (json_object_get(answer, "recoveryCodesLeft") != NULL) {
+        print_warning("recovery codes left: %lld; for another authenticator: postern account "
+                      "factor add-totp; for new codes: postern account factor recovery-codes",
+                      member_number(answer, "recoveryCodesLeft"));
+    }
+}
+
 static err_t login_password(struct cli *cli, struct terminal *terminal, struct site *site,
                             const char *given) {
     char *username CLEANUP(freep) = NULL;
@@ -86,11 +94,7 @@ static err_t login_password(struct cli *cli, struct terminal *terminal, struct s
                  &answer));
     TRY(api_keep_token(cli, site, NULL, answer));
     refresh_quietly(cli, site);
-    if (json_object_get(answer, "recoveryCodesLeft") != NULL) {
-        print_warning("recovery codes left: %lld; for another authenticator: postern account "
-                      "factor add-totp; for new codes: postern account factor recovery-codes",
-                      member_number(answer, "recoveryCodesLeft"));
-    }
+    warn_of_recovery(answer);
     return report(cli, site, answer);
 }
 
@@ -223,7 +227,9 @@ static err_t try_ticket_and_code(struct cli *cli, struct api *api, const char *h
                            "this site asks for a one-time code besides the Kerberos ticket, and "
                            "there is no terminal to ask for it at");
     }
-    TRY(ask_code(terminal, false, code));
+    terminal_print(terminal, "Besides the ticket a code is asked for. (With a passkey instead: "
+                             "postern login)\n");
+    TRY(ask_code(terminal, true, code));
     return try_ticket(cli, api, host, code, answer);
 }
 
@@ -249,6 +255,7 @@ static err_t login_by_ticket(struct cli *cli, struct site *site) {
     TRY(err);
     TRY(api_keep_token(cli, site, NULL, answer));
     refresh_quietly(cli, site);
+    warn_of_recovery(answer);
     return report(cli, site, answer);
 }
 

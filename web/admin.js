@@ -2,38 +2,84 @@
 
 import { adminHead } from "./admin_head.js";
 import { call, get } from "./api.js";
-import { when } from "./text.js";
-import { action, badge, checkbox, confirmEnd, copyable, element, empty, field, form, input, paged, row, say, section } from "./view.js";
+import { invited } from "./invited.js";
+import { action, badge, checkbox, confirmEnd, element, empty, field, form, formDialog, input, paged, reveal, row, say } from "./view.js";
 
 const PAGE_ROWS = 50;
-const at = (name) => encodeURIComponent(name);
+const of = (account, rest = "") => `/api/v1/accounts/${encodeURIComponent(account.name)}${rest}`;
 
-function invited(name, { invitation, invitationUrl, invitationExpireTime }) {
-    return element(
-        "div",
-        { class: "result", tabindex: "-1" },
-        element("h3", {}, `The invitation of ${name}`),
-        element("p", {}, `It is shown this once, and good until ${when(invitationExpireTime)}. Send it over a channel that you trust: whoever opens the link first is ${name}.`),
-        copyable(invitationUrl, `the link for ${name}`),
-        element("details", {}, element("summary", {}, "At a terminal instead"), copyable(`postern init ${location.origin}\npostern login --invitation ${invitation}`, `the commands for ${name}`)),
+// ---- one account ----------------------------------------------------------------------------------
+
+const quota = (value) => input("quotaPerDay", { type: "number", min: "0", max: "100000", value: String(value) });
+
+// What differs from what the account has, as the API takes it.
+function changes(account, values) {
+    const wanted = {
+        displayName: values.displayName,
+        email: values.email,
+        quotaPerDay: Number(values.quotaPerDay),
+        ...(account.kind === "person" && { administrator: values.administrator === "on" }),
+    };
+    return Object.fromEntries(Object.entries(wanted).filter(([name, value]) => value !== account[name]));
+}
+
+async function change(account, refresh) {
+    const done = await formDialog(
+        `Change ${account.name}`,
+        [
+            field("Name", input("displayName", { maxlength: "128", value: account.displayName })),
+            field("Email", input("email", { type: "email", maxlength: "128", value: account.email })),
+            field("Certificates a day", quota(account.quotaPerDay), "0: as many as the site gives."),
+            account.kind === "person" && checkbox("administrator", "administrator of this site", { checked: account.administrator }),
+        ].filter(Boolean),
+        "Change it",
+        (values) => call("PUT", of(account), changes(account, values)),
     );
+    if (done) {
+        say(`Changed ${account.name}.`);
+        await refresh();
+    }
 }
 
 async function invite(account, place) {
-    const ends = [`Once ${account.name} accepts it, the password and the second factor of now end, and every session.`];
-    if (!account.enrolled || (await confirmEnd(`Invite ${account.name} anew?`, ends, "Invite"))) {
-        place.replaceChildren(invited(account.name, await call("POST", `/api/v1/accounts/${at(account.name)}/invitation`)));
-        say(`Made an invitation for ${account.name}.`);
+    reveal(place, invited(account.name, await call("POST", of(account, "/invitation"))));
+    say(`Made an invitation for ${account.name}.`);
+}
+
+async function reset(account, place, refresh) {
+    const ends = [
+        `The password, the authenticator, passkeys and recovery codes of ${account.name}`,
+        `Every session of ${account.name}`,
+        "Certificates stay good to their end; disable the account to end those.",
+    ];
+    if (await confirmEnd(`Reset how ${account.name} signs in?`, ends, "Reset")) {
+        const answer = await call("POST", of(account, "/reset-factors"));
+        await refresh();
+        reveal(place, invited(account.name, answer));
+        say(`${account.name} has no way to sign in until the new invitation is accepted.`);
     }
 }
 
 async function setDisabled(account, disabled, refresh) {
     const ends = [`${account.name}: every session, certificate, registered key, API key and grant`, "What is open on gates and hosts is cut."];
     if (!disabled || (await confirmEnd(`Disable ${account.name}?`, ends, "Disable"))) {
-        await call("PUT", `/api/v1/accounts/${at(account.name)}`, { disabled });
+        await call("PUT", of(account), { disabled });
         say(disabled ? `${account.name} is disabled; everything of it has ended.` : `${account.name} may sign in again.`);
         await refresh();
     }
+}
+
+function deeds(account, who, place, refresh) {
+    const deed = (text, work, kind = "quiet") => action(text, work, { class: kind, "aria-label": `${text} ${account.name}` });
+    const person = account.kind === "person" && !account.disabled;
+    const own = account.name === who.username;
+    return [
+        deed("Change", () => change(account, refresh)),
+        person && !account.enrolled && deed("Invite", () => invite(account, place)),
+        person && account.enrolled && !own && deed("Reset sign-in", () => reset(account, place, refresh), "danger quiet"),
+        !own && account.disabled && deed("Enable", () => setDisabled(account, false, refresh)),
+        !own && !account.disabled && deed("Disable", () => setDisabled(account, true, refresh), "danger quiet"),
+    ].filter(Boolean);
 }
 
 function showAccount(account, who, place, refresh) {
@@ -48,32 +94,21 @@ function showAccount(account, who, place, refresh) {
         [`${account.name} `, ...marks.flatMap((mark) => [mark, " "])],
         [
             [account.displayName, account.email].filter(Boolean).join(", "),
-            account.projects.length > 0 && account.projects.map((project) => (project.role === "manager" ? `${project.name} (manager)` : project.name)).join(", "),
+            [
+                ...account.projects.map((project) => (project.role === "manager" ? `${project.name} (manager)` : project.name)),
+                account.quotaPerDay > 0 && `at most ${account.quotaPerDay} certificates a day`,
+            ]
+                .filter(Boolean)
+                .join(", "),
         ],
-        ...(person && !account.disabled ? [action("Invite", () => invite(account, place), { class: "quiet", "aria-label": `Invite ${account.name}` })] : []),
-        ...(account.name === who.username
-            ? []
-            : [
-                  account.disabled
-                      ? action("Enable", () => setDisabled(account, false, refresh), { class: "quiet", "aria-label": `Enable ${account.name}` })
-                      : action("Disable", () => setDisabled(account, true, refresh), { class: "danger quiet", "aria-label": `Disable ${account.name}` }),
-              ]),
+        ...deeds(account, who, place, refresh),
     );
 }
 
-export function accountsPage({ who }) {
-    const place = element("div", { role: "status" });
-    const list = paged(
-        "Accounts",
-        async (cursor) => {
-            const query = new URLSearchParams({ limit: PAGE_ROWS, ...(cursor && { after: cursor }) });
-            const { accounts } = await get(`/api/v1/accounts?${query}`);
-            return { items: accounts, next: accounts.length === PAGE_ROWS ? accounts.at(-1).name : undefined };
-        },
-        (account) => showAccount(account, who, place, list.refresh),
-        empty("None."),
-    );
-    const add = form(
+// ---- the page -------------------------------------------------------------------------------------
+
+function makeForm(place, refresh) {
+    return form(
         [
             field("User name", input("name", { autocapitalize: "none", required: true })),
             field("Name", input("displayName", { maxlength: "128" })),
@@ -88,14 +123,35 @@ export function accountsPage({ who }) {
                 email: values.email || undefined,
                 administrator: values.administrator === "on",
             });
-            place.replaceChildren(invited(made.account.name, made));
+            await refresh();
+            reveal(place, invited(made.account.name, made));
             say(`Made the account ${made.account.name}.`);
-            await list.refresh();
             return true;
         },
     );
+}
+
+export function accountsPage({ who }) {
+    const place = element("div", {});
+    const list = paged(
+        "Accounts",
+        async (cursor) => {
+            const query = new URLSearchParams({ limit: PAGE_ROWS, ...(cursor && { after: cursor }) });
+            const { accounts } = await get(`/api/v1/accounts?${query}`);
+            return { items: accounts, next: accounts.length === PAGE_ROWS ? accounts.at(-1).name : undefined };
+        },
+        (account) => showAccount(account, who, place, list.refresh),
+        empty("None."),
+    );
     return [
         ...adminHead("admin", "Who may sign in, and what ends when they may not."),
-        section("Accounts", place, list.place, element("details", {}, element("summary", {}, "Make an account"), add)),
+        element(
+            "div",
+            { class: "log" },
+            element("h2", { class: "unseen" }, "All accounts"),
+            element("details", { class: "make" }, element("summary", {}, "Make an account"), makeForm(place, list.refresh)),
+            place,
+            list.place,
+        ),
     ];
 }

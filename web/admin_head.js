@@ -4,6 +4,7 @@ import { element } from "./view.js";
 
 const parts = [
     ["admin", "Accounts"],
+    ["admin/projects", "Projects"],
     ["admin/hosts", "Clusters and hosts"],
     ["admin/sessions", "Live sessions"],
     ["admin/activity", "Activity"],

@@ -13,6 +13,7 @@ const pages = [
     { path: "security", title: "Security", load: async () => (await import("./security.js")).securityPage },
     { path: "project", title: "Project", load: async () => (await import("./project.js")).projectPage, for: "managers" },
     { path: "admin", title: "Admin", load: async () => (await import("./admin.js")).accountsPage, for: "administrators" },
+    { path: "admin/projects", title: "Projects", load: async () => (await import("./admin_projects.js")).projectsPage, for: "administrators", under: "admin" },
     { path: "admin/hosts", title: "Clusters and hosts", load: async () => (await import("./admin_hosts.js")).hostsPage, for: "administrators", under: "admin" },
     { path: "admin/sessions", title: "Live sessions", load: async () => (await import("./admin_sessions.js")).sessionsPage, for: "administrators", under: "admin" },
     { path: "admin/activity", title: "Activity", load: async () => (await import("./admin_activity.js")).activityPage, for: "administrators", under: "admin" },

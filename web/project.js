@@ -1,8 +1,9 @@
 // Project: for its managers. Who is in it, and the service accounts and API keys that act for it.
 
 import { call, get } from "./api.js";
-import { ago, when } from "./text.js";
-import { action, badge, confirmEnd, copyable, element, empty, field, form, input, live, row, rows, say, section, select } from "./view.js";
+import { invited } from "./invited.js";
+import { ago, count, when } from "./text.js";
+import { action, badge, confirmEnd, copyable, element, empty, field, form, input, live, reveal, row, rows, say, section, select } from "./view.js";
 
 const at = (name) => encodeURIComponent(name);
 const places = (subnets) => (subnets.length > 0 ? `from ${subnets.join(", ")}` : "from everywhere");
@@ -20,7 +21,37 @@ async function removeMember(project, member, refresh) {
     }
 }
 
-function members(project, who, refresh) {
+async function setRole(project, member, role, refresh) {
+    await call("PUT", `/api/v1/projects/${at(project.name)}/members/${at(member.username)}`, { role });
+    say(`${member.username} is a ${role} of ${project.name}.`);
+    await refresh();
+}
+
+function memberDeeds(project, member, refresh) {
+    const [other, text] = member.role === "manager" ? ["member", "Make member"] : ["manager", "Make manager"];
+    return [
+        action(text, () => setRole(project, member, other, refresh), { class: "quiet", "aria-label": `${text}: ${member.username}` }),
+        action("Remove", () => removeMember(project, member, refresh), { class: "danger quiet", "aria-label": `Remove ${member.username}` }),
+    ];
+}
+
+// For somebody who has no account yet.
+function inviteForm(project, place, refresh) {
+    return form(
+        [field("User name", input("name", { autocapitalize: "none", required: true })), field("Name", input("displayName", { maxlength: "128" }))],
+        "Invite",
+        async (values) => {
+            const name = values.name.trim();
+            const answer = await call("POST", `/api/v1/projects/${at(project.name)}/invitations`, { name, displayName: values.displayName || undefined });
+            await refresh();
+            reveal(place, invited(name, answer));
+            say(`Made an account for ${name}, who is a member of ${project.name}.`);
+            return true;
+        },
+    );
+}
+
+function members(project, who, place, refresh) {
     const add = form(
         [
             element("div", { class: "side-by-side" }, field("User name", input("username", { autocapitalize: "none", required: true })), field("As", select("role", [["member", "member"], ["manager", "manager"]], "member"))),
@@ -38,12 +69,49 @@ function members(project, who, refresh) {
                 row(
                     [`${member.username} `, member.role === "manager" && badge("manager", "plain")],
                     [],
-                    ...(member.username === who.username ? [] : [action("Remove", () => removeMember(project, member, refresh), { class: "danger quiet", "aria-label": `Remove ${member.username}` })]),
+                    ...(member.username === who.username ? [] : memberDeeds(project, member, refresh)),
                 ),
             ),
             `Members of ${project.name}`,
         ),
+        place,
         element("details", {}, element("summary", {}, "Add a member"), add),
+        element("details", {}, element("summary", {}, "Invite somebody who has no account"), inviteForm(project, place, refresh)),
+    ];
+}
+
+// ---- clusters -------------------------------------------------------------------------------------
+
+async function withdraw(project, cluster, refresh) {
+    const ends = [`${count(project.members.length, "member", "members")} and the service accounts of ${project.name}, where no other project of theirs reaches ${cluster}`, "Their sessions there end, and their certificates are taken there no more."];
+    if (await confirmEnd(`Take ${cluster} from ${project.name}?`, ends, "Take away")) {
+        await call("DELETE", `/api/v1/projects/${at(project.name)}/clusters/${at(cluster)}`);
+        say(`${project.name} no longer reaches ${cluster}.`);
+        await refresh();
+    }
+}
+
+// Administrators give clusters; managers see them.
+function clusters(project, who, all, refresh) {
+    if (!who.administrator) {
+        return [element("p", {}, project.clusters.length > 0 ? `Reaches ${project.clusters.join(", ")}.` : "Reaches no cluster yet.")];
+    }
+    const left = all.filter((name) => !project.clusters.includes(name));
+    const give = form([field("Cluster", select("cluster", left.map((name) => [name, name])))], "Give", async (values) => {
+        await call("PUT", `/api/v1/projects/${at(project.name)}/clusters/${at(values.cluster)}`);
+        say(`${project.name} reaches ${values.cluster}.`);
+        await refresh();
+    });
+    give.classList.add("filters");
+    return [
+        element("h3", {}, "Clusters"),
+        project.clusters.length > 0
+            ? rows(
+                  project.clusters.map((name) => row(name, [], action("Take away", () => withdraw(project, name, refresh), { class: "danger quiet", "aria-label": `Take away ${name} from ${project.name}` }))),
+                  `Clusters of ${project.name}`,
+              )
+            : empty("None: its members reach nothing yet."),
+        left.length > 0 && element("details", {}, element("summary", {}, "Give a cluster"), give),
     ];
 }
 
@@ -145,20 +213,23 @@ function serviceAccounts(project) {
 
 // ---- the page -----------------------------------------------------------------------------------
 
-function showProject(name, who) {
+// What a project is made of. `heard` is told what it is by now, each time.
+export function projectBody(name, who, heard = () => {}) {
+    const place = element("div", {});
     const list = live(async () => {
-        const { project } = await get(`/api/v1/projects/${at(name)}`);
+        const [{ project }, all] = await Promise.all([get(`/api/v1/projects/${at(name)}`), who.administrator ? get("/api/v1/clusters") : { clusters: [] }]);
+        heard(project);
         return [
-            element("p", {}, project.clusters.length > 0 ? `Reaches ${project.clusters.join(", ")}.` : "Reaches no cluster yet."),
+            ...clusters(project, who, all.clusters.map((cluster) => cluster.name), list.refresh),
             element("h3", {}, "Members"),
-            ...members(project, who, list.refresh),
+            ...members(project, who, place, list.refresh),
             element("h3", {}, "Certificates"),
             certificates(project),
             element("h3", {}, "Service accounts"),
             ...serviceAccounts(project),
         ];
     });
-    return section(name, list.place);
+    return list.place;
 }
 
 export function projectPage({ who }) {
@@ -166,6 +237,6 @@ export function projectPage({ who }) {
     return [
         element("h1", {}, managed.length === 1 ? "Project" : "Projects"),
         element("p", { class: "lede" }, "Who is in, and what acts for it. Nobody gets more than the project has."),
-        ...(managed.length > 0 ? managed.map((project) => showProject(project.name, who)) : [element("section", { "aria-label": "Projects" }, empty("You manage no project."))]),
+        ...(managed.length > 0 ? managed.map((project) => section(project.name, projectBody(project.name, who))) : [element("section", { "aria-label": "Projects" }, empty("You manage no project."))]),
     ];
 }

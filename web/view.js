@@ -117,6 +117,12 @@ export function download(name, text) {
     say(`Downloaded ${name}.`);
 }
 
+// Puts what was made where it is to be read, and leads there.
+export function reveal(place, made) {
+    place.replaceChildren(made);
+    made.focus();
+}
+
 // One thing of a list: what it is, what is to be known of it, and what can be done with it.
 export function row(title, details, ...side) {
     return element(
@@ -167,11 +173,11 @@ export function checkbox(name, label, attributes = {}) {
 export const unseen = (text) => element("span", { class: "unseen" }, text);
 
 // A form that sends itself by `send(values)`; a refusal stands above its button and at the field that it names. One whose send gives
-// true begins anew.
-export function form(children, submitText, send) {
+// true begins anew, and is folded away. `others` are buttons beside its own.
+export function form(children, submitText, send, ...others) {
     const problemPlace = element("div", {});
     const submit = element("button", { class: "main" }, submitText);
-    const made = element("form", { onsubmit, novalidate: true }, ...children, problemPlace, element("div", { class: "actions" }, submit));
+    const made = element("form", { onsubmit, novalidate: true }, ...children, problemPlace, element("div", { class: "actions" }, submit, ...others));
 
     function mark(name) {
         for (const control of made.elements) {
@@ -181,6 +187,18 @@ export function form(children, submitText, send) {
         if (control instanceof HTMLElement) {
             control.setAttribute("aria-invalid", "true");
             control.focus();
+        }
+    }
+
+    // What it was unfolded for is done.
+    function fold() {
+        const around = made.parentElement;
+        if (around instanceof HTMLDetailsElement) {
+            const focused = made.contains(document.activeElement);
+            around.open = false;
+            if (focused) {
+                around.querySelector("summary").focus();
+            }
         }
     }
 
@@ -195,6 +213,7 @@ export function form(children, submitText, send) {
         try {
             if (await send(Object.fromEntries(new FormData(made)))) {
                 made.reset();
+                fold();
             }
         } catch (problem) {
             if (!(problem instanceof Problem)) {
@@ -209,21 +228,11 @@ export function form(children, submitText, send) {
 
 // ---- dialogs ----------------------------------------------------------------------------------
 
-// Asks before something ends. `ends` names it: texts, one a line. Resolves to whether to go on.
-export function confirmEnd(title, ends, goOn) {
+// Shows a dialog; resolves to what it was closed with. The focus goes back to where it was.
+function ask(title, make) {
     const id = newId("dialog");
-    const dialog = element(
-        "dialog",
-        { "aria-labelledby": id },
-        element("h2", { id }, title),
-        element("ul", { class: "ends" }, ...ends.map((line) => element("li", {}, line))),
-        element(
-            "div",
-            { class: "actions" },
-            button("Keep", () => dialog.close("keep"), { autofocus: true }),
-            button(goOn, () => dialog.close("end"), { class: "danger" }),
-        ),
-    );
+    const dialog = element("dialog", { "aria-labelledby": id }, element("h2", { id }, title));
+    dialog.append(...make(dialog));
     document.body.append(dialog);
     const before = document.activeElement;
     dialog.showModal();
@@ -231,9 +240,39 @@ export function confirmEnd(title, ends, goOn) {
         dialog.addEventListener("close", () => {
             dialog.remove();
             before?.focus();
-            resolve(dialog.returnValue === "end");
+            resolve(dialog.returnValue);
         });
     });
+}
+
+// Asks before something ends. `ends` names it: texts, one a line. Resolves to whether to go on.
+export async function confirmEnd(title, ends, goOn) {
+    const answer = await ask(title, (dialog) => [
+        element("ul", { class: "ends" }, ...ends.map((line) => element("li", {}, line))),
+        element(
+            "div",
+            { class: "actions" },
+            button("Keep", () => dialog.close("keep"), { autofocus: true }),
+            button(goOn, () => dialog.close("end"), { class: "danger" }),
+        ),
+    ]);
+    return answer === "end";
+}
+
+// A form by itself. Resolves to whether it was sent, and taken.
+export async function formDialog(title, children, submitText, send) {
+    const answer = await ask(title, (dialog) => [
+        form(
+            children,
+            submitText,
+            async (values) => {
+                await send(values);
+                dialog.close("sent");
+            },
+            button("Cancel", () => dialog.close("")),
+        ),
+    ]);
+    return answer === "sent";
 }
 
 // ---- what takes a while, and lists that come in pages -------------------------------------------

@@ -89,6 +89,7 @@ gets "another method is refused" 405 method_not_allowed DELETE /api/v1/accounts 
 # What a certificate's principal must never be: a list, a wildcard, root, another name in disguise.
 for name in root 'bob,root' '*' 'bob root' 'bob?' Bob '' '-bob' 'böb' "$(printf 'b%.0s' {1..33})"; do
     gets "no account can be named '$name'" 422 name_refused POST /api/v1/accounts "$admin" "{\"name\":\"$name\"}"
+    has "… which field it is" '.field == "name"'
 done
 gets "a name cannot hide a NUL" 400 - POST /api/v1/accounts "$admin" '{"name":"bob\u0000root"}'
 

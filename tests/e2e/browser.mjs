@@ -55,7 +55,7 @@ function isRefusal(message) {
     const status = /^Failed to load resource: the server responded with a status of (\d+) /.exec(message.text())?.[1];
     const { url } = message.location();
     return (
-        (["401", "403", "409", "422"].includes(status) && url.startsWith(`${settings.url}/`)) ||
+        (["400", "401", "403", "409", "422", "429"].includes(status) && url.startsWith(`${settings.url}/`)) ||
         (status === "404" && url.startsWith(`${settings.url}/api/`))
     );
 }

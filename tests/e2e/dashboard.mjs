@@ -1,35 +1,18 @@
 // dashboard.mjs SETTINGS.json: drives Chromium through the dashboard's stories. Prints "ok - …" and "not ok - …".
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { end, fillIn, LAPTOP, look, must, open, plugIn, settings, story, tellComplaints } from "./browser.mjs";
+import { end, LAPTOP, look, must, open, plugIn, settings, story, tellComplaints } from "./browser.mjs";
+import * as steps from "./dashboard_steps.mjs";
 
 // ---- finding one's way --------------------------------------------------------------------------
 
 let { context, page } = await open();
 await context.grantPermissions(["clipboard-read", "clipboard-write"]);
 
-async function signIn(name) {
-    await page.goto(`${settings.url}/`);
-    await page.waitForURL("**/sign-in?place=**");
-    await fillIn(page, name);
-    await page.waitForURL(`${settings.url}/#/**`);
-    await settled();
-}
-
-// The page is there, and what it asked for.
-async function settled() {
-    await page.waitForSelector("h1");
-    await page.waitForFunction(() => document.querySelectorAll('[aria-busy="true"]').length === 0);
-}
-
-async function go(title) {
-    const link = page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: title, exact: true });
-    await link.click();
-    await page.waitForFunction((at) => at.getAttribute("aria-current") === "page", await link.elementHandle());
-    await settled();
-}
-
-const said = (text) => page.locator("#said").getByText(text).first().waitFor();
+const signIn = (name) => steps.signIn(page, name);
+const settled = () => steps.settled(page);
+const go = (title) => steps.go(page, title);
+const said = (text) => steps.said(page, text);
 
 // ---- the stories --------------------------------------------------------------------------------
 
@@ -253,7 +236,7 @@ await story("clusters and hosts, and which of them are not heard of", async () =
     await page.getByRole("heading", { level: 2, name: "daint" }).waitFor();
     await page.getByRole("listitem").filter({ hasText: "nid001234" }).getByText("never enrolled").waitFor();
     await page.getByRole("button", { name: "Enrol nid001234" }).click();
-    await page.getByText(/^pge_/).waitFor();
+    await page.getByText(/^postern-host enrol --url https:\S+ --token pge_/).waitFor();
 });
 await look(page, "admin-hosts");
 await story("a host is removed", async () => {

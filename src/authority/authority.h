@@ -14,6 +14,7 @@
 #include "authority/signer_client.h"
 #include "authority/tally.h"
 #include "identity/throttle.h"
+#include "identity/webauthn_challenge.h"
 #include "store/store.h"
 
 struct bearer_cache;
@@ -24,27 +25,26 @@ struct host_reports;
 struct issuer;
 struct login_guard;
 struct metrics;
-struct passkeys;
 struct rates;
 
 struct authority {
-    struct loop *loop;                   /* fixed */
-    struct http_server *server;          /* loop */
-    struct worker *store_worker;         /* fixed */
-    struct worker *hash_worker;          /* fixed */
-    struct store *store;                 /* store */
-    struct config *config;               /* fixed, but for policy: see authority_policy() */
-    struct policy policy;                /* store: a SIGHUP changes it by a job */
-    struct serial_source serials;        /* store */
-    struct bearer_cache *bearers;        /* store */
-    struct throttle *failed_bearers;     /* store: audit rows of anonymous failures, by address */
-    struct rates *rates;                 /* store */
-    struct enrolments *enrolments;       /* store */
-    struct issuer *issuer;               /* store */
-    struct passkeys *passkeys;           /* any thread */
-    struct signer_client *signer;        /* loop; its keys are fixed */
-    struct metrics *metrics;             /* loop */
-    struct feed *feed;                   /* feed.c's: feed_new() */
+    struct loop *loop;               /* fixed */
+    struct http_server *server;      /* loop */
+    struct worker *store_worker;     /* fixed */
+    struct worker *hash_worker;      /* fixed */
+    struct store *store;             /* store */
+    struct config *config;           /* fixed, but for policy: see authority_policy() */
+    struct policy policy;            /* store: a SIGHUP changes it by a job */
+    struct serial_source serials;    /* store */
+    struct bearer_cache *bearers;    /* store */
+    struct throttle *failed_bearers; /* store: audit rows of anonymous failures, by address */
+    struct rates *rates;             /* store */
+    struct enrolments *enrolments;   /* store */
+    struct issuer *issuer;           /* store */
+    uint8_t challenge_secret[WEBAUTHN_CHALLENGE_SECRET_BYTES]; /* fixed */
+    struct signer_client *signer;                              /* loop; its keys are fixed */
+    struct metrics *metrics;                                   /* loop */
+    struct feed *feed;                                         /* feed.c's: feed_new() */
     struct login_guard *login_guard;     /* login.c's: login_guard_new(); throttles of logins */
     err_t batch_err;                     /* store: why the batch cannot be committed */
     struct call *batch_calls;            /* store: the batch at work */

@@ -8,6 +8,7 @@
 
 #include "authority/ca_files.h"
 #include "authority/config.h"
+#include "authority/store_file.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "net/tls.h"
@@ -59,7 +60,16 @@ static void on_ca_fault(void *context, const struct fault *fault) {
     complain(checking, "signer.directory", fault->field, fault->reason);
 }
 
+/* Where it is there already. */
+static void check_private(struct checking *checking, const char *path) {
+    struct stat status;
+    if (stat(path, &status) == 0 && (status.st_mode & 077) != 0) {
+        complain(checking, "store.path", path, "can be read by other users; run: chmod 600 on it");
+    }
+}
+
 static void check_store(struct checking *checking) {
+    static const char *const beside[] = {STORE_FILE_ISSUER, STORE_FILE_CHALLENGES};
     const char *path = checking->config->store_path;
     char *copy CLEANUP(freep) = strdup(path);
     struct stat status;
@@ -72,8 +82,12 @@ static void check_store(struct checking *checking) {
     } else if (access(folder, W_OK | X_OK) != 0) {
         complain(checking, "store.path", folder, "cannot be written to by this user");
     }
-    if (stat(path, &status) == 0 && (status.st_mode & 077) != 0) {
-        complain(checking, "store.path", path, "can be read by other users; run: chmod 600 on it");
+    check_private(checking, path);
+    for (size_t i = 0; i < COUNT_OF(beside); i++) {
+        char *file CLEANUP(freep) = NULL;
+        if (!failed(store_file_path(checking->config, beside[i], &file))) {
+            check_private(checking, file);
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 #define POSTERN_AUTHORITY_ISSUER_H
 
 #include "authority/call.h"
+#include "authority/config.h"
 #include "identity/signing_keys.h"
 
 enum {
@@ -17,18 +18,23 @@ _Static_assert((int)SIGNING_KEY_KEPT_S > (int)ISSUER_ID_TOKEN_S, "keys outlive w
 #define ISSUER_CLIENT "posterngate-cli"
 
 struct issuer {
+    char *path; /* where the keys are kept */
     struct signing_keys *keys;
 };
 
-/* Before the threads start, inside a transaction: reads the keys, or makes the first. */
-err_t issuer_new(struct store *store, int64_t now, struct issuer **out);
+/*
+ * Before the threads start: reads the keys from their file beside the store (store_file.h), or
+ * makes the first. They are not in the store, for whoever gets hold of a backup could sign as
+ * anybody; and nothing is lost with them but an hour of ID tokens.
+ */
+err_t issuer_new(const struct config *config, int64_t now, struct issuer **out,
+                 struct fault *fault);
 void issuer_free(struct issuer *issuer);
 
 /* Takes the key over, on failure as well, and keeps it before it signs anything. */
-err_t issuer_rotate(struct issuer *issuer, struct store *store, struct signing_key *key,
-                    int64_t now);
+err_t issuer_rotate(struct issuer *issuer, struct signing_key *key, int64_t now);
 /* Makes the next key when that is due. */
-err_t issuer_rotate_if_due(struct issuer *issuer, struct store *store, int64_t now);
+err_t issuer_rotate_if_due(struct issuer *issuer, int64_t now);
 
 /* Any thread: a client that may ask for tokens here. */
 bool issuer_has_client(const struct authority *authority, const char *client);

@@ -25,7 +25,7 @@
 #include "authority/rate.h"
 #include "authority/routes.h"
 #include "authority/routes/enrolment.h"
-#include "authority/routes/passkey.h"
+#include "authority/store_file.h"
 #include "authority/tls_files.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -147,6 +147,7 @@ static err_t sweep(struct store *store) {
     uint64_t newest, oldest;
     TRY(store_session_sweep(store, clock_now_s()));
     TRY(authorizations_sweep(store, clock_now_s()));
+    TRY(store_answered_challenge_sweep(store, clock_now_s()));
     TRY(store_job_prune(store, clock_now_s() - JOBS_KEPT_S, JOBS_PRUNED_AT_ONCE));
     TRY(store_event_revision(store, &newest, &oldest));
     return newest - oldest + 1 > EVENTS_KEPT ? store_event_prune(store, newest - EVENTS_KEPT) : OK;
@@ -157,9 +158,9 @@ static void run_sweep(struct work *work) {
     if (!failed(authority->batch_err)) {
         authority->batch_err = sweep(authority->store);
     }
-    if (!failed(authority->batch_err)) {
-        authority->batch_err =
-            issuer_rotate_if_due(authority->issuer, authority->store, clock_now_s());
+    err_t err = issuer_rotate_if_due(authority->issuer, clock_now_s());
+    if (failed(err)) {
+        log_error("issuer_key_not_kept", err, NULL);
     }
 }
 
@@ -266,7 +267,6 @@ static err_t begin_feed(struct authority *authority, uint64_t *revision) {
     uint64_t oldest;
     TRY(feed_revision_start(authority));
     TRY(feed_publish_cas(authority, clock_now_s()));
-    TRY(issuer_new(authority->store, clock_now_s(), &authority->issuer));
     return store_event_revision(authority->store, revision, &oldest);
 }
 
@@ -281,6 +281,17 @@ static err_t prepare_feed(struct authority *authority) {
     TRY(store_commit(authority->store));
     feed_revision_note(authority, revision);
     return OK;
+}
+
+/* What stands beside the store and not in it: store_file.h. */
+static err_t open_secrets(struct authority *authority, struct fault *fault) {
+    TRY(issuer_new(authority->config, clock_now_s(), &authority->issuer, fault));
+    err_t err = store_file_secret(authority->config, STORE_FILE_CHALLENGES,
+                                  authority->challenge_secret, sizeof authority->challenge_secret);
+    return !failed(err)
+               ? OK
+               : fault_set(fault, err.code, "store.path", "%s.%s: %s",
+                           authority->config->store_path, STORE_FILE_CHALLENGES, err_text(err));
 }
 
 static err_t make_parts(struct authority *authority) {
@@ -299,7 +310,6 @@ static err_t make_parts(struct authority *authority) {
     TRY(gate_sessions_new(&authority->gate_sessions));
     TRY(enrolments_new(&authority->enrolments));
     TRY(login_guard_new(&authority->login_guard));
-    TRY(passkeys_new(&authority->passkeys));
     return feed_new(authority, &authority->feed);
 }
 
@@ -338,6 +348,7 @@ static err_t start(struct service *service, struct fault *fault) {
     const struct signer_client_config signer = {.directory = config->signer_directory,
                                                 .agent_socket = config->signer_agent};
     TRY(signer_client_start(authority->loop, &signer, &authority->signer, fault));
+    TRY(open_secrets(authority, fault));
     TRY(make_parts(authority));
     TRY(prepare_feed(authority));
     TRY(watch_signals(service));
@@ -371,7 +382,6 @@ static void stop(struct service *service) {
     feed_free(authority->feed);
     issuer_free(authority->issuer);
     login_guard_free(authority->login_guard);
-    passkeys_free(authority->passkeys);
     enrolments_free(authority->enrolments);
     throttle_free(authority->failed_bearers);
     rates_free(authority->rates);

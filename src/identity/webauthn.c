@@ -61,24 +61,41 @@ static bool is_text(const json_t *object, const char *name, const char *expected
            strcmp(json_string_value(value), expected) == 0;
 }
 
-static bool is_challenge(const json_t *object, span_t expected) {
+static err_t read_challenge(const json_t *object, struct buf *out) {
     const json_t *value = json_object_get(object, "challenge");
+    return json_is_string(value)
+               ? base64_decode(span_of(json_string_value(value), json_string_length(value)),
+                               BASE64_URL, out)
+               : FAIL(ERR_MALFORMED);
+}
+
+static bool is_challenge(const json_t *object, span_t expected) {
     struct buf bytes CLEANUP(buf_done) = BUF(LIMIT_WEBAUTHN_CHALLENGE_BYTES);
-    return json_is_string(value) && expected.len > 0 &&
-           !failed(base64_decode(span_of(json_string_value(value), json_string_length(value)),
-                                 BASE64_URL, &bytes)) &&
+    return expected.len > 0 && !failed(read_challenge(object, &bytes)) &&
            span_equal_secret(buf_span(&bytes), expected);
+}
+
+static err_t parse_client_data(span_t text, json_t **out, struct fault *fault) {
+    if (text.len > LIMIT_WEBAUTHN_CLIENT_DATA_BYTES) {
+        return malformed(fault, FAIL(ERR_TOO_LONG), "clientDataJSON");
+    }
+    *out = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
+    return json_is_object(*out) ? OK : malformed(fault, FAIL(ERR_MALFORMED), "clientDataJSON");
+}
+
+err_t webauthn_client_challenge(span_t client_data, struct buf *out, struct fault *fault) {
+    json_t *data CLEANUP(free_json) = NULL;
+    TRY(parse_client_data(client_data, &data, fault));
+    err_t err = read_challenge(data, out);
+    return failed(err) ? malformed(fault, err, "challenge") : OK;
 }
 
 static err_t check_client_data(const struct webauthn_expected *expected, span_t text,
                                const char *type, struct fault *fault) {
-    if (text.len > LIMIT_WEBAUTHN_CLIENT_DATA_BYTES) {
-        return malformed(fault, FAIL(ERR_TOO_LONG), "clientDataJSON");
-    }
-    json_t *data CLEANUP(free_json) =
-        json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *data CLEANUP(free_json) = NULL;
+    TRY(parse_client_data(text, &data, fault));
     const json_t *cross = json_object_get(data, "crossOrigin");
-    if (!json_is_object(data) || (cross != NULL && !json_is_boolean(cross))) {
+    if (cross != NULL && !json_is_boolean(cross)) {
         return malformed(fault, FAIL(ERR_MALFORMED), "clientDataJSON");
     }
     if (!is_text(data, "type", type)) {

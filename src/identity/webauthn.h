@@ -29,6 +29,10 @@ struct webauthn_expected {
     int64_t now;        /* seconds; a registration's alone: certificates of makers are valid then */
 };
 
+/* Appends the challenge that an answer says it is to, which is to be judged first. ERR_MALFORMED,
+ * ERR_TOO_LONG; the fault says what of. */
+err_t webauthn_client_challenge(span_t client_data, struct buf *out, struct fault *fault);
+
 /* What came back from the browser, decoded from base64url. */
 struct webauthn_registration {
     span_t client_data; /* JSON */

@@ -1,11 +1,11 @@
 /*
- * Challenges that authenticators have yet to answer (webauthn.h): each is good once, for five
- * minutes, and for whoever asked, a browser or a session. A newer one takes the place of the older
- * one of the same asker. No clock, no randomness.
+ * Challenges that authenticators answer (webauthn.h): each is for whoever asked, a browser or a
+ * session, and for five minutes. No clock, no randomness.
  *
- * A table of fixed size, in which an asker's place is chosen by a secret: who asks in the names of
- * many costs no memory, and to drive out one other in the five minutes needs as many askers as
- * there are places.
+ * Nothing is kept of one until it is answered, so that pages with a sign-in cost strangers' visits
+ * nothing, and whichever authority has the secret can judge the answer: a challenge says when it
+ * was made and what for, and a MAC over that and its asker shows that it was made here. That each
+ * is answered once is the store's to know (store_answered_challenge_add()).
  */
 #ifndef POSTERN_IDENTITY_WEBAUTHN_CHALLENGE_H
 #define POSTERN_IDENTITY_WEBAUTHN_CHALLENGE_H
@@ -13,26 +13,26 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/span.h"
-#include "identity/throttle.h"
 #include "model/entity.h"
 
-enum { WEBAUTHN_CHALLENGE_S = 300, WEBAUTHN_CHALLENGES_COUNT = 16 * 1024 };
+enum {
+    WEBAUTHN_CHALLENGE_S = 300,
+    WEBAUTHN_CHALLENGE_SECRET_BYTES = 32,
+    WEBAUTHN_CHALLENGE_RANDOM_BYTES = 4, /* two of one asker in the same second are different */
+};
 
 struct webauthn_challenge {
     uint8_t bytes[LIMIT_WEBAUTHN_CHALLENGE_BYTES];
+    int64_t made_at;
     entity_id account_id; /* whose password was right before; 0: nobody's is known */
 };
 
-struct webauthn_challenges;
-
-err_t webauthn_challenges_new(const uint8_t secret[THROTTLE_SECRET_BYTES],
-                              struct webauthn_challenges **out);
-void webauthn_challenges_free(struct webauthn_challenges *table);
-
-void webauthn_challenges_put(struct webauthn_challenges *table, span_t asker,
-                             const struct webauthn_challenge *challenge, int64_t now);
-/* Takes it away. False when there is none, or none any more. */
-bool webauthn_challenges_take(struct webauthn_challenges *table, span_t asker, int64_t now,
-                              struct webauthn_challenge *out);
+void webauthn_challenge_make(const uint8_t secret[WEBAUTHN_CHALLENGE_SECRET_BYTES],
+                             const uint8_t random[WEBAUTHN_CHALLENGE_RANDOM_BYTES], span_t asker,
+                             entity_id account_id, int64_t now, struct webauthn_challenge *out);
+/* ERR_REFUSED for what was not made with this secret for this asker, ERR_EXPIRED for what was made
+ * more than five minutes ago. */
+err_t webauthn_challenge_read(const uint8_t secret[WEBAUTHN_CHALLENGE_SECRET_BYTES], span_t asker,
+                              span_t bytes, int64_t now, struct webauthn_challenge *out);
 
 #endif

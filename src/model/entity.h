@@ -295,6 +295,12 @@ struct authorization {
     int64_t polled_at;  /* 0: not yet */
 };
 
+/* A challenge for a passkey that was answered, and is not to be answered again. */
+struct answered_challenge {
+    char challenge[HASH_CHARS]; /* in hexadecimal */
+    int64_t expires_at;
+};
+
 enum key_use {
     KEY_USE_PERSON = 1,   /* a person registered it: good at gates and hosts */
     KEY_USE_INTERNAL = 2, /* postern-host keeps it in a home: good at hosts, from inside */

@@ -38,6 +38,7 @@ COMPARE_TEXT(authorization, hash)
 COMPARE_U64(registered_key, id)
 COMPARE_U64(grant, id)
 COMPARE_U64(passkey, id)
+COMPARE_TEXT(answered_challenge, challenge)
 COMPARE_TEXT(ticket, hash)
 COMPARE_U64(job, id)
 COMPARE_PAIR(job_node, job_id, position)
@@ -114,12 +115,14 @@ err_t memory_remove(struct memory_store *self, struct table *table, size_t index
 static void op_close(struct store *store) {
     struct memory_store *self = memory_store_of(store);
     struct table *const tables[] = {
-        &self->accounts, &self->logins,    &self->projects,       &self->members,
-        &self->links,    &self->clusters,  &self->hosts,          &self->issued,
-        &self->api_keys, &self->sessions,  &self->authorizations, &self->registered_keys,
-        &self->grants,   &self->passkeys,  &self->recovery_codes, &self->tickets,
-        &self->jobs,     &self->job_nodes, &self->events,         &self->audits,
-        &self->tallies,  &self->metas,
+        &self->accounts,       &self->logins,         &self->projects,
+        &self->members,        &self->links,          &self->clusters,
+        &self->hosts,          &self->issued,         &self->api_keys,
+        &self->sessions,       &self->authorizations, &self->registered_keys,
+        &self->grants,         &self->passkeys,       &self->answered_challenges,
+        &self->recovery_codes, &self->tickets,        &self->jobs,
+        &self->job_nodes,      &self->events,         &self->audits,
+        &self->tallies,        &self->metas,
     };
     change_log_clear(&self->log);
     free(self->log.changes);
@@ -200,6 +203,7 @@ err_t store_open_memory(struct store **out) {
         .registered_keys = TABLE(registered_key),
         .grants = TABLE(grant),
         .passkeys = TABLE(passkey),
+        .answered_challenges = TABLE(answered_challenge),
         .recovery_codes = TABLE(recovery_code),
         .tickets = TABLE(ticket),
         .jobs = TABLE(job),

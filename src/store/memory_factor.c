@@ -1,4 +1,4 @@
-/* Passkeys and recovery codes, in memory. */
+/* Passkeys, what they answered, and recovery codes, in memory. */
 #include "store/memory.h"
 
 static err_t check_passkey(const struct memory_store *self, const struct passkey *passkey) {
@@ -48,6 +48,22 @@ err_t memory_op_passkey_remove_all(struct store *store, entity_id account_id) {
 
 err_t memory_op_passkey_list(struct store *store, entity_id account_id, EACH(passkey)) {
     LIST_ALL(&memory_store_of(store)->passkeys, passkey, row->account_id == account_id);
+    return OK;
+}
+
+err_t memory_op_answered_challenge_add(struct store *store,
+                                       const struct answered_challenge *challenge) {
+    struct memory_store *self = memory_store_of(store);
+    return table_insert(&self->answered_challenges, &self->log, challenge);
+}
+
+err_t memory_op_answered_challenge_sweep(struct store *store, int64_t now) {
+    struct memory_store *self = memory_store_of(store);
+    for (size_t i = self->answered_challenges.count; i > 0; i--) {
+        if (ROW(&self->answered_challenges, answered_challenge, i - 1)->expires_at <= now) {
+            TRY(table_remove(&self->answered_challenges, &self->log, i - 1));
+        }
+    }
     return OK;
 }
 

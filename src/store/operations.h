@@ -169,6 +169,9 @@
     X(passkey_update, (struct store * store, const struct passkey *passkey), (store, passkey))     \
     X(passkey_remove, (struct store * store, entity_id id), (store, id))                           \
     X(passkey_remove_all, (struct store * store, entity_id account_id), (store, account_id))       \
+    X(answered_challenge_add, (struct store * store, const struct answered_challenge *challenge),  \
+      (store, challenge))                                                                          \
+    X(answered_challenge_sweep, (struct store * store, int64_t now), (store, now))                 \
     X(recovery_code_put, (struct store * store, const struct recovery_code *code), (store, code))  \
     X(recovery_code_take, (struct store * store, entity_id account_id, const char *hash),          \
       (store, account_id, hash))                                                                   \

@@ -1,4 +1,4 @@
-/* Passkeys and recovery codes over SQLite. */
+/* Passkeys, what they answered, and recovery codes over SQLite. */
 #include "store/sqlite_statement.h"
 
 err_t sqlite_op_passkey_add(struct store *store, struct passkey *passkey) {
@@ -29,6 +29,16 @@ err_t sqlite_op_passkey_remove_all(struct store *store, entity_id account_id) {
 err_t sqlite_op_passkey_list(struct store *store, entity_id account_id, EACH(passkey)) {
     return statement_list(store, STATEMENT_passkey_list, ARGUMENTS(U64(account_id)), &passkey_shape,
                           VISITOR(passkey));
+}
+
+err_t sqlite_op_answered_challenge_add(struct store *store,
+                                       const struct answered_challenge *challenge) {
+    return statement_run(store, STATEMENT_answered_challenge_add,
+                         ARGUMENTS(TEXT(challenge->challenge), I64(challenge->expires_at)), NULL);
+}
+
+err_t sqlite_op_answered_challenge_sweep(struct store *store, int64_t now) {
+    return statement_run(store, STATEMENT_answered_challenge_sweep, ARGUMENTS(I64(now)), NULL);
 }
 
 err_t sqlite_op_recovery_code_put(struct store *store, const struct recovery_code *code) {

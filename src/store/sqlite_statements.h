@@ -274,6 +274,9 @@
     X(passkey_remove, "DELETE FROM passkey WHERE id = ?1")                                         \
     X(passkey_remove_all, "DELETE FROM passkey WHERE account_id = ?1")                             \
     X(passkey_list, "SELECT " PASSKEY_COLUMNS " FROM passkey WHERE account_id = ?1 ORDER BY id")   \
+    X(answered_challenge_add,                                                                      \
+      "INSERT INTO answered_challenge (challenge, expires_at) VALUES (?1, ?2)")                    \
+    X(answered_challenge_sweep, "DELETE FROM answered_challenge WHERE expires_at <= ?1")           \
     X(recovery_code_put,                                                                           \
       "INSERT OR REPLACE INTO recovery_code (account_id, hash) VALUES (?1, ?2)")                   \
     X(recovery_code_take, "DELETE FROM recovery_code WHERE account_id = ?1 AND hash = ?2")         \

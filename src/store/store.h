@@ -212,6 +212,11 @@ err_t store_passkey_list(struct store *store, entity_id account_id,
                          err_t (*each)(void *context, const struct passkey *passkey),
                          void *context);
 
+/* ERR_EXISTS for a challenge that was answered already. */
+err_t store_answered_challenge_add(struct store *store, const struct answered_challenge *challenge);
+/* Removes those expired at now. */
+err_t store_answered_challenge_sweep(struct store *store, int64_t now);
+
 /* Recovery codes: taking one removes it, so that it is good once. */
 err_t store_recovery_code_put(struct store *store, const struct recovery_code *code);
 err_t store_recovery_code_take(struct store *store, entity_id account_id, const char *hash);

@@ -191,6 +191,19 @@ trade "no more often than before" 400 slow_down "${device[@]}" device_code="$dev
 api GET /oauth/keys ''
 cp "$work/last" "$work/later.json"
 check "keys outlive the process" cmp -s "$work/later.json" "$work/keys.json"
+sql "VACUUM INTO '$work/backup.db'"
+check "a backup of the store has no private key" bash -c "! grep -q 'PRIVATE KEY' '$work/backup.db'"
+check "they stand beside it, for nobody else" test "$(stat -c %a "$authority/store/posternd.db.issuer" "$authority/store/posternd.db.challenges" | tr '\n' ' ')" = '600 600 '
+chmod 644 "$authority/store/posternd.db.issuer"
+refused "posternd check sees when others can read them" 2 'posternd.db.issuer: can be read by other users; run: chmod 600' "$posternd" check -c "$authority/posternd.yaml"
+chmod 600 "$authority/store/posternd.db.issuer"
+kill "$authority_pid"
+wait "$authority_pid"
+cp "$authority/store/posternd.db.issuer" "$work/issuer"
+echo '{}' >"$authority/store/posternd.db.issuer"
+refused "a file that is damaged is named" 1 'posternd.db.issuer, the issuer.s keys' "$posternd" serve -c "$authority/posternd.yaml"
+cp "$work/issuer" "$authority/store/posternd.db.issuer"
+serve
 trade "refresh tokens too" 200 - grant_type=refresh_token refresh_token="$refresh"
 access=$(field .access_token) refresh=$(field .refresh_token)
 

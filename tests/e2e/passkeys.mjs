@@ -59,7 +59,7 @@ await story("and signs in with it alone", async () => {
     await byPasskey();
     await signedIn("bob");
 });
-await story("an answer that is sent a second time is refused", async () => {
+await story("an answer that is sent a second time is refused, and so is another browser's", async () => {
     await signOut();
     await page.goto(`${settings.url}/sign-in`);
     await page.evaluate(() => {
@@ -69,8 +69,10 @@ await story("an answer that is sent a second time is refused", async () => {
     });
     await useOf("Sign in with a passkey").click();
     kept = await (await page.waitForFunction(() => window.kept)).jsonValue();
-    await byPasskey();
-    await signedIn("bob");
+    const form = { ...Object.fromEntries(kept), form_token: await page.locator("[name=form_token]").inputValue(), action: "sign-in" };
+    const sent = async () => (await context.request.post(`${settings.url}/sign-in`, { form, maxRedirects: 0 })).status();
+    const answers = [await sent(), await sent()]; // with this browser's cookies
+    must(answers.join() === "303,401", `it was answered with ${answers}`);
     await signOut();
     await page.goto(`${settings.url}/sign-in`);
     await page.evaluate((fields) => {

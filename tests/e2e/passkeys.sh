@@ -25,7 +25,8 @@ has "a password and a code" '.password and .totp and .recoveryCodesLeft == 0 and
 gets "a challenge" 200 - POST /api/v1/auth/webauthn/registration "$bob"
 has "for this site, and this person" '.rp.id == "localhost" and .user.name == "bob" and (.challenge | length) == 43 and .attestation == "none"'
 gets "an answer that is none" 422 passkey_refused POST /api/v1/auth/webauthn/passkeys "$bob" '{"name":"x","clientData":"e30","attestation":"oA"}'
-gets "has used the challenge up" 409 challenge_expired POST /api/v1/auth/webauthn/passkeys "$bob" '{"name":"x","clientData":"e30","attestation":"oA"}'
+foreign=$(printf '{"challenge":"%043d"}' 0 | tr 0 A | basenc --base64url | tr -d '=\n')
+gets "nor is one to a challenge that was never made" 409 challenge_expired POST /api/v1/auth/webauthn/passkeys "$bob" "{\"name\":\"x\",\"clientData\":\"$foreign\",\"attestation\":\"oA\"}"
 gets "what is not there cannot be removed" 404 not_found DELETE /api/v1/auth/webauthn/passkeys/99 "$bob"
 
 # ---- with one ---------------------------------------------------------------------------------
@@ -35,7 +36,8 @@ drive_browser 300 passkeys.mjs "$(person alice correct-horse-battery "$alice_sec
 audited "a passkey was added" '.action == "factor.page-add" and .actor == "bob" and .allowed'
 audited "and one locked, for its counter" '.code == "passkey_locked" and (.allowed | not) and (.detail | test("went back"))'
 audited "another account's was refused" '.code == "passkey_refused" and (.detail | test("another account"))'
-audited "a replayed answer was refused" '.code == "passkey_refused" and (.detail | test("another challenge"))'
+audited "a replayed answer was refused" '.code == "passkey_refused" and (.detail | test("answered before"))'
+audited "and one that another browser had asked for" '.code == "passkey_refused" and (.detail | test("another challenge"))'
 check "how people signed in is on record" test "$(sqlite3 "$authority/store/posternd.db" "SELECT count(*) FROM session WHERE methods IN ('user hwk mfa', 'pwd hwk mfa')")" -ge 2
 
 # ---- reset ------------------------------------------------------------------------------------

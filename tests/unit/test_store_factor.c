@@ -95,11 +95,29 @@ static void test_recovery_code(void **state) {
     assert_ok(store_commit(store));
 }
 
+static void test_answered_challenge(void **state) {
+    struct store *store = begun(state);
+    const struct answered_challenge first = {"aa", NOW + 10}, second = {"bb", NOW + 11};
+    assert_ok(store_answered_challenge_add(store, &first));
+    assert_fails(store_answered_challenge_add(store, &first), ERR_EXISTS);
+    assert_ok(store_mark(store));
+    assert_ok(store_answered_challenge_add(store, &second));
+    assert_ok(store_undo(store)); /* nothing came of the answer */
+    assert_ok(store_answered_challenge_add(store, &second));
+    assert_ok(store_answered_challenge_sweep(store, NOW + 9));
+    assert_fails(store_answered_challenge_add(store, &first), ERR_EXISTS);
+    assert_ok(store_answered_challenge_sweep(store, NOW + 10));
+    assert_ok(store_answered_challenge_add(store, &first));
+    assert_fails(store_answered_challenge_add(store, &second), ERR_EXISTS);
+    assert_ok(store_commit(store));
+}
+
 int main(void) {
     static const struct store_test tests[] = {
         TEST(test_passkey_refused),
         TEST(test_passkey),
         TEST(test_recovery_code),
+        TEST(test_answered_challenge),
     };
     return run_over_stores(tests, COUNT_OF(tests));
 }

@@ -2,6 +2,7 @@
  */
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "store_sqlite_fixture.h"
 
 static void set_version(int version) {
@@ -194,6 +195,31 @@ static void test_before_tallies(void **state) {
 }
 
 /* What is asked at every login and every change looks at no other row than it returns. */
+/* The issuer's private keys stood in the store once: nothing of them stays in its file. */
+static void test_before_answered_challenges(void **state) {
+    (void)state;
+    sqlite3 *db;
+    struct buf bytes CLEANUP(buf_done) = BUF(16 * 1024 * 1024);
+    char *value = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_ok(sqlite_migrate(db, sqlite_migrations, 11));
+    assert_int_equal(sql(db, "INSERT INTO meta VALUES ('site_id', 'kept');"
+                             "INSERT INTO meta VALUES ('issuer_keys', 'BEGIN-PRIVATE-KEY');"),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+
+    struct store *store = opened();
+    assert_ok(store_begin(store));
+    assert_fails(store_meta_get(store, "issuer_keys", &value), ERR_NOT_FOUND);
+    assert_ok(store_meta_get(store, "site_id", &value));
+    assert_string_equal(value, "kept");
+    free(value);
+    assert_ok(store_commit(store));
+    store_close(store);
+    assert_ok(file_read(path, &bytes));
+    assert_null(memmem(bytes.data, bytes.len, "BEGIN-PRIVATE-KEY", 17));
+}
+
 static void test_plans(void **state) {
     (void)state;
     static const enum statement names[] = {
@@ -259,6 +285,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_every_older_schema, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_before_jobs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_before_tallies, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_before_answered_challenges, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_plans, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failing_migration, set_up, tear_down),
     };

@@ -368,32 +368,61 @@ static void test_cbor(void **state) {
 
 static void test_challenges(void **state) {
     (void)state;
-    const uint8_t secret[THROTTLE_SECRET_BYTES] = {9};
-    struct webauthn_challenges *table = NULL;
-    struct webauthn_challenge first = {{1}, 0}, second = {{2}, 7}, out = {{0}, 99};
+    enum { MADE_AT = 1800000000 };
+    const uint8_t secret[WEBAUTHN_CHALLENGE_SECRET_BYTES] = {9}, other[sizeof secret] = {8};
+    const uint8_t random[][WEBAUTHN_CHALLENGE_RANDOM_BYTES] = {{1}, {2}};
     const span_t laptop = SPAN_LITERAL("laptop"), phone = SPAN_LITERAL("phone");
-    assert_ok(webauthn_challenges_new(secret, &table));
-    assert_false(webauthn_challenges_take(table, laptop, 1000, &out));
-    webauthn_challenges_put(table, laptop, &first, 1000);
-    assert_false(webauthn_challenges_take(table, phone, 1000, &out)); /* another browser's */
-    assert_int_equal(out.account_id, 99);
-    assert_true(webauthn_challenges_take(table, laptop, 1000, &out));
-    assert_memory_equal(&out, &first, sizeof out);
-    assert_false(webauthn_challenges_take(table, laptop, 1000, &out)); /* once */
-    webauthn_challenges_put(table, laptop, &first, 1000);
-    webauthn_challenges_put(table, laptop, &second, 1000);
-    assert_true(webauthn_challenges_take(table, laptop, 1000 + WEBAUTHN_CHALLENGE_S - 1, &out));
-    assert_int_equal(out.account_id, 7);
-    webauthn_challenges_put(table, laptop, &first, 1000);
-    assert_false(webauthn_challenges_take(table, laptop, 1000 + WEBAUTHN_CHALLENGE_S, &out));
-    /* A flood of askers takes no memory, and drives others out by chance alone. */
-    webauthn_challenges_put(table, laptop, &first, 1000);
-    for (uint32_t i = 0; i < 1000; i++) {
-        webauthn_challenges_put(table, span_of(&i, sizeof i), &second, 1000);
+    struct webauthn_challenge made, twin, out = {.account_id = 99};
+    webauthn_challenge_make(secret, random[0], laptop, 7, MADE_AT, &made);
+    const span_t bytes = span_of(made.bytes, sizeof made.bytes);
+    assert_fails(webauthn_challenge_read(secret, phone, bytes, MADE_AT, &out), ERR_REFUSED);
+    assert_fails(webauthn_challenge_read(other, laptop, bytes, MADE_AT, &out), ERR_REFUSED);
+    assert_fails(webauthn_challenge_read(secret, laptop, span_of(made.bytes, 31), MADE_AT, &out),
+                 ERR_REFUSED);
+    assert_fails(webauthn_challenge_read(secret, laptop, SPAN_LITERAL(""), MADE_AT, &out),
+                 ERR_REFUSED);
+    assert_fails(
+        webauthn_challenge_read(secret, laptop, bytes, MADE_AT + WEBAUTHN_CHALLENGE_S, &out),
+        ERR_EXPIRED);
+    for (size_t i = 0; i < 8 * sizeof made.bytes; i++) { /* neither time nor account are chosen */
+        struct webauthn_challenge forged = made;
+        forged.bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+        assert_fails(webauthn_challenge_read(
+                         secret, laptop, span_of(forged.bytes, sizeof forged.bytes), MADE_AT, &out),
+                     ERR_REFUSED);
     }
-    assert_true(webauthn_challenges_take(table, laptop, 1000, &out));
-    assert_memory_equal(&out, &first, sizeof out);
-    webauthn_challenges_free(table);
+    assert_int_equal(out.account_id, 99);
+    assert_ok(
+        webauthn_challenge_read(secret, laptop, bytes, MADE_AT + WEBAUTHN_CHALLENGE_S - 1, &out));
+    assert_memory_equal(&out, &made, sizeof out);
+    assert_int_equal(out.account_id, 7);
+    assert_int_equal(out.made_at, MADE_AT);
+    webauthn_challenge_make(secret, random[1], laptop, 7, MADE_AT, &twin);
+    assert_memory_not_equal(twin.bytes, made.bytes, sizeof made.bytes);
+}
+
+static void test_client_challenge(void **state) {
+    (void)state;
+    static const char *const bad[] = {"",
+                                      "[]",
+                                      "{}",
+                                      "{\"challenge\":7}",
+                                      "{\"challenge\":\"*\"}",
+                                      "{\"challenge\":\"AA\",\"challenge\":\"AA\"}"};
+    struct buf out CLEANUP(buf_done) = BUF(LIMIT_WEBAUTHN_CHALLENGE_BYTES);
+    struct fault fault;
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        assert_fails(webauthn_client_challenge(span_str(bad[i]), &out, &fault), ERR_MALFORMED);
+    }
+    assert_fails(
+        webauthn_client_challenge(/* 33 bytes */
+                                  SPAN_LITERAL(
+                                      "{\"challenge\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}"),
+                                  &out, &fault),
+        ERR_TOO_LONG);
+    buf_clear(&out);
+    assert_ok(webauthn_client_challenge(SPAN_LITERAL("{\"challenge\":\"AQID\"}"), &out, &fault));
+    assert_true(span_equal(buf_span(&out), SPAN_LITERAL("\1\2\3")));
 }
 
 static void test_recovery(void **state) {
@@ -437,6 +466,7 @@ int main(void) {
         cmocka_unit_test(test_cbor_refused),
         cmocka_unit_test(test_cbor),
         cmocka_unit_test(test_challenges),
+        cmocka_unit_test(test_client_challenge),
         cmocka_unit_test(test_recovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

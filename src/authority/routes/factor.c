@@ -291,7 +291,7 @@ static void registration_run(struct call *call) {
     if (!factor_may_change(call, &call->caller.account, call->caller.signed_in_at, &login)) {
         return;
     }
-    passkey_challenge_open(call, call->caller.session_hash, 0, &challenge);
+    passkey_challenge_make(call, call->caller.session_hash, 0, &challenge);
     json_t *options = passkey_creation_options(call, &call->caller.account, &challenge);
     if (options != NULL) {
         call_answer(call, 200, options);
@@ -309,17 +309,9 @@ static err_t register_read(struct call *call) {
 static void register_run(struct call *call) {
     const struct passkey_creation *own = call_own(call, sizeof *own, NULL);
     struct login login;
-    struct webauthn_challenge challenge;
     struct passkey passkey;
-    if (!may_change(call, &login)) {
-        return;
-    }
-    if (!passkey_challenge_take(call, call->caller.session_hash, &challenge)) {
-        (void)refuse(call, 409, "challenge_expired",
-                     "no challenge is open for this sign-in (any more); ask for another");
-        return;
-    }
-    if (passkey_register(call, &call->caller.account, own, &challenge, &passkey)) {
+    if (may_change(call, &login) &&
+        passkey_register(call, &call->caller.account, own, call->caller.session_hash, &passkey)) {
         call_answer(call, 201, passkey_json(&passkey));
     }
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/store_file.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -21,17 +22,11 @@ enum { NOTE_BYTES_MAX = 32 };
 
 #define REVISION_MAX ((uint64_t)INT64_MAX / 2) /* of a note that is taken seriously */
 
-static err_t note_path(const struct authority *authority, char **out) {
-    struct buf path CLEANUP(buf_done) = BUF(4096);
-    TRY(buf_add_format(&path, "%s.revision", authority->config->store_path));
-    return buf_to_str(&path, out);
-}
-
 static err_t read_note(const struct authority *authority, uint64_t *out) {
     char *path CLEANUP(freep) = NULL;
     struct buf text CLEANUP(buf_done) = BUF(NOTE_BYTES_MAX);
     uint64_t revision;
-    TRY(note_path(authority, &path));
+    TRY(store_file_path(authority->config, STORE_FILE_REVISION, &path));
     TRY(file_read(path, &text));
     if (text.len == 0 || text.data[text.len - 1] != '\n') {
         return FAIL(ERR_MALFORMED);
@@ -71,7 +66,7 @@ void feed_revision_note(const struct authority *authority, uint64_t revision) {
     char *path CLEANUP(freep) = NULL;
     char text[NOTE_BYTES_MAX];
     (void)snprintf(text, sizeof text, "%" PRIu64 "\n", revision);
-    err_t err = note_path(authority, &path);
+    err_t err = store_file_path(authority->config, STORE_FILE_REVISION, &path);
     if (!failed(err)) {
         err = file_replace(path, span_str(text), 0600, 0);
     }

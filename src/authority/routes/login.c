@@ -403,7 +403,7 @@ static bool may_ask(struct call *call, struct login_attempt *own, entity_id acco
         !passkey_count(call, account_id, &count) || count == 0) {
         return false;
     }
-    passkey_challenge_open(call, own->asker, account_id, &own->next);
+    passkey_challenge_make(call, own->asker, account_id, &own->next);
     return true;
 }
 
@@ -485,13 +485,7 @@ static void conclude(struct call *call) {
 static void run_passkey(struct call *call) {
     struct login_attempt *own = attempt_of(call);
     struct account account;
-    if (!own->answerable) {
-        call_audit(call, "", false, "passkey_refused", "no challenge is open for this browser");
-        call_problem(call, 401, "passkey_refused", NULL,
-                     "this page has been open for too long, or in two tabs; try again");
-        return;
-    }
-    if (passkey_sign_in(call, &own->passkey, &own->open, &account, own->methods)) {
+    if (passkey_sign_in(call, &own->passkey, own->asker, &account, own->methods)) {
         own->succeed(call, &account);
     }
 }

@@ -85,8 +85,7 @@ struct login_attempt {
     /* Of pages (sign_in_form.h), which may answer by a passkey: */
     const char *asker;
     struct passkey_answer passkey;
-    bool answerable;                      /* this browser had a challenge open: */
-    struct webauthn_challenge open, next; /* next: for the form that is shown if this fails */
+    struct webauthn_challenge next; /* for the form that is shown if this fails */
     /* Store thread: writes the form once more, which then asks for a passkey as the second factor.
      * NULL: a code is required. */
     void (*ask_again)(struct call *call);

@@ -89,7 +89,7 @@ static void take_key(struct call *call) {
     struct issuer *issuer = call->authority->issuer;
     call_audit(call, own->key != NULL ? signing_key_id(own->key) : "", true, "ok", NULL);
     if (!call_refused(call) &&
-        call_ok(call, issuer_rotate(issuer, call_store(call), TAKE(own->key), call->now), NULL)) {
+        call_ok(call, issuer_rotate(issuer, TAKE(own->key), call->now), NULL)) {
         call_answer(call, 200, listing(call));
     }
 }

@@ -1,6 +1,7 @@
 /*
  * Invariants:
- *   1. An answer counts only for the challenge that its browser (or session) asked for last, once.
+ *   1. An answer counts only for a challenge that its browser (or session) asked for within five
+ *      minutes, once: that it was answered is written in the transaction of what came of it.
  *   2. A passkey lets in only the account that it is registered for.
  *   3. A counter that does not move on locks the passkey, in a transaction that stands although the
  *      sign-in is refused.
@@ -8,7 +9,7 @@
 #include "authority/routes/passkey.h"
 
 #include <openssl/sha.h>
-#include <pthread.h>
+#include <sodium.h>
 #include <stdio.h>
 
 #include "authority/authority.h"
@@ -20,57 +21,53 @@ enum { BASE64_ANSWER_CHARS = BASE64URL_CHARS(LIMIT_WEBAUTHN_ANSWER_BYTES) };
 
 /* ---- challenges ---------------------------------------------------------------------------- */
 
-struct passkeys {
-    pthread_mutex_t lock; /* of: */
-    struct webauthn_challenges *challenges;
-};
-
-err_t passkeys_new(struct passkeys **out) {
-    struct passkeys *passkeys = calloc(1, sizeof *passkeys);
-    uint8_t secret[THROTTLE_SECRET_BYTES];
-    if (passkeys == NULL) {
-        return FAIL(ERR_MEMORY);
-    }
-    random_bytes(secret, sizeof secret);
-    err_t err = webauthn_challenges_new(secret, &passkeys->challenges);
-    if (failed(err)) {
-        free(passkeys);
-        return err;
-    }
-    INVARIANT(pthread_mutex_init(&passkeys->lock, NULL) == 0);
-    *out = passkeys;
-    return OK;
-}
-
-void passkeys_free(struct passkeys *passkeys) {
-    if (passkeys != NULL) {
-        (void)pthread_mutex_destroy(&passkeys->lock);
-        webauthn_challenges_free(passkeys->challenges);
-        free(passkeys);
-    }
-}
-
 bool passkey_site(const struct authority *authority) {
     char rp_id[WEBAUTHN_RP_ID_CHARS];
     return !failed(webauthn_rp_id(authority->config->public_url, rp_id));
 }
 
-void passkey_challenge_open(struct call *call, const char *asker, entity_id account_id,
+void passkey_challenge_make(struct call *call, const char *asker, entity_id account_id,
                             struct webauthn_challenge *out) {
-    struct passkeys *passkeys = call->authority->passkeys;
-    random_bytes(out->bytes, sizeof out->bytes);
-    out->account_id = account_id;
-    INVARIANT(pthread_mutex_lock(&passkeys->lock) == 0);
-    webauthn_challenges_put(passkeys->challenges, span_str(asker), out, call->now);
-    INVARIANT(pthread_mutex_unlock(&passkeys->lock) == 0);
+    uint8_t random[WEBAUTHN_CHALLENGE_RANDOM_BYTES];
+    random_bytes(random, sizeof random);
+    webauthn_challenge_make(call->authority->challenge_secret, random, span_str(asker), account_id,
+                            call->now, out);
 }
 
-bool passkey_challenge_take(struct call *call, const char *asker, struct webauthn_challenge *out) {
-    struct passkeys *passkeys = call->authority->passkeys;
-    INVARIANT(pthread_mutex_lock(&passkeys->lock) == 0);
-    bool taken = webauthn_challenges_take(passkeys->challenges, span_str(asker), call->now, out);
-    INVARIANT(pthread_mutex_unlock(&passkeys->lock) == 0);
-    return taken;
+/* The challenge that an answer says it is to: ERR_REFUSED when that was not made for this asker,
+ * ERR_EXPIRED when it was too long ago. */
+static err_t find_challenge(struct call *call, const char *asker, const char *client_data,
+                            struct webauthn_challenge *out, struct fault *fault) {
+    struct buf client CLEANUP(buf_done) = BUF(LIMIT_WEBAUTHN_CLIENT_DATA_BYTES);
+    struct buf bytes CLEANUP(buf_done) = BUF(LIMIT_WEBAUTHN_CHALLENGE_BYTES);
+    if (failed(base64_decode(span_str(client_data), BASE64_URL, &client))) {
+        return fault_set(fault, ERR_MALFORMED, "clientDataJSON", "the answer is not base64url");
+    }
+    TRY(webauthn_client_challenge(buf_span(&client), &bytes, fault));
+    err_t err = webauthn_challenge_read(call->authority->challenge_secret, span_str(asker),
+                                        buf_span(&bytes), call->now, out);
+    return !failed(err) ? OK
+                        : fault_set(fault, err.code, "challenge",
+                                    err.code == ERR_EXPIRED
+                                        ? "more than five minutes went by; begin again"
+                                        : "the answer is to another challenge; begin again");
+}
+
+/* True for the first answer to it. *known: there was one before. */
+static bool note_answer(struct call *call, const struct webauthn_challenge *challenge,
+                        bool *known) {
+    struct answered_challenge answered = {.expires_at =
+                                              challenge->made_at + 2 * WEBAUTHN_CHALLENGE_S};
+    struct store *store = call_store(call);
+    _Static_assert(2 * sizeof challenge->bytes < sizeof answered.challenge, "it fits");
+    (void)sodium_bin2hex(answered.challenge, sizeof answered.challenge, challenge->bytes,
+                         sizeof challenge->bytes);
+    if (!call_ok(call, store_answered_challenge_sweep(store, call->now), "the challenges")) {
+        return false;
+    }
+    err_t err = store_answered_challenge_add(store, &answered);
+    *known = err.code == ERR_EXISTS;
+    return !*known && call_ok(call, err, "the challenge");
 }
 
 /* This site, as answers must name it. */
@@ -268,27 +265,40 @@ static bool note_use(struct call *call, struct passkey *passkey,
     return call_ok(call, store_passkey_update(call_store(call), passkey), "the passkey");
 }
 
-bool passkey_sign_in(struct call *call, const struct passkey_answer *answer,
-                     const struct webauthn_challenge *challenge, struct account *account,
-                     char methods[SESSION_METHODS_CHARS]) {
+/* That the answer is by this passkey, to a challenge of this asker, for the first time. */
+static bool prove(struct call *call, const struct site *site, const struct passkey *passkey,
+                  const struct account *account, const struct passkey_answer *answer,
+                  const char *asker, bool *second, struct webauthn_proof *proof) {
+    struct webauthn_challenge challenge;
+    struct fault fault = {.reason = "not base64url"};
+    bool known = false;
+    if (failed(find_challenge(call, asker, answer->client_data, &challenge, &fault))) {
+        return refuse_sign_in(call, passkey->name, "passkey_refused", fault.reason);
+    }
+    *second = challenge.account_id != 0;
+    const char *reason = judge(passkey, account, answer, challenge.account_id);
+    if (reason != NULL) {
+        return refuse_sign_in(call, passkey->name, "passkey_refused", reason);
+    }
+    const struct webauthn_expected expected = expect(call, site, &challenge, !*second);
+    if (failed(decode_and_verify(&expected, passkey, answer, proof, &fault))) {
+        return refuse_sign_in(call, passkey->name, "passkey_refused", fault.reason);
+    }
+    bool first = note_answer(call, &challenge, &known);
+    return known ? refuse_sign_in(call, passkey->name, "passkey_refused",
+                                  "the challenge was answered before")
+                 : first;
+}
+
+bool passkey_sign_in(struct call *call, const struct passkey_answer *answer, const char *asker,
+                     struct account *account, char methods[SESSION_METHODS_CHARS]) {
     struct site site;
     struct passkey passkey;
     struct webauthn_proof proof;
-    struct fault fault = {.reason = ""};
-    bool second = challenge->account_id != 0;
-    if (!find_site(call, &site) || !find_passkey(call, answer, &passkey, account)) {
-        return false;
-    }
-    const char *reason = judge(&passkey, account, answer, challenge->account_id);
-    if (reason != NULL) {
-        return refuse_sign_in(call, passkey.name, "passkey_refused", reason);
-    }
-    const struct webauthn_expected expected = expect(call, &site, challenge, !second);
-    if (failed(decode_and_verify(&expected, &passkey, answer, &proof, &fault))) {
-        return refuse_sign_in(call, passkey.name, "passkey_refused",
-                              fault.reason[0] != '\0' ? fault.reason : "not base64url");
-    }
-    if (!note_use(call, &passkey, &proof)) {
+    bool second = false;
+    if (!find_site(call, &site) || !find_passkey(call, answer, &passkey, account) ||
+        !prove(call, &site, &passkey, account, answer, asker, &second, &proof) ||
+        !note_use(call, &passkey, &proof)) {
         return false;
     }
     call_audit(call, account->name, true, "ok", NULL);
@@ -377,22 +387,30 @@ static bool has_room(struct call *call, entity_id account_id) {
 }
 
 bool passkey_register(struct call *call, const struct account *account,
-                      const struct passkey_creation *from,
-                      const struct webauthn_challenge *challenge, struct passkey *out) {
+                      const struct passkey_creation *from, const char *asker, struct passkey *out) {
     struct site site;
-    struct fault fault = {.reason = ""};
+    struct fault fault = {.reason = "out of memory"};
+    struct webauthn_challenge challenge;
     struct passkey passkey = {.account_id = account->id, .created_at = call->now};
+    bool known = false;
     (void)snprintf(passkey.name, sizeof passkey.name, "%s", from->name);
     call_audit(call, passkey.name, true, "ok", NULL);
     if (!find_site(call, &site) || !has_room(call, account->id)) {
         return false;
     }
-    const struct webauthn_expected expected = expect(call, &site, challenge, false);
-    if (failed(decode_and_register(&expected, from, &passkey, &fault))) {
-        return refuse_registration(call, 422, "passkey_refused",
-                                   fault.reason[0] != '\0' ? fault.reason : "out of memory");
+    err_t err = find_challenge(call, asker, from->client_data, &challenge, &fault);
+    if (err.code == ERR_REFUSED || err.code == ERR_EXPIRED) {
+        return refuse_registration(call, 409, "challenge_expired", fault.reason);
     }
-    err_t err = store_passkey_add(call_store(call), &passkey);
+    const struct webauthn_expected expected = expect(call, &site, &challenge, false);
+    if (failed(err) || failed(decode_and_register(&expected, from, &passkey, &fault))) {
+        return refuse_registration(call, 422, "passkey_refused", fault.reason);
+    }
+    if (!note_answer(call, &challenge, &known)) {
+        return known && refuse_registration(call, 409, "challenge_expired",
+                                            "the challenge was answered before; begin again");
+    }
+    err = store_passkey_add(call_store(call), &passkey);
     if (err.code == ERR_EXISTS) {
         return refuse_registration(call, 409, "passkey_exists",
                                    "this passkey is registered already");

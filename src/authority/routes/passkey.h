@@ -5,20 +5,14 @@
 #include "authority/call.h"
 #include "identity/webauthn_challenge.h"
 
-struct passkeys; /* the challenges that are open; any thread */
-
-err_t passkeys_new(struct passkeys **out);
-void passkeys_free(struct passkeys *passkeys);
-
 /* Whether browsers take passkeys here at all: the authority has a name and HTTPS, or is localhost.
  */
 bool passkey_site(const struct authority *authority);
 
-/* A new challenge for an asker (a form token, a session's hash), in place of any older one. With an
- * account it is for the passkeys of that account, whose password was right. */
-void passkey_challenge_open(struct call *call, const char *asker, entity_id account_id,
+/* Any thread: a new challenge for an asker (a form token, a session's hash). With an account it is
+ * for the passkeys of that account, whose password was right. */
+void passkey_challenge_make(struct call *call, const char *asker, entity_id account_id,
                             struct webauthn_challenge *out);
-bool passkey_challenge_take(struct call *call, const char *asker, struct webauthn_challenge *out);
 
 /* ---- signing in ---- */
 
@@ -31,13 +25,12 @@ err_t passkey_answer_read(struct call *call, struct passkey_answer *out);
 
 /*
  * Store thread: whose passkey this is, when everything is right; its counter moves on and the
- * methods (RFC 8176) are told. False with a problem and an audit row. A challenge with an account
- * takes that account's passkeys alone; one without takes those that verified their user, which are
- * two factors in one.
+ * methods (RFC 8176) are told. False with a problem and an audit row. The answer must be to a
+ * challenge of this asker. One with an account takes that account's passkeys alone; one without
+ * takes those that verified their user, which are two factors in one.
  */
-bool passkey_sign_in(struct call *call, const struct passkey_answer *answer,
-                     const struct webauthn_challenge *challenge, struct account *account,
-                     char methods[SESSION_METHODS_CHARS]);
+bool passkey_sign_in(struct call *call, const struct passkey_answer *answer, const char *asker,
+                     struct account *account, char methods[SESSION_METHODS_CHARS]);
 
 /* What the browser is asked for, as PublicKeyCredentialRequestOptionsJSON; NULL: out of memory.
  * With an account its passkeys alone. */
@@ -54,10 +47,10 @@ json_t *passkey_creation_options(struct call *call, const struct account *accoun
 struct passkey_creation {
     const char *name, *client_data, *attestation; /* borrow from the body */
 };
-/* Store thread: registers it, with the audit row. False with a problem. */
+/* Store thread: registers it, with the audit row; the answer must be to a challenge of this asker.
+ * False with a problem. */
 bool passkey_register(struct call *call, const struct account *account,
-                      const struct passkey_creation *from,
-                      const struct webauthn_challenge *challenge, struct passkey *out);
+                      const struct passkey_creation *from, const char *asker, struct passkey *out);
 
 json_t *passkey_json(const struct passkey *passkey);
 

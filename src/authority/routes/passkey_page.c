@@ -133,12 +133,7 @@ static void add(struct call *call) {
     if (!is_fresh(call, &account)) {
         return;
     }
-    if (!page->attempt.answerable) {
-        call_problem(call, 409, "challenge_expired", NULL,
-                     "this page has been open for too long, or in two tabs; open it again");
-        return;
-    }
-    if (!passkey_register(call, &account, &page->creation, &page->attempt.open, &passkey)) {
+    if (!passkey_register(call, &account, &page->creation, page->form_token, &passkey)) {
         return;
     }
     char text[LIMIT_DISPLAY_NAME_CHARS + 96];

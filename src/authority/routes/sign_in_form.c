@@ -6,10 +6,7 @@
 
 void sign_in_form_read(struct call *call, struct login_attempt *attempt, const char *form_token) {
     attempt->asker = form_token;
-    if (call->route->method == HTTP_POST) {
-        attempt->answerable = passkey_challenge_take(call, form_token, &attempt->open);
-    }
-    passkey_challenge_open(call, form_token, 0, &attempt->next);
+    passkey_challenge_make(call, form_token, 0, &attempt->next);
 }
 
 static err_t write_passkey(struct call *call, const struct login_attempt *attempt,

@@ -4,10 +4,8 @@
 
 #include "authority/routes/login.h"
 
-/*
- * Loop thread, from read(): takes the challenge that this browser was to answer, when it sends the
- * form, and opens the next. form_token is the browser's (browser.h) and must stay.
- */
+/* Loop thread, from read(): makes the challenge of the next form. form_token is the browser's
+ * (browser.h) and must stay. */
 void sign_in_form_read(struct call *call, struct login_attempt *attempt, const char *form_token);
 /* The fields, and the button for a passkey where browsers take one here; after a right password
  * without a code, that button alone. */

@@ -2,6 +2,25 @@
 
 #include <ctype.h>
 
+#include "base/secret.h"
+
+enum { LETTERS_MAX = 64 };
+
+/* What stands at the head of every list of leaked passwords, without digits and marks. */
+static const char *const common[] = {
+    "password",      "passwort",
+    "motdepasse",    "contrasena",
+    "passphrase",    "letmein",
+    "iloveyou",      "welcome",
+    "administrator", "changeme",
+    "secret",        "princess",
+    "sunshine",      "football",
+    "baseball",      "superman",
+    "trustno",       "qwertyuiop",
+    "starwars",      "posterngate",
+    "mypassword",    "correcthorsebatterystaple",
+};
+
 static size_t character_count(span_t text) {
     size_t count = 0;
     for (size_t i = 0; i < text.len; i++) {
@@ -47,4 +66,21 @@ static size_t period_of(span_t text) {
 struct strength strength_of(span_t text) {
     return (struct strength){
         .chars = character_count(text), .period = period_of(text), .runs = run_count(text)};
+}
+
+bool strength_is_common(span_t text) {
+    char letters[LETTERS_MAX];
+    size_t len = 0;
+    for (size_t i = 0; i < text.len && len + 1 < sizeof letters; i++) {
+        if (isalpha(text.data[i])) {
+            letters[len++] = (char)tolower(text.data[i]);
+        }
+    }
+    letters[len] = '\0';
+    bool found = false;
+    for (size_t i = 0; i < COUNT_OF(common); i++) {
+        found = found || strcmp(letters, common[i]) == 0;
+    }
+    secret_wipe(letters, sizeof letters);
+    return found;
 }

@@ -13,4 +13,8 @@ struct strength {
 
 struct strength strength_of(span_t text);
 
+/* Whether its letters are a text of those that everybody tries first: "Pa55word!" is not, but
+ * "Password-2026!" is "password". */
+bool strength_is_common(span_t text);
+
 #endif

@@ -75,6 +75,11 @@ err_t password_judge(const secret_t *password, const char *account_name, struct 
                          "the password is a run of neighbouring characters; choose something less "
                          "regular, such as four or five unrelated words");
     }
+    if (strength_is_common(text)) {
+        return fault_set(fault, ERR_REFUSED, "password",
+                         "the password is among the first that anybody tries; choose four or five "
+                         "unrelated words");
+    }
     return OK;
 }
 

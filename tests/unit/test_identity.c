@@ -267,7 +267,7 @@ static void test_password_judged(void **state) {
     } cases[] = {
         {"", ERR_RANGE},
         {"short", ERR_RANGE},
-        {"elevenchars", ERR_RANGE},
+        {"elevenchars", ERR_RANGE}, /* LIMIT_PASSWORD_CHARS_MIN; "twelve-chars" is below */
         {"\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4", ERR_RANGE}, /* 7 characters */
         {"tab\there makes it", ERR_MALFORMED},
         {"not utf-8 \xff\xfe at all", ERR_MALFORMED},
@@ -281,6 +281,9 @@ static void test_password_judged(void **state) {
         {"aaaaaabbbbbb", ERR_REFUSED},
         {"abcabcabcabc", ERR_REFUSED},
         {"passwordpassword", ERR_REFUSED},
+        {"password1234", ERR_REFUSED},
+        {"Password-2026!", ERR_REFUSED},
+        {"correct horse battery staple", ERR_REFUSED},
         {"caroline1234", ERR_REFUSED},
         {"Caroline-2026", ERR_REFUSED},
         {"enilorac!2026", ERR_REFUSED},

@@ -1,46 +1,10 @@
 #include "cli/keys/passphrase.h"
 
-#include <ctype.h>
-#include <string.h>
-
 #include "base/limits.h"
 #include "base/strength.h"
 #include "cli/terminal.h"
 
-enum { RUNS_MIN = 5, LETTERS_MAX = 64 };
-
-/* What stands at the head of every list of leaked passwords, without digits and marks. */
-static const char *const common[] = {
-    "password",      "passwort",
-    "motdepasse",    "contrasena",
-    "passphrase",    "letmein",
-    "iloveyou",      "welcome",
-    "administrator", "changeme",
-    "secret",        "princess",
-    "sunshine",      "football",
-    "baseball",      "superman",
-    "trustno",       "qwertyuiop",
-    "starwars",      "posterngate",
-    "mypassword",    "correcthorsebatterystaple",
-};
-
-/* "Pa55word!" and "password2026" are guessed together with "password". */
-static bool is_common(span_t text) {
-    char letters[LETTERS_MAX];
-    size_t len = 0;
-    for (size_t i = 0; i < text.len && len + 1 < sizeof letters; i++) {
-        if (isalpha(text.data[i])) {
-            letters[len++] = (char)tolower(text.data[i]);
-        }
-    }
-    letters[len] = '\0';
-    bool found = false;
-    for (size_t i = 0; i < COUNT_OF(common); i++) {
-        found = found || strcmp(letters, common[i]) == 0;
-    }
-    secret_wipe(letters, sizeof letters);
-    return found;
-}
+enum { RUNS_MIN = 5 };
 
 err_t passphrase_judge(const secret_t *passphrase, struct fault *fault) {
     span_t text = secret_span(passphrase);
@@ -57,9 +21,9 @@ err_t passphrase_judge(const secret_t *passphrase, struct fault *fault) {
         return fault_set(fault, ERR_REFUSED, "passphrase",
                          "it is a run of neighbouring characters");
     }
-    return is_common(text) ? fault_set(fault, ERR_REFUSED, "passphrase",
-                                       "it is among the first that anybody tries")
-                           : OK;
+    return strength_is_common(text) ? fault_set(fault, ERR_REFUSED, "passphrase",
+                                                "it is among the first that anybody tries")
+                                    : OK;
 }
 
 /* ERR_BUSY: told why not, and to be asked again. */

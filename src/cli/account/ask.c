@@ -46,8 +46,8 @@ err_t ask_new_password(struct terminal *terminal, secret_t *out) {
         secret_t second CLEANUP(secret_done) = {0};
         TRY(terminal_ask_secret(terminal, "New password: ", &first));
         if (first.len < LIMIT_PASSWORD_CHARS_MIN || first.len > LIMIT_PASSWORD_CHARS_MAX) {
-            terminal_print(terminal, "It must have at least %d characters.\n",
-                           (int)LIMIT_PASSWORD_CHARS_MIN);
+            terminal_print(terminal, "It must have %d to %d characters.\n",
+                           (int)LIMIT_PASSWORD_CHARS_MIN, (int)LIMIT_PASSWORD_CHARS_MAX);
             continue;
         }
         TRY(terminal_ask_secret(terminal, "The same again: ", &second));

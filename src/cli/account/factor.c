@@ -122,6 +122,26 @@ static err_t add_passkey_run(struct cli *cli, const struct arguments *arguments)
 
 /* ---- remove ---- */
 
+/* What the list shows beside passkeys stays, so that nobody is left without a way in. */
+static err_t refuse_word(struct cli *cli, const char *word) {
+    static const struct {
+        const char *name, *replace;
+    } kept[] = {
+        {"password", "postern account password"},
+        {"authenticator", "postern account factor add-totp"},
+        {"recovery codes", "postern account factor recovery-codes"},
+    };
+    for (size_t i = 0; i < COUNT_OF(kept); i++) {
+        if (strcmp(word, kept[i].name) == 0) {
+            trouble_next(&cli->trouble, "%s", kept[i].replace);
+            return trouble_set(&cli->trouble, EXIT_USAGE, "%s cannot be removed, only replaced",
+                               word);
+        }
+    }
+    trouble_next(&cli->trouble, "postern account factor list");
+    return trouble_set(&cli->trouble, EXIT_MISSING, "you have no passkey %s", word);
+}
+
 static err_t find_passkey(struct cli *cli, const json_t *passkeys, const char *word,
                           const json_t **out) {
     const json_t *found = NULL;
@@ -134,11 +154,13 @@ static err_t find_passkey(struct cli *cli, const json_t *passkeys, const char *w
             count++;
         }
     }
-    if (count != 1) {
+    if (count == 0) {
+        return refuse_word(cli, word);
+    }
+    if (count > 1) {
         trouble_next(&cli->trouble, "postern account factor list --json");
-        return count == 0 ? trouble_set(&cli->trouble, EXIT_MISSING, "you have no passkey %s", word)
-                          : trouble_set(&cli->trouble, EXIT_USAGE,
-                                        "%s is more than one passkey; say which by its id", word);
+        return trouble_set(&cli->trouble, EXIT_USAGE,
+                           "%s is more than one passkey; say which by its id", word);
     }
     *out = found;
     return OK;
@@ -184,8 +206,10 @@ static err_t password_run(struct cli *cli, const struct arguments *arguments) {
     struct terminal *terminal CLEANUP(terminal_closep) = NULL;
     secret_t current CLEANUP(secret_done) = {0};
     secret_t wanted CLEANUP(secret_done) = {0};
+    json_t *factors CLEANUP(json_freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(open_terminal(cli, &terminal));
+    TRY(admin_call(cli, HTTP_GET, "/api/v1/auth/factors", &factors)); /* before anybody types */
     TRY(terminal_ask_secret(terminal, "Present password: ", &current));
     TRY(ask_new_password(terminal, &wanted));
     TRY(admin_send(cli, HTTP_PUT, "/api/v1/auth/password",

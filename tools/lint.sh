@@ -42,9 +42,19 @@ house_rules() {
     return $bad
 }
 
+# A limit that no test names is one that nobody has met: LIMIT_NAME in C or a comment, $(limit NAME) in a scenario.
+limits() {
+    local name bad=0
+    for name in $(grep -oE '^ *(#define )?LIMIT_[A-Z0-9_]+' src/base/limits.h | grep -oE '[A-Z0-9_]+$'); do
+        git grep -qE "\b($name|limit ${name#LIMIT_})\b" -- tests/unit tests/e2e || { echo "no test names $name" && bad=1; }
+    done
+    return $bad
+}
+
 mkdir -p build
 step formatting formatting
 step "house rules" house_rules
+step limits limits
 step "shell scripts" shell
 step "clang build" clang_build
 step "gcc -fanalyzer" analyzer

@@ -126,6 +126,7 @@ gets "… does not make alice dispensable" 409 last_administrator PUT /api/v1/ac
 gets "a quota out of range is refused" 400 out_of_range PUT /api/v1/accounts/bob "$admin" '{"quotaPerDay":-1}'
 gets "… in either direction" 400 out_of_range PUT /api/v1/accounts/bob "$admin" '{"quotaPerDay":100001}'
 gets "the highest is accepted" 200 - PUT /api/v1/accounts/bob "$admin" '{"quotaPerDay":100000}'
+# LIMIT_DISPLAY_NAME_CHARS
 gets "a display name can be long" 200 - PUT /api/v1/accounts/bob "$admin" "{\"displayName\":\"$(printf 'n%.0s' {1..128})\"}"
 gets "… but not longer than that" 400 too_long PUT /api/v1/accounts/bob "$admin" "{\"displayName\":\"$(printf 'n%.0s' {1..129})\"}"
 gets "details can be changed" 200 - PUT /api/v1/accounts/bob "$admin" \
@@ -342,6 +343,7 @@ lines=$(for i in 1 2 3 4 5; do
     ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/many_key$i"
     cat "$work/many_key$i.pub"
 done | jq -cRn '[inputs]')
+# LIMIT_HOST_KEYS_COUNT; four are enrolled below.
 gets "five host keys are too many" 400 too_long POST /api/v1/host/enrol '' "{\"token\":\"$enrolment\",\"hostKeys\":$lines}"
 gets "one given twice is refused" 422 duplicate POST /api/v1/host/enrol '' \
     "{\"token\":\"$enrolment\",\"hostKeys\":[\"$host_line\",\"$host_line\"]}"
@@ -541,6 +543,7 @@ gets "the site document" 200 - GET /.well-known/posterngate ''
 has "… follows" '.clusters[] | select(.name == "santis") | .port == 2223'
 gets "the feed as it is" 200 - GET /api/v1/feed "$gate"
 revision=$(field .revision)
+# LIMIT_FEED_EVENTS_COUNT
 check "two thousand changes" curl -sSf --cacert "$authority/tls/ca.pem" -X PUT -H "Authorization: Bearer $admin" \
     -H 'Content-Type: application/json' --data '{"port":2224}' "$url/api/v1/clusters/santis?[1-2001]"
 gets "a revision too long ago" 200 - GET "/api/v1/feed?since=$revision" "$gate"
@@ -550,6 +553,7 @@ has "… all its events" '(.snapshot | not) and (.changes | length == 2000)'
 
 # ---- limits ----------------------------------------------------------------------------------
 
+# LIMIT_API_KEYS_COUNT, LIMIT_FEED_CLUSTERS_COUNT
 count_of() { api GET "$1" "$admin" && field "$2"; }
 curl -sS --cacert "$authority/tls/ca.pem" -o "$work/keys.#1" -H "Authorization: Bearer $admin" -H 'Content-Type: application/json' \
     --data '{"name":"one of many"}' "$url/api/v1/service-accounts/other/api-keys?[1-64]"

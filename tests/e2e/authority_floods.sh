@@ -100,6 +100,7 @@ flood 90 GET /api/v1/feed "$host"
 answered "a host gets snapshots" 200 59 70
 answered "… but not as many as it likes" 429 20 31
 
+# LIMIT_FEED_POLLS_COUNT is 256.
 start polls "${curl[@]}" --parallel --parallel-immediate --parallel-max 300 -o "$work/poll#1.json" --no-buffer \
     -H "Authorization: Bearer $host" "$url/api/v1/feed?since=$revision&n=[1-260]"
 polls_answered() { [ "$(find "$work" -name 'poll*.json' -size +0 | wc -l)" -ge "$1" ]; }
@@ -130,9 +131,10 @@ tell() { # NUMBERS: of that many jobs; the status of each in $work/statuses
     "${curl[@]}" -o /dev/null -w '%{http_code}\n' -X PUT -H "Authorization: Bearer $node" -H 'Content-Type: application/json' \
         --data-binary '{"username":"root1"}' "$url/api/v1/clusters/nancy/jobs/[$1]" >"$work/statuses"
 }
-tell 1-1024
-answered "a compute host tells of 1,024 jobs on itself" 200 1024 1024
-tell 1025-1030
+most=$(limit JOBS_PER_NODE_COUNT)
+tell "1-$most"
+answered "a compute host tells of $most jobs on itself" 200 "$most" "$most"
+tell $((most + 1))-$((most + 6))
 answered "… and of no more" 409 6 6
 flood 3000 PUT /api/v1/clusters/nancy/jobs/1 "$node" '{"username":"root1"}'
 answered "telling the same again changes nothing, and costs nothing" 200 3000 3000

@@ -133,6 +133,7 @@ gets "not an object" 400 bad_json null POST $sign "$carol" '["publicKey"]'
 gets "a member given twice" 400 bad_json null POST $sign "$carol" '{"publicKey":"a","publicKey":"b"}'
 gets "deep nesting" 400 bad_json null POST $sign "$carol" "{\"publicKey\":$(printf '[%.0s' {1..40})$(printf ']%.0s' {1..40})}"
 nested() { printf '{"publicKey":%s%s}' "$(printf '[%.0s' $(seq $(($1 - 1))))" "$(printf ']%.0s' $(seq $(($1 - 1))))"; } # LEVELS
+# LIMIT_JSON_DEPTH, LIMIT_LIST_ROWS_COUNT
 gets "sixteen levels are read" 400 wrong_type publicKey POST $sign "$carol" "$(nested 16)"
 gets "seventeen are not" 400 bad_json null POST $sign "$carol" "$(nested 17)"
 gets "a page of a thousand rows" 200 - - GET '/api/v1/ssh-keys?limit=1000' "$carol"

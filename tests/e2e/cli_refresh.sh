@@ -43,7 +43,8 @@ due_and_valid() { "$postern" sign -d 1min >"$work/last" 2>&1 && touch -d '10 min
 refused "no site: exit 2" 2 'postern init' "$refresh"
 refused "an option that is none: exit 2" 2 'no option|did you mean|unknown' "$refresh" --no-such
 refused "a margin that is no time: exit 2" 2 'margin 5 is no duration' "$refresh" --margin 5
-refused "a wait beyond the limit: exit 2" 2 'at most 60 s' "$refresh" --wait 61s
+most=$(limit REFRESH_WAIT_S)
+refused "a wait beyond the limit: exit 2" 2 "at most $most s" "$refresh" --wait $((most + 1))s
 check "--help by that name" "$refresh" --help
 says "is that of postern refresh" 'Usage: postern refresh'
 
@@ -171,7 +172,7 @@ mv "$key-cert.pub" "$work/kept-cert.pub"
 refused "without one: exit 9" 9 'another postern-refresh' "$refresh" --wait 1s
 flock -u 8
 exec 8>&-
-signs "it goes on when the lock is free" 1 silent "$refresh" --wait 60s
+signs "it goes on when the lock is free" 1 silent "$refresh" --wait "${most}s"
 
 # ---- killed at any moment ------------------------------------------------------------------------------
 cat >"$work/kill.py" <<'PY'

@@ -70,6 +70,7 @@ password=$(field .windowPassword)
 opens "the one before is gone" 401 invalid_credentials "$gate" bob "$old"
 opens "the right one" 200 - "$gate" bob "$password"
 token=$(field .token)
+has "is good so long" "(.expireTime | fromdate) - now | . <= $(limit ENROLMENT_S) and . > $(limit ENROLMENT_S) - 10"
 gets "its token is no login" 401 not_logged_in GET /api/v1/auth/whoami "$token"
 gets "nor a host's" 401 not_logged_in POST /api/v1/host/audit "$token" '{"events":[]}'
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Stands in for an authority that answers a host's polls from files: plain HTTP on loopback, one answer after the other.
 
-usage: feed_pages.py PORT FILE[>QUERY]…
+usage: feed_pages.py PORT FILE[*COUNT][>QUERY]…
 
-The first request gets the first file and so on, each as the body of a 200; "hang" never answers, "410" refuses as an authority
+The first request gets the first file and so on, COUNT of one file after the other, each as the body of a 200; "hang" never answers, "410" refuses as an authority
 does that knows nothing of a cursor any more, and "cut" closes in the middle of an answer. The head of a FILE with a QUERY says
 that this brings the next page. Each request's path is printed.
 """
@@ -13,7 +13,10 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler
 
-files = sys.argv[2:]
+files = []
+for word in sys.argv[2:]:
+    name, _, count = word.partition("*")
+    files += [name] * int(count or 1)
 turn = threading.Lock()
 
 

@@ -145,8 +145,12 @@ refused "nothing is nothing" 1 'posterngate: no public key came' \
     by_password bob "$bob" -n 'cat >> .ssh/authorized_keys'
 refused "a private key is told to be burnt" 1 'PRIVATE|private' \
     sh -c "sshpass -p '$bob' ssh -F ssh_config -o PubkeyAuthentication=no bob@ela 'cat >> .ssh/authorized_keys' <keys/bob"
-seq 1 40000 >much
-refused "too much is too much" 1 'more than public keys take' \
+bytes=$(limit ENROLMENT_INPUT_BYTES)
+head -c "$bytes" /dev/zero | tr '\0' x >much
+refused "as much as is read is read, and is no key" 1 'not registered' \
+    sh -c "sshpass -p '$bob' ssh -F ssh_config -o PubkeyAuthentication=no bob@ela 'cat >> .ssh/authorized_keys' <much"
+echo >>much
+refused "more is too much" 1 'more than public keys take' \
     sh -c "sshpass -p '$bob' ssh -F ssh_config -o PubkeyAuthentication=no bob@ela 'cat >> .ssh/authorized_keys' <much"
 key weak rsa 2048
 refused "a weak key is refused, with the reason" any 'not registered: .*3072' copy_id bob "$bob" weak

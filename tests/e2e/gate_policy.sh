@@ -158,6 +158,19 @@ check "metrics are as Prometheus wants them" sh -c "curl -s http://127.0.0.1:942
 # --- rates ---
 gate_stop
 feed 'map(if .[0] == "account" and .[1] == "bob" then .[2].clusters = ["daint"] else . end)'
+# The sixth refusal ends the connection: LIMIT_AUTH_TRIES_COUNT.
+gate_settings "limits: {login_failures: 1000}"
+check "a gate that minds no failures" gate_start tries
+strangers=()
+for ((i = 1; i < $(limit AUTH_TRIES_COUNT); i++)); do
+    make_key "stranger$i"
+    strangers+=(-i "keys/stranger$i")
+done
+check "after five keys of nobody the sixth is heard" ssh -F bare_config "${strangers[@]}" -i keys/alice2 -T ela
+make_key stranger
+refused "after six the seventh is not" 255 'Too many authentication failures|Permission denied|disconnect' \
+    ssh -F bare_config "${strangers[@]}" -i keys/stranger -i keys/alice2 -T ela
+gate_stop
 gate_settings "limits: {logins_per_minute: 6, connections_per_minute: 120, channels_per_minute: 6, login_failures: 2}"
 check "a gate that allows little in a minute" gate_start rates
 rated_port=$(free_port)

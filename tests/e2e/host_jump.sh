@@ -94,6 +94,11 @@ check "a command that fails is logged with what it said" wait_for 10 \
     grep -q 'sshd_not_reloaded.*ended with status 3: not today' sync-failing.log
 check "and stays due" test -e state/reload_due
 stop
+settings 'reload_command: [sleep, "100"]'
+follow sync-hanging
+check "one that hangs is given LIMIT_RELOAD_S" wait_for $((2 * $(limit RELOAD_S))) grep -q 'sshd_not_reloaded.*took too long' sync-hanging.log
+check "and stays due, too" test -e state/reload_due
+stop
 settings "reload_command: [sh, -c, 'kill -HUP \$(cat $work/jump.pid)']"
 follow sync
 check "a command that works makes up for it" wait_for 10 grep -q sshd_reloaded sync.log

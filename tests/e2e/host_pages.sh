@@ -179,4 +179,15 @@ check "told something else in the head, it takes all" sync_once
 check "by what the page says" asked '?snapshot=5&after=3.9' '?snapshot=5&after=3.7' '?snapshot=5&after=3.8' '?snapshot=5&after=9.9'
 check "and shows no other" lets_in "bob carol dave"
 leave "$pages_pid"
+
+most=$(limit FEED_PAGES_COUNT)
+stand_in begins "continues*$((most - 1))" ends
+refused "a snapshot of more pages than there may be does not end" any 'the snapshot does not end' sync_once
+check "and shows nothing" lets_in "bob carol dave"
+leave "$pages_pid"
+sed 's/alice/erin/' whole | jq -c '.snapshot = "begins" | .next = "3.7"' >begins_anew
+stand_in begins_anew "continues*$((most - 2))" ends
+check "one of as many is taken" sync_once
+check "and shown" lets_in "carol dave"
+leave "$pages_pid"
 done_testing

@@ -172,6 +172,27 @@ says "and says so" 'no project of the account alice reaches this machine'
 answer false "$(account alice true '"nancy"')"
 wait_for 5 caught_up
 
+# One connection has a few credentials; a record of another certificate of the same connection is a further one.
+most=$(limit LOGIN_CREDENTIALS_COUNT)
+check "a session" session many two alice -tt "$stay"
+check "with one record" wait_for 5 has_records 1
+record=$(find state/sessions -type l)
+said_there=$(readlink "$record")
+offers() { # FROM TO: serial numbers
+    local serial
+    for ((serial = $1; serial <= $2; serial++)); do
+        ln -s "${said_there/ 12 / $serial }" "state/logins/$(basename "${record%12}")$serial"
+    done
+}
+offers 1001 $((1000 + most - 1))
+check "and with as many as there may be" wait_for 10 has_records "$most"
+check "it goes on" goes_on many
+offers 2001 2001
+check "with one more it ends" wait_for 5 over many
+cp many.log last
+says "and says why" 'too many credentials were offered'
+check "the records have gone" wait_for 5 has_records 0
+
 # sshd calls the monitor by the name that the client gave, and asks for the user that the machine knows by it.
 certify spelt alice alice alice@test 94 -5m:+1h
 check "a session by another spelling of the user's name" session spelt spelt ALICE -tt "$stay"

@@ -192,7 +192,7 @@ refused "no remote forwarding" any 'remote port forwarding failed' \
     jump good alice -N -o ExitOnForwardFailure=yes -R "$closed_port:127.0.0.1:22"
 refused "a revoked certificate is refused there as well" 255 "$denied" jump revoked alice
 
-# sshd takes 4096 destinations; each host here is one more.
+# sshd takes 4096 destinations (LIMIT_LOGIN_DESTINATIONS_COUNT); each host here is one more.
 destinations() { "$host" principals --state "$work/jump" alice 10 alice@test | grep -o 'permitopen=' | wc -l; }
 grow() { # COUNT: as many destinations in all
     local had

@@ -76,11 +76,11 @@ check "Slurm starts ($tracking)" slurm_start
 check "a job of alice begins" slurm_runs alice n1
 check "and was told by the prologue" has_job "$job" '.username == "alice" and .nodes == ["n1"] and .type == "shared"'
 check "with an end that is near" has_job "$job" \
-    '(.endTime | fromdate) - (.startTime | fromdate) | . > 590 and . < 610'
+    "(.endTime | fromdate) - (.startTime | fromdate) - $(limit UNCONFIRMED_JOB_S) | . > -10 and . < 10"
 check "it is cancelled" slurm_cancel "$job"
 check "and told to be over by the epilogue" wait_for 10 has_no_job "$job"
 
-hook() { # NAME VARIABLE…: runs, ends with 0 and in time
+hook() { # NAME VARIABLE…: runs, ends with 0 and in time (LIMIT_SCHEDULER_HOOK_S)
     local name=$1 before=$SECONDS
     shift
     env -i "$@" "$host" slurm "$name" --config host.yaml >"$work/last" 2>&1 && [ $((SECONDS - before)) -le 4 ]
@@ -175,6 +175,7 @@ check "which the log says" wait_for 5 logged 1 authority_back
 
 # ---- Slurm in trouble --------------------------------------------------------------------------
 
+# A squeue that hangs is given LIMIT_SCHEDULER_S.
 in_trouble() { # WHAT: each in the watcher's log once, and nothing changes
     check "$1: the log says so" wait_for 30 logged $((trouble + 1)) scheduler_failed
     check "$1: and that it lasts" wait_for 30 logged $((trouble + 1)) scheduler_silent

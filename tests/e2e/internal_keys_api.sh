@@ -69,16 +69,17 @@ more() { # NUMBER: a further frontend's key
     token=$(host_enrols "f$1" "$(field .enrolmentToken)")
     api PUT /api/v1/host/internal-keys/alice "$token" "{\"publicKey\":\"$(new_key "key$1")\"}"
 }
-for ((i = 1; i <= 64; i++)); do
+most=$(limit INTERNAL_KEYS_COUNT)
+for ((i = 1; i <= most; i++)); do
     more "$i"
     [ "$status" = 200 ] || break
 done
-check "64 frontends have one each" test "$i" = 65
-more 65
+check "$most frontends have one each" test "$i" = $((most + 1))
+more $((most + 1))
 check "the next has no place" test "$status $(field .code)" = "409 too_many"
-told "nor do hosts hear of it" 'length == 64'
+told "nor do hosts hear of it" "length == $most"
 gets "rotation ends all of them" 200 - POST /api/v1/accounts/alice/internal-keys/rotate "$admin"
-has "that is 64" '.removed == 64'
+has "that is $most" ".removed == $most"
 told "hosts hear of none" 'length == 0'
 gets "only administrators rotate" 403 not_permitted POST /api/v1/accounts/alice/internal-keys/rotate "$token"
 registers "then there is room again" 200 - "$frontend" alice "$(new_key one)"

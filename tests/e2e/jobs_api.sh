@@ -274,6 +274,14 @@ knows "… knows whose job it came with" "$host_token" \
 gets "told again" 200 - PUT $jobs/00Grm "$admin" '{"username":"bob","type":"cluster","user":"uprod_00Grm",
     "address":"203.0.113.7","port":32100,"nodes":["vm[1-3]"],"enrol":true}'
 has "… there is a token for the new machine alone" '[.enrolments[].host] == ["vm3"]'
+most=$(limit JOB_ENROLMENTS_COUNT)
+comes_with() { # DESCRIPTION STATUS CODE COUNT
+    gets "$1" "$2" "$3" PUT $jobs/00Many "$admin" "{\"username\":\"bob\",\"type\":\"cluster\",\"address\":\"203.0.113.8\",\"nodes\":[\"many[1-$4]\"],\"enrol\":true}"
+}
+comes_with "a job with more hosts of its own than there may be is refused" 422 too_long $((most + 1))
+comes_with "one with as many is not" 200 - "$most"
+has "… and there is a token for each" "[.enrolments[].enrolmentToken] | unique | length == $most"
+gets "it ends" 200 - DELETE $jobs/00Many "$admin"
 gets "a host that is none of the job's gets no token" 409 conflict PUT $jobs/00Grn "$admin" \
     '{"username":"bob","type":"cluster","nodes":["frontend"],"enrol":true}'
 # What a scheduler says of a place, somebody with its stolen token may say as well.

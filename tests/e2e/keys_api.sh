@@ -110,10 +110,11 @@ wait_for 10 expired
 report $? "… is free for others when it has"
 
 api GET '/api/v1/keys' "$bob"
-for ((i = $(field '.keys | length'); i < 32; i++)); do
+most=$(limit REGISTERED_KEYS_COUNT)
+for ((i = $(field '.keys | length'); i < most; i++)); do
     api POST /api/v1/keys "$bob" "{\"publicKey\":\"$(key "many$i")\"}"
 done
-check "an account may have 32" test "$status" = 201
+check "an account may have $most" test "$status" = 201
 registers "… and no more" 409 too_many "$bob" "$(key toomany)"
 
 gets "bob is disabled" 200 - PUT /api/v1/accounts/bob "$admin" '{"disabled":true}'

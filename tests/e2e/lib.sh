@@ -115,6 +115,18 @@ start() { # NAME COMMAND…
     started+=("$last_pid")
 }
 
+# What a limit is, by its name in src/base/limits.h without LIMIT_. It must be a number on one line.
+limit() { # NAME
+    local value
+    value=$(sed -nE "s/^ *LIMIT_$1 = ([0-9 *]+),.*/\\1/p" "$root/src/base/limits.h")
+    [ -n "$value" ] && echo $((value))
+}
+
+# So many of a letter.
+letters() { # COUNT
+    printf "%${1}s" '' | tr ' ' x
+}
+
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }

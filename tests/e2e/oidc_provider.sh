@@ -54,6 +54,11 @@ visit GET /web/sign-in.css
 check "its style sheet" test "$status" = 200
 asks "what a client sends is escaped" 200 '&quot;&gt;&lt;b&gt;' "${good_query/st%26%20ate/%22%3E%3Cb%3E}"
 
+# LIMIT_OAUTH_TEXT_CHARS
+most=$(limit OAUTH_TEXT_CHARS)
+asks "a state may be long" 200 'name="totp"' "${good_query/st%26%20ate/$(letters "$most")}"
+asks "… but not longer" 400 'state' "${good_query/st%26%20ate/$(letters $((most + 1)))}"
+asks "nor a nonce" 400 'nonce' "${good_query/nonce=$nonce/nonce=$(letters $((most + 1)))}"
 asks "the page again" 200 'name="totp"' "$good_query"
 submits "without the cookie a form is refused" 403 'too long' --no-cookies action=sign-in username=alice password=correct-horse-battery totp=123456
 submits "with another form token too" 403 'too long' form_token=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA action=sign-in username=alice password=x totp=123456

@@ -116,6 +116,11 @@ audited "it is on record" ".action == \"gate_session.cut\" and .actor == \"alice
 
 gets "a step of a minute" 400 malformed GET '/api/v1/statistics?step=1min' "$admin"
 gets "too many steps" 400 too_many_steps GET '/api/v1/statistics?since=30d&step=5min' "$admin"
+steps_ago() { date -u -d "$1 days ago" +%Y-%m-%dT00:00:00Z; }
+most=$(limit STATISTICS_STEPS_COUNT)
+gets "a step more than there may be" 400 too_many_steps GET "/api/v1/statistics?since=$(steps_ago "$most")&step=1d" "$admin"
+gets "as many as there may be" 200 - GET "/api/v1/statistics?since=$(steps_ago $((most - 1)))&step=1d" "$admin"
+has "… are there" ".counts.signIns | length == $most"
 gets "a time to come" 400 malformed GET '/api/v1/statistics?since=2999-01-01T00:00:00Z' "$admin"
 event='{"action":"gate.login","actor":"bob","allowed":true,"code":"ok","detail":"","source":"198.51.100.7","time":"2026-04-01T14:15:20Z"}'
 gets "a gate tells of two logins and a refusal" 200 - POST /api/v1/host/audit "$gate1" \

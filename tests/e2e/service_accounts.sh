@@ -136,6 +136,17 @@ says "… for the key" "Public key: ED25519-CERT"
 sign "once" 401 invalid_token "$ott"
 ott=$(ticket carol)
 gets "a bad key spends no token that it does not name" 422 truncated POST /sign '' "{\"PublicKey\":\"ssh-ed25519 AAAA\",\"OTT\":\"$ott\"}"
+# Times are the authority's: what it keeps is set back.
+most=$(limit TICKET_S)
+ticket carol >"$work/ott"
+has "it says until when it is good" "(.expireTime | fromdate) - now | . <= $most and . > $most - 10"
+ages() { sqlite3 "$authority/store/posternd.db" "UPDATE ticket SET expires_at = expires_at - $1"; } # SECONDS
+check "a while later" ages $((most - 30))
+sign "it is still good" 200 - "$(cat "$work/ott")"
+ticket carol >"$work/ott"
+check "so long later" ages "$most"
+sign "another is good no more" 401 invalid_token "$(cat "$work/ott")"
+audited "… which the log explains" '.code == "invalid_token" and (.detail | test("expired"))'
 audited "tokens leave rows" '.action == "certificate.sign_once" and .actor == "portal" and .allowed and (.detail | test("^carol: "))'
 
 # ---- the end ---------------------------------------------------------------------------------

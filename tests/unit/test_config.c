@@ -66,6 +66,8 @@ static const struct refused refused[] = {
     {GOOD "policy: {colour: red}\n", "posternd.yaml:6|policy.colour|is not known"},
     {GOOD "quota_per_day: 5\n", "did you mean policy.quota_per_day?"},
     {GOOD "replica: 1\nreplica: 2\n", "posternd.yaml:7|replica|is set twice, first in line 6"},
+    {GOOD "issuers: [a, b, c, d, e, f, g, h, i]\n", /* LIMIT_ISSUERS_COUNT */
+     "posternd.yaml:6|issuers|has more than 8 items"},
     {GOOD "replica: 1024\n", "posternd.yaml:6|replica|\"1024\" is not a whole number from 0 to"},
     {GOOD "replica: -1\n", "|replica|"},
     {GOOD "replica: [1]\n", "|replica|must be a single value, not a list"},
@@ -116,6 +118,21 @@ static void refuses(void **state) {
             fail();
         }
     }
+}
+
+/* As many as there may be are not too many: the first of them is looked for. */
+static void takes_as_many_issuers(void **state) {
+    (void)state;
+    struct told told;
+    struct config *config = NULL;
+    struct buf text CLEANUP(buf_done) = BUF(4096);
+    assert_ok(buf_add_str(&text, GOOD "issuers: [none"));
+    for (int i = 1; i < LIMIT_ISSUERS_COUNT; i++) {
+        assert_ok(buf_add_str(&text, ", none"));
+    }
+    assert_ok(buf_add(&text, span_of("]\n", 3)));
+    assert_fails(load((const char *)text.data, &told, &config), ERR_NOT_FOUND);
+    assert_null(strstr(told.text, "more than"));
 }
 
 static void tells_every_error(void **state) {
@@ -230,6 +247,7 @@ static void misses_the_file(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses),
+        cmocka_unit_test(takes_as_many_issuers),
         cmocka_unit_test(tells_every_error),
         cmocka_unit_test(reads),
         cmocka_unit_test(lets_no_key_outlast_the_longest),

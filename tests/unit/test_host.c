@@ -107,6 +107,23 @@ static void test_config_refused(void **state) {
     assert_non_null(strstr(told, "is not an absolute path"));
 }
 
+static void test_name_of_internal_keys(void **state) {
+    (void)state;
+    char text[2 * LIMIT_HOME_FILE_CHARS], name[LIMIT_HOME_FILE_CHARS + 2] = "", told[TOLD_CHARS];
+    struct config config CLEANUP(config_done) = {0};
+    memset(name, 'k', LIMIT_HOME_FILE_CHARS + 1);
+    (void)snprintf(text, sizeof text, "internal_keys: {file: %s}\n", name);
+    write_text("host.yaml", text);
+    assert_fails(config_load(in_dir("host.yaml"), NULL, on_complaint, told, &config),
+                 ERR_MALFORMED);
+    assert_non_null(strstr(told, "|internal_keys.file|"));
+    name[LIMIT_HOME_FILE_CHARS] = '\0';
+    (void)snprintf(text, sizeof text, "internal_keys: {file: %s}\n", name);
+    write_text("host.yaml", text);
+    assert_ok(config_load(in_dir("host.yaml"), NULL, on_complaint, told, &config));
+    assert_string_equal(config.internal_key_file, name);
+}
+
 static void test_config_absent(void **state) {
     (void)state;
     write_text("file", "");
@@ -562,6 +579,7 @@ static void test_notify(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_config_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_name_of_internal_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_config_absent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_config, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),

@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include <sys/resource.h>
+
 #include "http_rig.h"
 
 #include "base/limits.h"
@@ -577,6 +579,43 @@ static void test_caps(void **state) {
     rig_stop(&rig);
 }
 
+/* What the tests of smaller bounds show holds for these, where nobody sets others. */
+static void test_usual_bounds(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, defaults, false);
+    const struct http_server_config *config = &rig.server->config;
+    assert_int_equal(config->connections_max, LIMIT_HTTP_CONNECTIONS_COUNT);
+    assert_int_equal(config->connections_per_address_max, LIMIT_HTTP_CONNECTIONS_PER_ADDRESS_COUNT);
+    assert_int_equal(config->request_deadline_ms, LIMIT_HTTP_REQUEST_S * 1000);
+    assert_int_equal(config->idle_ms, LIMIT_HTTP_IDLE_S * 1000);
+    assert_int_equal(config->linger_ms, LIMIT_HTTP_LINGER_S * 1000);
+    rig_stop(&rig);
+}
+
+static void test_usual_cap_of_an_address(void **state) {
+    (void)state;
+    struct rig rig;
+    struct rlimit files;
+    static struct wire wires[LIMIT_HTTP_CONNECTIONS_PER_ADDRESS_COUNT];
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = files.rlim_max; /* both ends of each are in this process */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    rig_start(&rig, defaults, false);
+    for (size_t i = 0; i < COUNT_OF(wires); i++) {
+        wires[i] = wire_open(&rig);
+        asks(&wires[i], ASK, 204);
+    }
+    struct wire beyond = wire_open(&rig);
+    assert_ended(&beyond);
+    assert_int_equal(rig_counts(&rig).connections_refused, 1);
+    assert_int_equal(rig_counts(&rig).connections_open, COUNT_OF(wires));
+    for (size_t i = 0; i < COUNT_OF(wires); i++) {
+        wire_close(&wires[i]);
+    }
+    rig_stop(&rig);
+}
+
 static void test_requests_under_way_do_not_give_way(void **state) {
     (void)state;
     struct rig rig;
@@ -901,6 +940,8 @@ int main(void) {
         cmocka_unit_test(test_handshake_has_the_deadline),
         cmocka_unit_test(test_idle_and_held_are_not_slow),
         cmocka_unit_test(test_caps),
+        cmocka_unit_test(test_usual_bounds),
+        cmocka_unit_test(test_usual_cap_of_an_address),
         cmocka_unit_test(test_requests_under_way_do_not_give_way),
         cmocka_unit_test(test_the_longest_idle_gives_way),
         cmocka_unit_test(test_large_answers),

@@ -287,6 +287,23 @@ static void test_which_key(void **state) {
     EVP_PKEY_free(other.key);
 }
 
+/* A longer id than LIMIT_JWK_ID_CHARS is nobody's: such a key is left out, and no token names it.
+ */
+static void test_key_ids(void **state) {
+    (void)state;
+    for (size_t chars = LIMIT_JWK_ID_CHARS; chars <= LIMIT_JWK_ID_CHARS + 1; chars++) {
+        char id[LIMIT_JWK_ID_CHARS + 2] = "", header[sizeof id + 16];
+        bool fits = chars <= LIMIT_JWK_ID_CHARS;
+        memset(id, 'k', chars);
+        (void)snprintf(header, sizeof header, ",\"kid\":\"%s\"", id);
+        struct jwk_set *set CLEANUP(jwk_set_freep) =
+            set_of("{\"keys\":[{\"kid\":\"%s\",%s}]}", id, p256.jwk);
+        char *token CLEANUP(freep) = make_token(&p256, "ES256", header, "{}");
+        assert_int_equal(jwk_set_count(set), fits ? 1 : 0);
+        assert_fails(verify(token, set, JWS_ALL), fits ? ERR_NONE : ERR_MALFORMED);
+    }
+}
+
 static void test_key_sets(void **state) {
     (void)state;
     static const char *const refused[] = {"",
@@ -561,18 +578,55 @@ static void test_rotation(void **state) {
     }
 }
 
+static void print_keys(const struct signing_keys *keys, char **out) {
+    struct buf document CLEANUP(buf_done) = BUF(LIMIT_CONFIG_FILE_BYTES);
+    assert_ok(signing_keys_print(keys, &document));
+    assert_ok(buf_to_str(&document, out));
+}
+
+/* Rotated more often than keys are kept: the oldest goes before its time, and the document with all
+ * of them is read again; one with one more is none. */
+static void test_signing_keys_are_bounded(void **state) {
+    (void)state;
+    struct signing_keys *keys CLEANUP(signing_keys_freep) = NULL;
+    struct signing_keys *again CLEANUP(signing_keys_freep) = NULL;
+    assert_ok(signing_keys_new(&keys));
+    rotate(keys, NOW);
+    char *first CLEANUP(freep) = sign_ours(keys);
+    for (int i = 1; i < LIMIT_SIGNING_KEYS_COUNT; i++) {
+        rotate(keys, NOW + i);
+    }
+    char *full CLEANUP(freep) = NULL;
+    print_keys(keys, &full);
+    assert_ok(verify_ours(keys, first, NOW + LIMIT_SIGNING_KEYS_COUNT));
+    assert_ok(signing_keys_parse(full, &again));
+    assert_ok(verify_ours(again, first, NOW + LIMIT_SIGNING_KEYS_COUNT));
+    rotate(keys, NOW + LIMIT_SIGNING_KEYS_COUNT);
+    assert_fails(verify_ours(keys, first, NOW + LIMIT_SIGNING_KEYS_COUNT), ERR_NOT_FOUND);
+
+    json_t *list = json_loads(full, 0, NULL);
+    assert_int_equal(json_array_size(list), LIMIT_SIGNING_KEYS_COUNT);
+    assert_int_equal(json_array_append(list, json_array_get(list, 0)), 0);
+    char *longer CLEANUP(freep) = json_dumps(list, 0);
+    struct signing_keys *none = NULL;
+    assert_fails(signing_keys_parse(longer, &none), ERR_MALFORMED);
+    json_decref(list);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_header_brings_key),
         cmocka_unit_test(test_none_and_shared),
         cmocka_unit_test(test_every_algorithm),
         cmocka_unit_test(test_which_key),
+        cmocka_unit_test(test_key_ids),
         cmocka_unit_test(test_key_sets),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_claims),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_rotation),
+        cmocka_unit_test(test_signing_keys_are_bounded),
     };
     return cmocka_run_group_tests(tests, make_pairs, free_pairs);
 }

@@ -34,6 +34,7 @@ static void test_judge(void **state) {
         const char *text, *reason; /* NULL: good */
     } cases[] = {
         {"", "0 characters"},
+        /* LIMIT_PASSPHRASE_CHARS_MIN */
         {"kzpvwmqta", "9 characters and needs at least 10"},
         {"kzpvwmqtaf", NULL},
         {"\xc3\xa4zpvwmqta", "9 characters"}, /* of which one has two bytes */

@@ -109,6 +109,15 @@ static void hostlists_are_bounded(void **state) {
     assert_int_equal(count, LIMIT_JOB_NODES_COUNT);
     (void)snprintf(text, sizeof text, "n[0-%d]", LIMIT_JOB_NODES_COUNT);
     assert_fails(hostlist_expand(span_str(text), &names, &count), ERR_TOO_LONG);
+    buf_clear(&names);
+    char *at = text + snprintf(text, sizeof text, "n");
+    for (int i = 1; i <= LIMIT_HOSTLIST_BRACKETS_COUNT; i++) {
+        at += snprintf(at, 8, "[%d]", i);
+    }
+    assert_ok(hostlist_expand(span_str(text), &names, &count));
+    assert_string_equal((const char *)names.data, "n1234");
+    (void)snprintf(at, 8, "[5]");
+    assert_fails(hostlist_expand(span_str(text), &names, &count), ERR_MALFORMED);
     /* A few bytes that stand for as many names as there is no room for. */
     int64_t before = clock_monotonic_ms();
     assert_fails(

@@ -112,7 +112,9 @@ static const struct refused refused[] = {
     {GOOD "<<: *a\n", "it.yaml:2|(file)|has an anchor"},
     {GOOD "text: !!binary YQ==\n", "it.yaml:2|(file)|has an anchor"},
     {GOOD "text: !secret x\n", "it.yaml:2|(file)|has an anchor"},
+    /* LIMIT_CONFIG_DEPTH */
     {GOOD "colours: [[[[[[[[red]]]]]]]]\n", "it.yaml:2|(file)|is nested deeper than 8"},
+    {GOOD "colours: [[[[[[[red]]]]]]]\n", "it.yaml:2|colours|"},
     /* names */
     {GOOD "colour: red\n", "it.yaml:2|colour|is not known here; did you mean colours?"},
     {GOOD "host-keys: [a]\n", "it.yaml:2|host-keys|is not known here; did you mean host_keys?"},

@@ -394,7 +394,7 @@ static void comes_back_after_a_kill(void **state) {
     run_end(&run);
 }
 
-enum { ANSWER_MS = 300 };
+enum { ANSWER_MS = 300 }; /* in the place of LIMIT_SIGNER_ANSWER_S */
 
 /* It stays stopped: nothing but the client's own clock ends it. */
 static void on_first_of_a_hang(void *context, err_t err, span_t signature) {

@@ -113,6 +113,7 @@ extern const struct route registered_key_routes[];  /* registered_key.c */
 extern const struct route job_routes[];             /* job.c */
 extern const struct route job_list_routes[];        /* job_list.c */
 extern const struct route project_people_routes[];  /* project_people.c */
+extern const struct route project_issued_routes[];  /* project_issued.c */
 extern const struct route ticket_routes[];          /* ticket.c */
 extern const struct route grant_routes[];           /* grant.c */
 extern const struct route grant_renewal_routes[];   /* grant_renewal.c */

@@ -28,6 +28,7 @@ const struct route *const route_tables[] = {
     grant_routes,
     ticket_routes,
     project_people_routes,
+    project_issued_routes,
     grant_renewal_routes,
     access_routes,
     kerberos_routes,

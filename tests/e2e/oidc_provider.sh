@@ -58,7 +58,7 @@ asks "what a client sends is escaped" 200 '&quot;&gt;&lt;b&gt;' "${good_query/st
 most=$(limit OAUTH_TEXT_CHARS)
 asks "a state may be long" 200 'name="totp"' "${good_query/st%26%20ate/$(letters "$most")}"
 asks "… but not longer" 400 'state' "${good_query/st%26%20ate/$(letters $((most + 1)))}"
-asks "nor a nonce" 400 'nonce' "${good_query/nonce=$nonce/nonce=$(letters $((most + 1)))}"
+goes_back "nor may a nonce be" invalid_request "${good_query/nonce=$nonce/nonce=$(letters $((most + 1)))}"
 asks "the page again" 200 'name="totp"' "$good_query"
 submits "without the cookie a form is refused" 403 'too long' --no-cookies action=sign-in username=alice password=correct-horse-battery totp=123456
 submits "with another form token too" 403 'too long' form_token=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA action=sign-in username=alice password=x totp=123456

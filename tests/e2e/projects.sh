@@ -41,6 +41,43 @@ report $? "dave accepts"
 dave=$token
 gets "dave is in p2 as well" 200 - PUT /api/v1/projects/p2/members/dave "$admin" '{"role":"member"}'
 
+# ---- invited again ---------------------------------------------------------------------------
+
+invite gina white-harbour-song-8
+gina=$token
+gets "gina manages p2" 200 - PUT /api/v1/projects/p2/members/gina "$admin" '{"role":"manager"}'
+invites "henry is invited" 201 - "$bob" p1 henry
+first=$(field .invitation)
+invites "not again while that is good" 409 invitation_open "$bob" p1 henry
+db() { sqlite3 "$authority/store/posternd.db" "$1"; }
+runs_out() { db "UPDATE login SET invitation_expires_at = 1 WHERE account_id = (SELECT id FROM account WHERE name = '$1')"; }
+check "it runs out" runs_out henry
+gets "and lets nobody in" 401 - POST /api/v1/auth/invitation '' "{\"invitation\":\"$first\",\"password\":\"blue-forest-lamp-12\"}"
+invites "no manager of another project invites him" 409 exists "$gina" p2 henry
+invites "the same call invites him again" 200 - "$bob" p1 henry
+has "… who he is did not change" '.account | .name == "henry" and .projects == [{"name":"p1","role":"member"}]'
+second=$(field .invitation)
+audited "… which is on record" '.action == "project.invite" and .actor == "bob" and .target == "henry" and .allowed'
+check "it runs out as well" runs_out henry
+gets "henry is in p2, too" 200 - PUT /api/v1/projects/p2/members/henry "$admin" '{"role":"member"}'
+invites "whose people are not bob's alone to invite" 409 exists "$bob" p1 henry
+gets "… and leaves it" 200 - DELETE /api/v1/projects/p2/members/henry "$admin"
+gets "one who is disabled" 200 - PUT /api/v1/accounts/henry "$admin" '{"disabled":true}'
+invites "… is not invited back" 409 exists "$bob" p1 henry
+gets "… comes back" 200 - PUT /api/v1/accounts/henry "$admin" '{"disabled":false}'
+gets "one who becomes an administrator" 200 - PUT /api/v1/accounts/henry "$admin" '{"administrator":true}'
+invites "… is nobody's to invite" 409 exists "$bob" p1 henry
+gets "… and is none again" 200 - PUT /api/v1/accounts/henry "$admin" '{"administrator":false}'
+check "as is one who came by another issuer" db "INSERT INTO session (hash, account_id, subnets, created_at, expires_at)
+    SELECT 'x', id, '', 1, 4000000000 FROM account WHERE name = 'henry'"
+invites "… who has no password, but a session" 409 exists "$bob" p1 henry
+check "that ends" db "DELETE FROM session WHERE hash = 'x'"
+invites "an administrator may by this call as well" 200 - "$admin" p1 henry
+enrol "$(field .invitation)" blue-forest-lamp-12
+report $? "henry comes in the end"
+check "the second invitation is no better than the first" test "$second" != "$first"
+invites "who has come is not invited again" 409 exists "$bob" p1 henry
+
 # ---- what they have --------------------------------------------------------------------------
 
 ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/key"
@@ -65,6 +102,19 @@ gets "… and a certificate of dave" 201 - POST /api/v1/ssh-keys "$portal" '{"us
 portals=$(field .sshKey.serialNumber)
 gets "a manager sees who has which certificates" 200 - GET /api/v1/projects/p1/certificates "$bob"
 has "… all of them" '.complete and ([.certificates[] | .username + ":" + .obtainedBy] | sort == ["carol:session", "dave:portal", "dave:session"])'
+rows=$(jq -c '[.certificates[].serialNumber]' "$work/last")
+gets "a page of one" 200 - GET '/api/v1/projects/p1/certificates?limit=1' "$bob"
+cp "$work/last" "$work/page"
+for _ in 1 2; do
+    gets "… and the next" 200 - GET "/api/v1/projects/p1/certificates?limit=1&before=$(jq -r '.certificates[-1].serialNumber' "$work/page")" "$bob"
+    has "… which is one, and not the end" '(.certificates | length == 1) and (.complete | not)'
+    jq -s '{certificates: (.[0].certificates + .[1].certificates)}' "$work/page" "$work/last" >"$work/pages" && mv "$work/pages" "$work/page"
+done
+check "together they are what one page has" test "$(jq -c '[.certificates[].serialNumber]' "$work/page")" = "$rows"
+gets "after the last there is none" 200 - GET "/api/v1/projects/p1/certificates?limit=1&before=$(jq -r '.[-1]' <<<"$rows")" "$bob"
+has "… which is the end" '.certificates == [] and .complete'
+gets "a serial that is none" 404 - GET '/api/v1/projects/p1/certificates?before=1' "$bob"
+gets "nor is that one" 400 - GET '/api/v1/projects/p1/certificates?before=x' "$bob"
 gets "a member does not" 403 not_permitted GET /api/v1/projects/p1/certificates "$carol"
 gets "nor the manager of another project" 403 not_permitted GET /api/v1/projects/p2/certificates "$bob"
 

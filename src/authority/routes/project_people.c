@@ -1,5 +1,4 @@
-/* What managers do for the people of their project: invite new ones, and see who has which
- * certificates. */
+/* How managers invite people into their project, and again those who did not come in time. */
 #include <stdio.h>
 
 #include "authority/authority.h"
@@ -7,6 +6,7 @@
 #include "authority/routes/invitation.h"
 #include "authority/routes/project.h"
 #include "authority/routes/publish.h"
+#include "base/secret.h"
 
 /* ---- inviting ---------------------------------------------------------------------------- */
 
@@ -42,8 +42,104 @@ static bool add_person(struct call *call, const struct project *project, struct 
     return call_ok(call, store_member_put(store, &membership), "the membership");
 }
 
+/* ---- again ------------------------------------------------------------------------------- */
+
+static err_t count_membership(void *context, const struct membership *membership) {
+    (void)membership;
+    ++*(size_t *)context;
+    return OK;
+}
+
+static err_t count_session(void *context, const struct session *session) {
+    (void)session;
+    ++*(size_t *)context;
+    return OK;
+}
+
+static err_t count_issued(void *context, const struct issued *issued) {
+    (void)issued;
+    ++*(size_t *)context;
+    return OK;
+}
+
+static err_t count_key(void *context, const struct registered_key *key) {
+    (void)key;
+    ++*(size_t *)context;
+    return OK;
+}
+
+/*
+ * Whoever gets an invitation becomes the account. So a manager makes a second one only for a person
+ * who is in no other project, is no administrator, and has never come: who signs in by another
+ * issuer has no password either, but a session or what was made with one.
+ */
+static bool never_came(struct call *call, const struct account *account, const struct login *login,
+                       const struct membership *membership) {
+    struct store *store = call_store(call);
+    size_t memberships = 0, used = 0;
+    const struct issued_filter any = {.account_id = account->id,
+                                      .now = call->now,
+                                      .include_expired = true,
+                                      .include_revoked = true,
+                                      .max = 1};
+    err_t err = store_member_list(store, 0, account->id, count_membership, &memberships);
+    err = failed(err) ? err : store_session_list(store, account->id, count_session, &used);
+    err = failed(err) ? err : store_issued_list(store, &any, count_issued, &used);
+    err = failed(err) ? err : store_registered_key_list(store, account->id, count_key, &used);
+    return call_ok(call, err, "what the account has") && account->kind == ACCOUNT_PERSON &&
+           !account->administrator && !account->disabled && membership->role == MEMBER &&
+           memberships == 1 && used == 0 && login->password_hash[0] == '\0' &&
+           login->invitation_hash[0] != '\0';
+}
+
+/* Whether the name is that of somebody who may be invited again; a problem when it is taken by
+ * anybody else. */
+static bool may_invite_again(struct call *call, const struct project *project,
+                             const struct account *account) {
+    struct store *store = call_store(call);
+    struct membership membership = {0};
+    struct login login = {0};
+    err_t err = store_member_get(store, project->id, account->id, &membership);
+    err = failed(err) ? err : store_login_get(store, account->id, &login);
+    if (err.code != ERR_NOT_FOUND && !call_ok(call, err, "the membership")) {
+        return false;
+    }
+    bool again = !failed(err) && never_came(call, account, &login, &membership);
+    if (!again) {
+        call_problem(call, 409, "exists", NULL,
+                     "an account named %s (take it into the project instead) exists already",
+                     account->name);
+    } else if (login.invitation_expires_at > call->now) {
+        call_problem(call, 409, "invitation_open", NULL,
+                     "%s has an invitation that is still good; when it has run out you can make "
+                     "another, and an administrator can at once",
+                     account->name);
+    }
+    secret_wipe(&login, sizeof login);
+    return !call_refused(call);
+}
+
+/* ---- the call ---------------------------------------------------------------------------- */
+
+/* Makes the account where there is none yet; false when a problem is told. */
+static bool find_or_add(struct call *call, const struct project *project, struct account *account,
+                        bool *again) {
+    struct account found;
+    err_t err = store_account_find(call_store(call), account->name, &found);
+    *again = !failed(err);
+    if (err.code == ERR_NOT_FOUND) {
+        return add_person(call, project, account);
+    }
+    if (!call_ok(call, err, "the account") || !may_invite_again(call, project, &found)) {
+        return false;
+    }
+    *account = found;
+    return true;
+}
+
 static void invite_run(struct call *call) {
     struct account *account = call_own(call, sizeof *account, NULL);
+    bool again;
     struct project project;
     char detail[128];
     (void)snprintf(detail, sizeof detail, "to the project %.64s", call_path(call, "name"));
@@ -52,94 +148,25 @@ static void invite_run(struct call *call) {
         !account_may_name(call, account->name)) {
         return;
     }
-    if (!add_person(call, &project, account)) {
+    if (!find_or_add(call, &project, account, &again)) {
         return;
     }
     json_t *body = json_object();
     invitation_issue(call, account, body);
-    publish_account(call, account);
+    if (!again) {
+        publish_account(call, account);
+    }
     json_t *json = account_json(call, account);
     if (call_refused(call) || json_object_set_new(body, "account", json) != 0) {
         json_decref(body);
         (void)call_ok(call, FAIL(ERR_MEMORY), "the invitation"); /* the first problem counts */
         return;
     }
-    call_answer(call, 201, body);
-}
-
-/* ---- seeing ------------------------------------------------------------------------------ */
-
-struct gathering {
-    struct call *call;
-    entity_id project_id;
-    const char *username; /* whose are listed now */
-    size_t left;
-    json_t *list;
-};
-
-static err_t add_certificate(void *context, const struct issued *issued) {
-    struct gathering *gathering = context;
-    const char *by = issued->by_id != 0        ? "portal"
-                     : issued->grant_id != 0   ? "grant"
-                     : issued->api_key_id != 0 ? "api-key"
-                                               : "session";
-    json_t *item = json_pack("{s:s,s:o,s:s,s:o,s:o,s:s}", "username", gathering->username,
-                             "serialNumber", call_json_u64(issued->serial), "fingerprint",
-                             issued->fingerprint, "createTime", call_json_time(issued->issued_at),
-                             "expireTime", call_json_time(issued->valid_before), "obtainedBy", by);
-    gathering->left--;
-    return json_array_append_new(gathering->list, item) == 0 ? OK : FAIL(ERR_MEMORY);
-}
-
-static err_t add_of(struct gathering *gathering, const struct account *account) {
-    const struct issued_filter filter = {
-        .account_id = account->id, .now = gathering->call->now, .max = gathering->left};
-    gathering->username = account->name;
-    return gathering->left == 0 ? OK
-                                : store_issued_list(call_store(gathering->call), &filter,
-                                                    add_certificate, gathering);
-}
-
-static err_t add_member(void *context, const struct membership *membership) {
-    struct gathering *gathering = context;
-    struct account account;
-    TRY(store_account_get(call_store(gathering->call), membership->account_id, &account));
-    return add_of(gathering, &account);
-}
-
-static err_t add_service(void *context, const struct account *account) {
-    struct gathering *gathering = context;
-    return account->kind == ACCOUNT_SERVICE && account->project_id == gathering->project_id
-               ? add_of(gathering, account)
-               : OK;
-}
-
-static void certificates_run(struct call *call) {
-    struct project project;
-    if (!project_find_managed(call, call_path(call, "name"), &project)) {
-        return;
-    }
-    struct gathering gathering = {.call = call,
-                                  .project_id = project.id,
-                                  .left = LIMIT_LIST_ROWS_COUNT,
-                                  .list = json_array()};
-    struct store *store = call_store(call);
-    err_t err = store_member_list(store, project.id, 0, add_member, &gathering);
-    err =
-        failed(err) ? err : store_account_list(store, NULL, SIZE_MAX >> 1, add_service, &gathering);
-    if (call_ok(call, err, "the certificates")) {
-        call_answer(
-            call, 200,
-            json_pack("{s:o,s:b}", "certificates", gathering.list, "complete", gathering.left > 0));
-    } else {
-        json_decref(gathering.list);
-    }
+    call_answer(call, again ? 200 : 201, body);
 }
 
 const struct route project_people_routes[] = {
     {HTTP_POST, "/api/v1/projects/{name}/invitations", ACCESS_ACCOUNT, "project.invite",
      invite_read, invite_run, NULL},
-    {HTTP_GET, "/api/v1/projects/{name}/certificates", ACCESS_ACCOUNT, "project.certificates", NULL,
-     certificates_run, NULL},
     {.path = NULL},
 };

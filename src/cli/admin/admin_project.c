@@ -106,13 +106,15 @@ static err_t certificates_run(struct cli *cli, const struct arguments *arguments
         {"Until", "expireTime", CELL_TIME, NULL},
         {.title = NULL},
     };
+    struct site *site CLEANUP(site_freep) = NULL;
+    struct api *api CLEANUP(api_closep) = NULL;
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/projects/", arguments->words[0], "/certificates", NULL));
-    TRY(admin_call(cli, HTTP_GET, path, &answer));
-    if (!member_true(answer, "complete")) {
-        print_warning("there are more than are shown");
-    }
+    TRY(site_open(&cli->trouble, cli->site, &site));
+    TRY(api_open(cli, site, API_SIGNED_IN, &api));
+    TRY(api_pages(api, path, "certificates", "before", "serialNumber", &answer));
+    (void)json_object_set_new(answer, "complete", json_true()); /* as all pages are together */
     return admin_show_list(cli, answer, "certificates", columns);
 }
 

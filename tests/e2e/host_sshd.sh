@@ -53,7 +53,7 @@ changes=(
     "$(change 1 ca "$(fingerprint user_ca)" "{\"type\":\"user\",\"publicKey\":\"$(line user_ca)\"}")"
     "$(change 1 ca "$(fingerprint host_ca)" "{\"type\":\"host\",\"publicKey\":\"$(line host_ca)\"}")"
     "$(account alice true '"daint"')" "$(account bob false '"daint"')" "$(account carol true '"santis"')"
-    "$(account dave true '"daint"')" "$(account erin true '"daint"')"
+    "$(account dave true '"daint","santis"')" "$(account erin true '"daint"')"
     "$(account toor true '"daint"')" "$(account munge true '"daint"')" "$(account frank true '"daint"')"
     "$(change 1 revocation 66 "{\"account\":\"alice\",\"expireTime\":\"$tomorrow\",\"reason\":\"lost\"}")"
     "$(change 1 cluster daint "{\"address\":\"127.0.0.1\",\"port\":$port}")"
@@ -153,6 +153,36 @@ refused "a password" 255 "$denied" login good alice -o BatchMode=no -o Preferred
 check "a registered key logs in" login erin erin id -un
 refused "but not from outside its subnets" 255 "$denied" login erin_far erin true
 refused "nor after its end" 255 "$denied" login erin_old erin true
+
+# What a certificate is bound to holds at a jump host that is a plain sshd as well. Nothing listens for santis.
+bind_to() { # NAME PRINCIPALS SERIAL [SOURCE]
+    cp keys/alice "keys/$1" && cp keys/alice.pub "keys/$1.pub"
+    ssh-keygen -q -s keys/user_ca -I dave@test -n "$2" -z "$3" -V -5m:+1h ${4:+-O "source-address=$4"} "keys/$1.pub"
+}
+bind_to in_daint dave@daint 20
+bind_to in_santis dave@santis 21
+bind_to in_both dave@daint,dave@santis 22
+bind_to near dave@daint 23 127.0.0.0/8
+bind_to far dave@daint 24 192.0.2.7/32
+by_jump() { # KEY OPTION…: dave's way to the login host, with one certificate for both
+    ssh "${options[@]}" -p "$port" -i "keys/$1" -o "ProxyCommand=ssh ${options[*]} -p $jump_port -i $work/keys/$1 -W %h:%p dave@127.0.0.1" dave@127.0.0.1 id -un
+}
+closed="127.0.0.1:$closed_port"
+refused "a certificate for the whole account leads to each of its clusters" any 'Connection refused' jump dave dave -o LogLevel=INFO -W "$closed"
+check "one that is bound to daint leads there, and logs in" by_jump in_daint
+says "as the account" '^dave$'
+refused "it leads to no other cluster" any 'administratively prohibited' jump in_daint dave -o LogLevel=INFO -W "$closed"
+check "the jump host says so" jump in_daint dave
+says "and what is left" 'you reach +daint$'
+refused "one for santis leads there" any 'Connection refused' jump in_santis dave -o LogLevel=INFO -W "$closed"
+refused "and not to daint" any 'administratively prohibited' jump in_santis dave -o LogLevel=INFO -W "127.0.0.1:$port"
+refused "whose hosts it does not open either" 255 "$denied" login in_santis dave true
+check "one for both leads to daint" by_jump in_both
+refused "and to santis" any 'Connection refused' jump in_both dave -o LogLevel=INFO -W "$closed"
+check "one that is bound to this network leads through" by_jump near
+refused "one for another network ends at the jump host" any "$denied" jump far dave -W "127.0.0.1:$port"
+refused "and at the login host" 255 "$denied" login far dave true
+refused "neither is anybody else's" 255 "$denied" jump in_daint alice
 
 # A running sshd sees each change at the next login.
 answer 2 false "$(change 2 revocation 15 "{\"account\":\"dave\",\"expireTime\":\"$tomorrow\",\"reason\":\"\"}")" >revoke.json

@@ -223,7 +223,7 @@ refused "a key that no line can hold" any 'cannot hold' laptop postern config -f
 laptop postern config >last 2>&1
 
 # ---- renewing ----
-check "the line names the program" grep -q "exec $work/bin/postern-refresh --quiet --site cscs" "$ours"
+check "the line names the program" grep -q "exec $work/bin/postern-refresh --from-ssh --site cscs" "$ours"
 mv bin/postern-refresh refresh-away
 check "where it is gone ssh goes on" logs_in daint true
 [ ! -s last ]
@@ -231,7 +231,7 @@ report $? "without a word"
 # A stand-in that notes how it was called; the real one has a scenario of its own.
 printf '#!/bin/sh\necho "$*" >>%s/refreshed\nexit 3\n' "$laptop_home" >bin/postern-refresh && chmod 755 bin/postern-refresh
 check "where it fails ssh goes on" logs_in daint true
-check "it ran for both hops" test "$(sort "$laptop_home/refreshed" | uniq -c | tr -s ' ')" = " 2 --quiet --site cscs"
+check "it ran for both hops" test "$(sort "$laptop_home/refreshed" | uniq -c | tr -s ' ')" = " 2 --from-ssh --site cscs"
 rm "$laptop_home/refreshed"
 laptop ssh -G other.example >last 2>&1
 check "and for no other host" test ! -e "$laptop_home/refreshed"
@@ -239,6 +239,31 @@ rm bin/postern-refresh && mv refresh-away bin/postern-refresh
 rm "$dot/cscs-key-cert.pub"
 check "without a certificate plain ssh gets one first" logs_in daint true
 check "and there it is" test -s "$dot/cscs-key-cert.pub"
+
+# Whose session has ended hears of it at a terminal, and programs do not. The CA's own key makes a certificate that has ended.
+state=$laptop_home/.local/state/posterngate/cscs
+cp -p "$dot/cscs-key-cert.pub" kept-cert.pub
+mv "$state/token" kept-token
+ssh-keygen -q -s "$authority/ca/user_1.key" -I alice@cscs -n alice -z 7 -V -2h:-1h "$dot/cscs-key.pub"
+chown alice: "$dot/cscs-key-cert.pub"
+at_terminal() { rm -f "$state/refresh.json" && python3 "$here/tty.py" -- "$work/bin/laptop" "$@"; }
+refused "without a session and with a certificate that has ended ssh does not get in" 255 'Permission denied' at_terminal ssh -n daint true
+says "at a terminal it is said why" 'postern: you are not signed in at cscs'
+says "and what to type" 'postern login'
+check "once for both hops" test "$(grep -c 'not signed in' last)" = 1
+refused "with scp, too" any 'not signed in' at_terminal scp -q hand daint:
+refused "another ssh a moment later" 255 'Permission denied' python3 "$here/tty.py" -- "$work/bin/laptop" ssh -n daint true
+if grep -q 'not signed in' last; then report 1 "says it no more"; else report 0 "says it no more"; fi
+rm -f "$state/refresh.json"
+laptop ssh -n -o BatchMode=yes daint true >said 2>complained
+check "a program hears what ssh says" grep -q 'Permission denied' complained
+refused "and nothing of ours" any '' grep -E '^postern:|signed in' said complained
+rm "$dot/cscs-key-cert.pub"
+refused "who never had one, and may have a registered key, is not told" 255 'Permission denied' at_terminal ssh -n daint true
+if grep -q 'not signed in' last; then report 1 "indeed"; else report 0 "indeed"; fi
+cp -p kept-cert.pub "$dot/cscs-key-cert.pub"
+mv kept-token "$state/token"
+check "signed in again, ssh gets in" logs_in daint true
 
 # ---- Kerberos ----
 laptop postern config --print >last 2>&1

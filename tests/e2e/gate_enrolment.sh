@@ -146,7 +146,7 @@ refused "nothing is nothing" 1 'posterngate: no public key came' \
 refused "a private key is told to be burnt" 1 'PRIVATE|private' \
     sh -c "sshpass -p '$bob' ssh -F ssh_config -o PubkeyAuthentication=no bob@ela 'cat >> .ssh/authorized_keys' <keys/bob"
 bytes=$(limit ENROLMENT_INPUT_BYTES)
-head -c "$bytes" /dev/zero | tr '\0' x >much
+for _ in 1 2 3 4; do letters $((bytes / 4 - 1)) && echo; done >much
 refused "as much as is read is read, and is no key" 1 'not registered' \
     sh -c "sshpass -p '$bob' ssh -F ssh_config -o PubkeyAuthentication=no bob@ela 'cat >> .ssh/authorized_keys' <much"
 echo >>much

@@ -159,6 +159,8 @@ check "metrics are as Prometheus wants them" sh -c "curl -s http://127.0.0.1:942
 gate_stop
 feed 'map(if .[0] == "account" and .[1] == "bob" then .[2].clusters = ["daint"] else . end)'
 # The sixth refusal ends the connection: LIMIT_AUTH_TRIES_COUNT.
+make_key known
+feed '. + [["key", "9", {account: "alice", publicKey: $key}]]' --arg key "$(ca_line known)"
 gate_settings "limits: {login_failures: 1000}"
 check "a gate that minds no failures" gate_start tries
 strangers=()
@@ -166,10 +168,10 @@ for ((i = 1; i < $(limit AUTH_TRIES_COUNT); i++)); do
     make_key "stranger$i"
     strangers+=(-i "keys/stranger$i")
 done
-check "after five keys of nobody the sixth is heard" ssh -F bare_config "${strangers[@]}" -i keys/alice2 -T ela
+check "after five keys of nobody the sixth is heard" ssh -F bare_config "${strangers[@]}" -i keys/known -T ela
 make_key stranger
 refused "after six the seventh is not" 255 'Too many authentication failures|Permission denied|disconnect' \
-    ssh -F bare_config "${strangers[@]}" -i keys/stranger -i keys/alice2 -T ela
+    ssh -F bare_config "${strangers[@]}" -i keys/stranger -i keys/known -T ela
 gate_stop
 gate_settings "limits: {logins_per_minute: 6, connections_per_minute: 120, channels_per_minute: 6, login_failures: 2}"
 check "a gate that allows little in a minute" gate_start rates

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -28,6 +29,10 @@
 #include "cli/credentials/sign_in.h"
 #include "cli/document.h"
 #include "cli/site.h"
+
+/* An ssh with jump hosts runs one for each of them: what one told within this time the others leave
+ * unsaid. */
+enum { TOLD_MS = 10 * 1000 };
 
 enum outcome {
     OUTCOME_VALID,   /* it had more than the margin */
@@ -46,6 +51,7 @@ struct refresh {
     int64_t wait_s;
     enum outcome outcome;
     enum sign_in_way way; /* when renewed */
+    bool told;            /* the failure, by another one of these a moment ago */
 };
 
 static void refresh_done(struct refresh *refresh) {
@@ -158,6 +164,7 @@ static err_t renew_once(struct refresh *refresh) {
     struct trouble *trouble = &refresh->cli->trouble;
     struct attempt attempt;
     attempt_load(refresh->site->name, refresh->key.cert_path, &attempt);
+    refresh->told = attempt.at_ms != 0 && clock_now_ms() - attempt.at_ms < TOLD_MS;
     if (attempt_answers(&attempt, refresh->started_ms, is_valid(refresh), clock_now_ms())) {
         *trouble = attempt.trouble;
         return FAIL(ERR_REFUSED);
@@ -195,7 +202,8 @@ static err_t settle(struct refresh *refresh, err_t err) {
     }
     bool say = trouble->exit != EXIT_NETWORK && trouble->exit != EXIT_CONFLICT;
     if ((say || arguments_has(refresh->arguments, "verbose")) && !refresh->cli->json &&
-        !arguments_has(refresh->arguments, "quiet")) {
+        !arguments_has(refresh->arguments, "quiet") &&
+        !arguments_has(refresh->arguments, "from-ssh")) {
         print_warning("the certificate is still valid, but cannot be renewed: %s", trouble->what);
     }
     refresh->outcome = OUTCOME_KEPT;
@@ -290,13 +298,25 @@ static err_t run(struct refresh *refresh) {
     return report(refresh);
 }
 
+/*
+ * ssh says no more than "Permission denied" to whom a certificate let in before and who is signed
+ * in no longer. Whoever never had one may log in by a registered key, and is not told at each login
+ * what they do not need. Nor is a program: what it reads on standard error is its own.
+ */
+static bool is_silent(const struct refresh *refresh) {
+    if (arguments_has(refresh->arguments, "from-ssh")) {
+        return refresh->look.state != LOOK_EXPIRED || refresh->told || isatty(STDERR_FILENO) == 0;
+    }
+    return arguments_has(refresh->arguments, "quiet");
+}
+
 static err_t refresh_run(struct cli *cli, const struct arguments *arguments) {
     struct refresh refresh CLEANUP(refresh_done) = {
         .cli = cli, .arguments = arguments, .started_ms = clock_now_ms()};
     TRY(read_options(&refresh));
     TRY(site_open(&cli->trouble, cli->site, &refresh.site));
     err_t err = run(&refresh);
-    if (failed(err) && arguments_has(arguments, "quiet") && cli->trouble.what[0] != '\0') {
+    if (failed(err) && is_silent(&refresh) && cli->trouble.what[0] != '\0') {
         cli->exit = cli->trouble.exit; /* which says enough to a program */
         return OK;
     }
@@ -312,6 +332,9 @@ static const struct option options[] = {
     {0, "agent", NULL, "also keep the certificate in the SSH agent", .many = true},
     {'v', "verbose", NULL, "say what was done", .many = true},
     {'q', "quiet", NULL, "say nothing of failures either", .many = true},
+    {0, "from-ssh", NULL,
+     "for ssh's configuration: say once, at a terminal, why an ended certificate stays ended",
+     .many = true},
     {.name = NULL},
 };
 

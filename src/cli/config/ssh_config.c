@@ -322,10 +322,11 @@ struct match {
 static err_t match_end(const struct match *match) {
     const struct ssh_config_options *options = match->writer->options;
     const char *key = options->refresh_key;
-    return buf_add_format(match->writer->out,
-                          " exec \"/bin/sh -c 'test ! -x %s || exec %s --quiet --site %s%s%s'\"\n",
-                          options->refresh, options->refresh, options->site,
-                          key != NULL ? " --file " : "", key != NULL ? key : "");
+    return buf_add_format(
+        match->writer->out,
+        " exec \"/bin/sh -c 'test ! -x %s || exec %s --from-ssh --site %s%s%s'\"\n",
+        options->refresh, options->refresh, options->site, key != NULL ? " --file " : "",
+        key != NULL ? key : "");
 }
 
 static err_t match_add(struct match *match, const char *pattern, const char *suffix) {

@@ -149,6 +149,8 @@ struct view_destination {
     bool named_itself;   /* the entry's address is a literal address: exactly that one is meant, be
                             it loopback, link-local or whatever */
     bool lacks_job;      /* not allowed, but for want of a running job on that very node */
+    int64_t ends_at; /* when the last job that opens it ends, if nobody tells otherwise; 0: never,
+                        or it needs none */
 };
 struct view_destination view_destination(const struct view *view, const struct view_asked *asked);
 /*

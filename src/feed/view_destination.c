@@ -13,6 +13,7 @@ struct search {
     const struct view_account *account;
     char host[LIMIT_HOST_NAME_CHARS + 1]; /* as it is compared */
     bool lacks_job;
+    int64_t ends_at; /* of the jobs that open the place that was looked at last; 0: never */
 };
 
 static const struct view_place *place_of(const struct view_link *link, bool by_address) {
@@ -51,20 +52,27 @@ static const struct view_job *next_job(const struct search *search, const struct
     return job;
 }
 
-static bool has_job_at(const struct search *search, const struct view_place *place) {
+static int64_t later_end(int64_t a, int64_t b) { return a == 0 || b == 0 ? 0 : a > b ? a : b; }
+
+/* The end of the last of them is noted. */
+static bool has_job_at(struct search *search, const struct view_place *place) {
+    bool has = false;
     for (const struct view_job *job = NULL; (job = next_job(search, job)) != NULL;) {
         if (role_of(job) == place->role && strcmp(job->cluster, place->cluster) == 0 &&
             view_job_has_node(job, place->name)) {
-            return true;
+            search->ends_at =
+                has ? later_end(search->ends_at, job->right.ends_at) : job->right.ends_at;
+            has = true;
         }
     }
-    return false;
+    return has;
 }
 
 /* --- places --- */
 
 static bool is_open(struct search *search, const struct view_place *place) {
     const struct view_place *cluster = open_cluster(search, place->cluster);
+    search->ends_at = 0;
     if (cluster == NULL || place->role == HOST_JUMP) {
         return false;
     }
@@ -169,6 +177,7 @@ static struct view_destination lead_to_job(const struct search *search, const st
             found = lead_to_place(place);
         }
     }
+    found.ends_at = job->right.ends_at;
     bool at_port = search->asked->port == VIEW_SSH_PORT || search->asked->port == found.port;
     return at_port ? found : (struct view_destination){0};
 }
@@ -199,7 +208,9 @@ static struct view_destination find_job_address(const struct search *search) {
         char text[LIMIT_HOST_NAME_CHARS + 1];
         if (job->port == search->asked->port && view_host_text(span_str(job->address), text) &&
             strcmp(text, search->host) == 0) {
-            return lead_to(job->address, job->port, job->cluster);
+            struct view_destination found = lead_to(job->address, job->port, job->cluster);
+            found.ends_at = job->right.ends_at;
+            return found;
         }
     }
     return (struct view_destination){0};
@@ -219,7 +230,9 @@ struct view_destination view_destination(const struct view *view, const struct v
             place = find_place(&search, CHANGE_CLUSTER, by_address != 0);
         }
         if (place != NULL) {
-            return lead_to_place(place);
+            struct view_destination found = lead_to_place(place);
+            found.ends_at = search.ends_at;
+            return found;
         }
     }
     struct view_destination job = find_named_job(&search);

@@ -764,6 +764,52 @@ static void test_job_end_closes(void **state) {
     rig_done(&rig);
 }
 
+/* A job that ends at this time, on the node t. */
+static void tell_job_until(struct rig *rig, int64_t ends_at) {
+    char text[TIME_CHARS], job[256];
+    time_print_utc(ends_at, text);
+    (void)snprintf(job, sizeof job,
+                   "{\"account\":\"alice\",\"cluster\":\"daint\",\"user\":\"alice\",\"type\":"
+                   "\"whole\",\"nodes\":[\"t\"],\"startTime\":\"2020-01-01T00:00:00Z\","
+                   "\"endTime\":\"%s\"}",
+                   text);
+    rig_tell(rig, false, "job", "7@daint", job);
+}
+
+/* Also when nobody tells of the end; one that was prolonged goes on until then. */
+static void test_job_time_closes(void **state) {
+    (void)state;
+    struct rig rig;
+    struct peer peer CLEANUP(peer_done);
+    uint16_t port;
+    int target;
+    char host[128];
+    rig_init(&rig);
+    rig_start(&rig);
+    struct cert *cert CLEANUP(cert_freep) = rig_cert("alice", 42, 600, forwarding);
+    int listener = rig_listen(&port, 8);
+    (void)snprintf(host, sizeof host,
+                   "{\"cluster\":\"daint\",\"role\":\"compute\",\"address\":\"127.0.0.1\","
+                   "\"port\":%u}",
+                   port);
+    rig_tell(&rig, false, "host", "t", host);
+    rig_tell(&rig, false, "cluster", "daint",
+             "{\"address\":\"\",\"port\":22,\"nodeAccess\":\"job\"}");
+    int64_t ends_at = clock_now_s() + 2;
+    tell_job_until(&rig, ends_at);
+    peer_login(&rig, &peer, cert);
+    (void)peer_channel(&peer, listener, port, 100000, &target);
+    ends_at += 2;
+    tell_job_until(&rig, ends_at);
+    (void)peer_await(&peer, CLIENT_CHANNEL_CLOSED);
+    assert_true(clock_now_s() >= ends_at);
+    (void)peer_ask(&peer, "t", port, 100000);
+    (void)peer_await(&peer, CLIENT_OPEN_FAILED);
+    (void)close(target);
+    (void)close(listener);
+    rig_done(&rig);
+}
+
 static void test_expiry_cuts(void **state) {
     (void)state;
     struct rig rig;
@@ -1136,6 +1182,7 @@ int main(void) {
         cmocka_unit_test(test_failures_delay_and_close),
         cmocka_unit_test(test_revocation_cuts),
         cmocka_unit_test(test_job_end_closes),
+        cmocka_unit_test(test_job_time_closes),
         cmocka_unit_test(test_expiry_cuts),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_keepalive),

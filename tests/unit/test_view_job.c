@@ -239,6 +239,42 @@ static void test_jobs_by_name(void **state) {
     assert_false(lead(view, "alice", CREDENTIALS_CERTIFICATES, "job-20", 22, NOW + 1).allowed);
 }
 
+/* Until the last of the jobs that open a place; a job by its name, until that one. */
+static void test_until_when(void **state) {
+    (void)state;
+    static const struct {
+        const char *key, *state; /* what is told before */
+        const char *host;
+        uint16_t port;
+        int64_t after_s; /* that it ends; 0: never */
+    } steps[] = {
+        {"1@nancy", "", "n2", 22, 0},
+        {"2@nancy", "", "n1", 22, 0},
+        {"70@nancy",
+         STATE_JOB("alice", "nancy", "alice", "whole", "\"n2\"",
+                   BEFORE ",\"endTime\":\"2027-01-15T08:01:00Z\""),
+         "n2", 22, 60},
+        {"71@nancy",
+         STATE_JOB("alice", "nancy", "alice", "whole", "\"n2\"",
+                   BEFORE ",\"endTime\":\"2027-01-15T08:02:00Z\""),
+         "n2", 22, 120},
+        {"70@nancy",
+         STATE_JOB("alice", "nancy", "alice", "whole", "\"n2\"",
+                   BEFORE ",\"endTime\":\"2027-01-15T08:00:30Z\""),
+         "job-70", 22, 30},
+        {"72@nancy", STATE_JOB("alice", "nancy", "alice", "whole", "\"n2\"", BEFORE), "n2", 22, 0},
+        {"1@nancy", "", "192.0.2.77", 2201, 1},
+        {"1@nancy", "", "job-20", 22, 1},
+    };
+    struct view *view CLEANUP(view_freep) = fresh_view();
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
+        (void)change_view(view, "job", steps[i].key, steps[i].state);
+        struct view_destination to =
+            lead(view, "alice", CREDENTIALS_CERTIFICATES, steps[i].host, steps[i].port, NOW);
+        assert_int_equal(to.ends_at, steps[i].after_s == 0 ? 0 : NOW + steps[i].after_s);
+    }
+}
+
 /* Who reaches the cluster is told that a job is what lacks; nobody else learns that there is such a
  * node. */
 static void test_lacks_job(void **state) {
@@ -399,6 +435,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_as_the_replica),
         cmocka_unit_test(test_jobs_by_name),
+        cmocka_unit_test(test_until_when),
         cmocka_unit_test(test_lacks_job),
         cmocka_unit_test(test_list),
         cmocka_unit_test(test_what_takes_away),

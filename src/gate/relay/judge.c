@@ -91,7 +91,7 @@ struct view_asked judge_asked(const struct relay_session *session, span_t host, 
 }
 
 /* To the same entry, which has not moved; a job's ends with the job. */
-static bool still_leads_there(struct relay_session *session, const struct forward *forward) {
+static bool still_leads_there(const struct relay_session *session, struct forward *forward) {
     struct relay *relay = session->worker->relay;
     const struct view_asked asked =
         judge_asked(session, span_str(forward->host), forward->asked_port);
@@ -99,17 +99,31 @@ static bool still_leads_there(struct relay_session *session, const struct forwar
     struct view_destination to = view_destination(relay->view, &asked);
     bool leads = to.allowed && to.port == forward->port && strcmp(to.address, forward->entry) == 0;
     (void)pthread_rwlock_unlock(&relay->policy);
+    forward->ends_at = to.ends_at;
     return leads;
+}
+
+static err_t judge_channel(struct relay_session *session, struct forward *forward) {
+    if (forward->host == NULL || forward->state == FORWARD_CLOSED ||
+        still_leads_there(session, forward)) {
+        return OK;
+    }
+    return forward->opening != NULL ? open_forbid(forward) : forward_close(forward, "policy");
 }
 
 static err_t judge_channels(struct relay_session *session) {
     for (size_t i = 0; i < session->channel_slots; i++) {
+        TRY(session->channels[i] == NULL ? OK : judge_channel(session, session->channels[i]));
+    }
+    return OK;
+}
+
+err_t judge_ended_channels(struct relay_session *session) {
+    for (size_t i = 0; i < session->channel_slots; i++) {
         struct forward *forward = session->channels[i];
-        if (forward == NULL || forward->host == NULL || forward->state == FORWARD_CLOSED ||
-            still_leads_there(session, forward)) {
-            continue;
-        }
-        TRY(forward->opening != NULL ? open_forbid(forward) : forward_close(forward, "policy"));
+        bool ended =
+            forward != NULL && forward->ends_at != 0 && session->worker->now_s >= forward->ends_at;
+        TRY(ended ? judge_channel(session, forward) : OK);
     }
     return OK;
 }

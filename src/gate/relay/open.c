@@ -208,6 +208,7 @@ err_t open_forbid(struct forward *forward) {
 struct destination {
     bool allowed, named_itself, lacks_job;
     uint16_t port;
+    int64_t ends_at;
     char address[LIMIT_HOST_NAME_CHARS + 1];
     char cluster[LIMIT_CLUSTER_NAME_CHARS + 1];
 };
@@ -223,6 +224,7 @@ static struct destination ask_policy(struct relay_session *session, span_t host,
         found.allowed = strlen(destination.address) < sizeof found.address;
         found.named_itself = destination.named_itself;
         found.port = destination.port;
+        found.ends_at = destination.ends_at;
         (void)snprintf(found.address, sizeof found.address, "%s", destination.address);
         (void)snprintf(found.cluster, sizeof found.cluster, "%s", destination.cluster);
     }
@@ -273,6 +275,7 @@ err_t open_direct(struct relay_session *session, const struct server_event *even
     TRY(forward_new(session, event->channel, &forward));
     forward->port = to.port;
     forward->asked_port = event->port;
+    forward->ends_at = to.ends_at;
     forward->cluster = strdup(to.cluster);
     forward->entry = strdup(to.address);
     TRY(span_to_str(event->host, &forward->host));

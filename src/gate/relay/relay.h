@@ -398,6 +398,7 @@ struct forward {
     struct enrolment *enrolment; /* while KEYS */
     uint16_t port;
     uint16_t asked_port; /* as the client wrote it, as the next; by a job's name it is another */
+    int64_t ends_at;     /* when the job that opens it ends; 0: never */
     char *host;
     char *cluster; /* where policy found it, … */
     char *entry;   /* … and what the entry said to resolve */
@@ -477,6 +478,8 @@ void enrol_forget(struct forward *forward);
 void judge_all(struct relay_worker *worker);
 /* One, as its credential ended. */
 void judge_session(struct relay_session *session);
+/* Its channels whose job has ended, by time alone: nobody may be there to tell of it. */
+err_t judge_ended_channels(struct relay_session *session);
 /* The question where this session may go. */
 struct view_asked judge_asked(const struct relay_session *session, span_t host, uint16_t port);
 

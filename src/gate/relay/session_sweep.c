@@ -79,6 +79,9 @@ void session_sweep(struct relay_session *session) {
         sweep_time(session);
         err_t err = session->phase == SESSION_OPEN ? sweep_silence(session) : OK;
         if (!failed(err) && session->phase == SESSION_OPEN) {
+            err = judge_ended_channels(session);
+        }
+        if (!failed(err) && session->phase == SESSION_OPEN) {
             err = forward_sweep(session);
         }
         session_settle(session, err);

@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "base/text.h"
 
-enum { FORM_TOKEN_BYTES = 32, FORM_TOKEN_S = 24 * 3600 };
+enum { FORM_TOKEN_BYTES = 32, FORM_TOKEN_S = 24 * 3600, VISIT_S = 600 };
 
 /* "__Host-": the browser itself holds it to this host, https and the whole path (RFC 6265bis
  * section 4.1.3.2). Plain HTTP is for a loopback address alone. */
@@ -40,13 +40,13 @@ static err_t read_cookie(const struct call *call, const char *name, span_t *out)
     return found.data != NULL ? OK : FAIL(ERR_NOT_FOUND);
 }
 
-static void set_cookie(struct call *call, const char *name, const char *value, int64_t seconds) {
+static void set_cookie(struct call *call, const char *name, const char *value, int64_t seconds,
+                       const char *same_site) {
     char full[64], header[BROWSER_COOKIE_CHARS];
     name_of(call, name, full);
     bool secure = full[0] == '_';
-    (void)snprintf(header, sizeof header,
-                   "%s=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Strict%s", full, value,
-                   (long long)seconds, secure ? "; Secure" : "");
+    (void)snprintf(header, sizeof header, "%s=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=%s%s",
+                   full, value, (long long)seconds, same_site, secure ? "; Secure" : "");
     call_header(call, "Set-Cookie", header);
 }
 
@@ -74,7 +74,7 @@ err_t browser_form_token(struct call *call, char out[BROWSER_FORM_TOKEN_CHARS], 
 }
 
 void browser_set_form_token(struct call *call, const char *token) {
-    set_cookie(call, "form", token, FORM_TOKEN_S);
+    set_cookie(call, "form", token, FORM_TOKEN_S, "Strict");
 }
 
 err_t browser_check_form(struct call *call) {
@@ -170,5 +170,15 @@ bool browser_take_session(const struct call *call, char hash[HASH_CHARS]) {
 }
 
 void browser_set_session(struct call *call, const char *token, int64_t seconds) {
-    set_cookie(call, "session", token, seconds);
+    set_cookie(call, "session", token, seconds, "Strict");
+}
+
+/* ---- elsewhere ----------------------------------------------------------------------------- */
+
+bool browser_visit(const struct call *call, span_t *out) {
+    return !failed(read_cookie(call, "visit", out));
+}
+
+void browser_set_visit(struct call *call, const char *value) {
+    set_cookie(call, "visit", value, value[0] != '\0' ? VISIT_S : 0, "Lax");
 }

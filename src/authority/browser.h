@@ -41,4 +41,12 @@ bool browser_csrf_token(const struct call *call, char out[BROWSER_CSRF_CHARS]);
 /* Loop thread: hands the session's token to the browser until it ends; "" takes it away. */
 void browser_set_session(struct call *call, const char *token, int64_t seconds);
 
+/*
+ * Loop thread: what a browser keeps for ten minutes while it is at an external issuer, which sends
+ * it back. The one cookie that goes along with a link of another site (SameSite=Lax), and so proves
+ * nothing but which browser it is. "" takes it away. The text borrows from the request.
+ */
+bool browser_visit(const struct call *call, span_t *out);
+void browser_set_visit(struct call *call, const char *value);
+
 #endif

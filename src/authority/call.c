@@ -197,7 +197,7 @@ void call_dispatch(struct call *call, const struct route *route) {
     if (!call_refused(call)) {
         call_refuse_unread(call);
     }
-    if (route->run == NULL && route->access == ACCESS_PUBLIC) {
+    if (route->run == NULL && route->access == ACCESS_PUBLIC && call->next_work == NULL) {
         if (!call_refused(call) && route->finish != NULL) {
             route->finish(call);
         } else {

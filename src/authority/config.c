@@ -309,6 +309,27 @@ static void set_usual(struct config *config) {
     config->log_level = LOG_LEVEL_INFO;
 }
 
+/* Addresses of ours tell issuers apart by the names of their files, tokens by their URLs. */
+static err_t load_issuers(struct config *config, settings_complain *complain, void *context) {
+    for (size_t i = 0; i < config->issuer_file_count; i++) {
+        TRY(external_issuer_new(config->issuer_files[i], complain, context, &config->externals[i]));
+        const struct external_config *issuer = external_issuer_config(config->externals[i]);
+        config->external_count++;
+        for (size_t j = 0; j < i; j++) {
+            const struct external_config *other = external_issuer_config(config->externals[j]);
+            if (strcmp(issuer->id, other->id) == 0 || strcmp(issuer->url, other->url) == 0) {
+                char where[320];
+                settings_where(&config->settings, "issuers", where, sizeof where);
+                complain(context, &(struct settings_complaint){
+                                      where, "issuers",
+                                      "two of the files have the same name or the same url"});
+                return FAIL(ERR_MALFORMED);
+            }
+        }
+    }
+    return OK;
+}
+
 err_t config_load(const char *path, settings_complain *complain, void *context,
                   struct config **out) {
     struct config *config CLEANUP(config_freep) = calloc(1, sizeof *config);
@@ -317,10 +338,7 @@ err_t config_load(const char *path, settings_complain *complain, void *context,
     }
     set_usual(config);
     TRY(settings_load(&plan, path, complain, context, &config->settings, config));
-    for (size_t i = 0; i < config->issuer_file_count; i++) {
-        TRY(external_issuer_new(config->issuer_files[i], complain, context, &config->externals[i]));
-        config->external_count++;
-    }
+    TRY(load_issuers(config, complain, context));
     *out = TAKE(config);
     return OK;
 }

@@ -9,21 +9,26 @@
 #include "base/text.h"
 #include "net/http_client.h"
 
-enum { FETCH_MS = 5000, URL_CHARS_MAX = 2048 };
+enum { FETCH_MS = 5000, SECRET_CHARS_MAX = 1024 };
+
+#define ID_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 struct external_issuer {
     struct external_config config;
     char *ca_pem;         /* NULL: the system's */
+    secret_t secret;      /* of dashboard_client */
     pthread_mutex_t lock; /* of what follows; never held while waiting for the network */
-    struct keys *keys;    /* NULL before the first fetch */
+    struct known *known;  /* NULL before the first fetch */
     int64_t asked_at;     /* when the last fetch began, which may be under way; 0: never */
     int64_t fetched_at;   /* when the last one that went well did */
+    int64_t away_until;   /* when it may be asked again, once it could not be reached */
 };
 
-/* Shared: a verification may still use those that a fetch has replaced. */
-struct keys {
+/* Shared: a verification may still use what a fetch has replaced. */
+struct known {
     unsigned holders; /* under the issuer's lock */
-    struct jwk_set *set;
+    struct external_metadata metadata;
+    struct jwk_set *keys;
 };
 
 /* ---- the configuration --------------------------------------------------------------------- */
@@ -49,6 +54,9 @@ static const struct setting table[] = {
     {"client_id", SETTING_TEXT, .required = true, AT(client_id)},
     {"scope", SETTING_TEXT, AT(scope)},
     {"redirect_port", SETTING_NUMBER, AT(redirect_port), .min = 1024, .max = UINT16_MAX},
+    {"title", SETTING_TEXT, AT(title)},
+    {"dashboard.client_id", SETTING_TEXT, AT(dashboard_client)},
+    {"dashboard.client_secret_file", SETTING_PATH, AT(dashboard_secret_file)},
     {"ca_file", SETTING_PATH, AT(ca_file)},
     {"algorithms", SETTING_WORD, .list = true, AT(algorithms), .items_max = 16,
      .take = take_algorithm,
@@ -85,20 +93,65 @@ static err_t set_usual(struct external_config *config) {
 
 static void freep_issuer(struct external_issuer **issuer) { external_issuer_free(*issuer); }
 
-static err_t read_ca(struct external_issuer *issuer, settings_complain *complain, void *context) {
-    struct buf pem CLEANUP(buf_done) = BUF(LIMIT_CONFIG_FILE_BYTES);
-    if (issuer->config.ca_file == NULL) {
-        return OK;
-    }
-    err_t err = file_read(issuer->config.ca_file, &pem);
-    err = failed(err) ? err : buf_to_str(&pem, &issuer->ca_pem);
+/* The text of a file that a setting names; nothing where it is not set. */
+static err_t read_file(const struct external_config *config, const char *setting, const char *path,
+                       settings_complain *complain, void *context, struct buf *out) {
+    err_t err = path == NULL ? OK : file_read(path, out);
     if (failed(err)) {
         char where[320];
-        settings_where(&issuer->config.settings, "ca_file", where, sizeof where);
-        complain(context, &(struct settings_complaint){where, "ca_file", err_text(err)});
+        settings_where(&config->settings, setting, where, sizeof where);
+        complain(context, &(struct settings_complaint){where, setting, err_text(err)});
         return FAIL(ERR_MALFORMED);
     }
     return OK;
+}
+
+static err_t read_files(struct external_issuer *issuer, settings_complain *complain,
+                        void *context) {
+    const struct external_config *config = &issuer->config;
+    struct buf pem CLEANUP(buf_done) = BUF(LIMIT_CONFIG_FILE_BYTES);
+    struct buf secret CLEANUP(buf_done) = BUF(SECRET_CHARS_MAX);
+    TRY(read_file(config, "ca_file", config->ca_file, complain, context, &pem));
+    TRY(read_file(config, "dashboard.client_secret_file", config->dashboard_secret_file, complain,
+                  context, &secret));
+    if (config->ca_file != NULL) {
+        TRY(buf_to_str(&pem, &issuer->ca_pem));
+    }
+    span_t text = buf_span(&secret);
+    while (text.len > 0 && text.data[text.len - 1] <= ' ') {
+        text.len--;
+    }
+    return secret_copy(text, SECRET_CHARS_MAX, &issuer->secret);
+}
+
+/* "/etc/posterngate/keycloak.yaml" is "keycloak". */
+static err_t set_id(struct external_config *config, const char *path, settings_complain *complain,
+                    void *context) {
+    const char *name = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    size_t chars = strlen(name);
+    chars -= chars > 5 && strcmp(name + chars - 5, ".yaml") == 0 ? 5 : 0;
+    if (chars >= sizeof config->id || strspn(name, ID_CHARACTERS) < chars || name[0] == '.') {
+        complain(context, &(struct settings_complaint){
+                              path, "issuers",
+                              "its name stands in addresses, and so is of letters, digits, '.', "
+                              "'_', '-', at most 63"});
+        return FAIL(ERR_MALFORMED);
+    }
+    memcpy(config->id, name, chars);
+    config->id[chars] = '\0';
+    return OK;
+}
+
+/* What follows from other settings where the file does not say it. */
+static err_t complete(struct external_config *config) {
+    const char *host = strstr(config->url, "://") + 3;
+    if (config->title == NULL) {
+        config->title = strndup(host, strcspn(host, "/"));
+    }
+    if (config->dashboard_client == NULL) {
+        config->dashboard_client = strdup(config->client_id);
+    }
+    return config->title != NULL && config->dashboard_client != NULL ? OK : FAIL(ERR_MEMORY);
 }
 
 err_t external_issuer_new(const char *path, settings_complain *complain, void *context,
@@ -107,27 +160,31 @@ err_t external_issuer_new(const char *path, settings_complain *complain, void *c
     if (issuer == NULL) {
         return FAIL(ERR_MEMORY);
     }
+    struct external_config *config = &issuer->config;
     (void)pthread_mutex_init(&issuer->lock, NULL);
-    TRY(set_usual(&issuer->config));
-    TRY(settings_load(&plan, path, complain, context, &issuer->config.settings, &issuer->config));
-    TRY(read_ca(issuer, complain, context));
+    TRY(set_usual(config));
+    TRY(set_id(config, path, complain, context));
+    TRY(settings_load(&plan, path, complain, context, &config->settings, config));
+    TRY(complete(config));
+    TRY(read_files(issuer, complain, context));
     *out = TAKE(issuer);
     return OK;
 }
 
-static void drop(struct keys *keys) {
-    if (keys != NULL && --keys->holders == 0) {
-        jwk_set_free(keys->set);
-        free(keys);
+static void drop(struct known *known) {
+    if (known != NULL && --known->holders == 0) {
+        jwk_set_free(known->keys);
+        free(known);
     }
 }
 
 void external_issuer_free(struct external_issuer *issuer) {
     if (issuer != NULL) {
-        drop(issuer->keys);
+        drop(issuer->known);
         (void)pthread_mutex_destroy(&issuer->lock);
         settings_free_texts(&plan, &issuer->config);
         settings_done(&issuer->config.settings);
+        secret_done(&issuer->secret);
         free(issuer->ca_pem);
         free(issuer);
     }
@@ -137,17 +194,32 @@ const struct external_config *external_issuer_config(const struct external_issue
     return &issuer->config;
 }
 
-/* ---- its keys ------------------------------------------------------------------------------ */
+const secret_t *external_issuer_secret(const struct external_issuer *issuer) {
+    return issuer->config.dashboard_secret_file != NULL ? &issuer->secret : NULL;
+}
 
-static void done_client(struct http_client **client) { http_client_free(*client); }
+/* ---- asking it ----------------------------------------------------------------------------- */
 
-static err_t get(const struct external_issuer *issuer, const char *url, struct buf *out,
-                 struct fault *fault) {
-    struct http_client *client CLEANUP(done_client) = NULL;
-    struct http_response response CLEANUP(http_response_done);
+/* Who cannot be reached holds up a thread for a while, and so is not asked by each sign-in. */
+static bool may_ask(struct external_issuer *issuer) {
+    (void)pthread_mutex_lock(&issuer->lock);
+    bool may = clock_now_s() >= issuer->away_until;
+    (void)pthread_mutex_unlock(&issuer->lock);
+    return may;
+}
+
+static void note_away(struct external_issuer *issuer) {
+    (void)pthread_mutex_lock(&issuer->lock);
+    issuer->away_until = clock_now_s() + EXTERNAL_AWAY_S;
+    (void)pthread_mutex_unlock(&issuer->lock);
+}
+
+static err_t send_once(const struct external_issuer *issuer, const char *url, span_t form,
+                       const char *authorization, struct http_response *response,
+                       struct fault *fault) {
+    struct http_client *client CLEANUP(http_client_freep) = NULL;
+    char origin[EXTERNAL_URL_CHARS];
     const char *host = strstr(url, "://");
-    char origin[URL_CHARS_MAX];
-    http_response_init(&response);
     if (host == NULL || strlen(url) >= sizeof origin) {
         return fault_set(fault, ERR_MALFORMED, "url", "%.64s is not a URL", url);
     }
@@ -156,8 +228,33 @@ static err_t get(const struct external_issuer *issuer, const char *url, struct b
     const struct http_client_config config = {
         .url = origin, .ca_pem = issuer->ca_pem, .timeout_ms = FETCH_MS};
     TRY(http_client_new(&config, &client, fault));
-    TRY(http_client_call(client, HTTP_GET, url[chars] != '\0' ? url + chars : "/",
-                         (span_t){NULL, 0}, FETCH_MS, &response, fault));
+    if (form.len > 0) {
+        TRY(http_client_set_header(client, "Content-Type", "application/x-www-form-urlencoded"));
+        TRY(http_client_set_header(client, "Authorization", authorization));
+    }
+    return http_client_call(client, form.len > 0 ? HTTP_POST : HTTP_GET,
+                            url[chars] != '\0' ? url + chars : "/", form, FETCH_MS, response,
+                            fault);
+}
+
+/* Without a form it is a GET. */
+static err_t ask(struct external_issuer *issuer, const char *url, span_t form,
+                 const char *authorization, struct http_response *response, struct fault *fault) {
+    if (!may_ask(issuer)) {
+        return fault_set(fault, ERR_CONNECT, "url", "%s could not be reached", issuer->config.url);
+    }
+    err_t err = send_once(issuer, url, form, authorization, response, fault);
+    if (failed(err)) {
+        note_away(issuer);
+    }
+    return err;
+}
+
+static err_t get(struct external_issuer *issuer, const char *url, struct buf *out,
+                 struct fault *fault) {
+    struct http_response response CLEANUP(http_response_done);
+    http_response_init(&response);
+    TRY(ask(issuer, url, (span_t){NULL, 0}, NULL, &response, fault));
     if (response.status != 200) {
         return fault_set(fault, ERR_PROTOCOL, "url", "%s answered with status %u", url,
                          response.status);
@@ -167,15 +264,53 @@ static err_t get(const struct external_issuer *issuer, const char *url, struct b
 
 static void free_json(json_t **json) { json_decref(*json); }
 
+/* "" where it is not there, or not to be shown. */
+static const char *text_of(const json_t *json, const char *name) {
+    const char *text = json_string_value(json_object_get(json, name));
+    return text != NULL && text_is_printable(span_str(text)) ? text : "";
+}
+
+err_t external_issuer_post(struct external_issuer *issuer, const char *url, span_t form,
+                           const char *authorization, json_t **answer, struct fault *fault) {
+    struct http_response response CLEANUP(http_response_done);
+    http_response_init(&response);
+    if (failed(ask(issuer, url, form, authorization, &response, fault))) {
+        return FAIL(ERR_CONNECT);
+    }
+    json_t *json CLEANUP(free_json) = json_loadb((const char *)response.body.data,
+                                                 response.body.len, JSON_REJECT_DUPLICATES, NULL);
+    if (response.status == 200 && json_is_object(json)) {
+        *answer = TAKE(json);
+        return OK;
+    }
+    const char *error = text_of(json, "error"), *description = text_of(json, "error_description");
+    return fault_set(fault, ERR_REFUSED, "token_endpoint", "%.200s (status %u)",
+                     description[0] != '\0' ? description
+                     : error[0] != '\0'     ? error
+                                            : "its answer is not understood",
+                     response.status);
+}
+
+/* ---- what it says of itself ---------------------------------------------------------------- */
+
 /* Whoever can change what is sent in the clear could have any key believed. */
 static bool is_as_safe(const char *url, const char *issuer) {
     return strncmp(issuer, "https://", 8) != 0 || strncmp(url, "https://", 8) == 0;
 }
 
+/* An address of the metadata; "" where it is not there, or cannot be asked safely. */
+static void copy_url(const json_t *json, const char *name, const char *issuer,
+                     char out[EXTERNAL_URL_CHARS]) {
+    const char *url = text_of(json, name);
+    bool good =
+        !failed(check_url(url)) && is_as_safe(url, issuer) && strlen(url) < EXTERNAL_URL_CHARS;
+    (void)snprintf(out, EXTERNAL_URL_CHARS, "%s", good ? url : "");
+}
+
 /* OpenID Connect Discovery 1.0 section 4.3: the metadata must be of just this issuer. */
-static err_t find_keys_url(const struct external_issuer *issuer, char out[URL_CHARS_MAX],
-                           struct fault *fault) {
-    char url[URL_CHARS_MAX];
+static err_t fetch_metadata(struct external_issuer *issuer, struct external_metadata *out,
+                            char keys_url[EXTERNAL_URL_CHARS], struct fault *fault) {
+    char url[EXTERNAL_URL_CHARS];
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_JWK_SET_BYTES);
     const char *base = issuer->config.url;
     size_t chars = strlen(base);
@@ -184,97 +319,110 @@ static err_t find_keys_url(const struct external_issuer *issuer, char out[URL_CH
     TRY(get(issuer, url, &text, fault));
     json_t *json CLEANUP(free_json) =
         json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
-    const char *told = json_string_value(json_object_get(json, "issuer"));
-    const char *keys = json_string_value(json_object_get(json, "jwks_uri"));
-    if (told == NULL || strcmp(told, base) != 0 || keys == NULL || failed(check_url(keys)) ||
-        !is_as_safe(keys, base) || strlen(keys) >= URL_CHARS_MAX) {
+    copy_url(json, "jwks_uri", base, keys_url);
+    if (strcmp(text_of(json, "issuer"), base) != 0 || keys_url[0] == '\0') {
         return fault_set(fault, ERR_PROTOCOL, "url", "%s does not describe the issuer %s", url,
                          base);
     }
-    (void)snprintf(out, URL_CHARS_MAX, "%s", keys);
+    copy_url(json, "authorization_endpoint", base, out->authorization_url);
+    copy_url(json, "token_endpoint", base, out->token_url);
+    out->tells_issuer =
+        json_is_true(json_object_get(json, "authorization_response_iss_parameter_supported"));
     return OK;
 }
 
-static err_t fetch(struct external_issuer *issuer, struct keys **out, struct fault *fault) {
-    char url[URL_CHARS_MAX];
+static err_t fetch(struct external_issuer *issuer, struct known *out, struct fault *fault) {
+    char url[EXTERNAL_URL_CHARS];
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_JWK_SET_BYTES);
-    TRY(find_keys_url(issuer, url, fault));
+    TRY(fetch_metadata(issuer, &out->metadata, url, fault));
     TRY(get(issuer, url, &text, fault));
-    struct keys *keys = calloc(1, sizeof *keys);
-    err_t err = keys == NULL ? FAIL(ERR_MEMORY) : jwk_set_parse(buf_span(&text), &keys->set);
-    if (failed(err)) {
-        free(keys);
-        return fault_set(fault, err.code, "url", "%s is no key set: %s", url, err_text(err));
-    }
-    keys->holders = 1;
-    *out = keys;
-    return OK;
+    err_t err = jwk_set_parse(buf_span(&text), &out->keys);
+    return failed(err)
+               ? fault_set(fault, err.code, "url", "%s is no key set: %s", url, err_text(err))
+               : OK;
 }
 
-static struct keys *hold(struct external_issuer *issuer) {
+static struct known *hold(struct external_issuer *issuer) {
     (void)pthread_mutex_lock(&issuer->lock);
-    struct keys *keys = issuer->keys;
-    if (keys != NULL) {
-        keys->holders++;
+    struct known *known = issuer->known;
+    if (known != NULL) {
+        known->holders++;
     }
     (void)pthread_mutex_unlock(&issuer->lock);
-    return keys;
+    return known;
 }
 
-static void release(struct external_issuer *issuer, struct keys *keys) {
+static void release(struct external_issuer *issuer, struct known *known) {
     (void)pthread_mutex_lock(&issuer->lock);
-    drop(keys);
+    drop(known);
     (void)pthread_mutex_unlock(&issuer->lock);
 }
 
-/* Fetches the keys when that is allowed now: only one thread gets to. */
+/* Fetches all anew when that is allowed now: only one thread gets to. */
 static void refresh(struct external_issuer *issuer, int64_t now) {
     struct fault fault = {.reason = ""};
-    struct keys *fresh = NULL;
     (void)pthread_mutex_lock(&issuer->lock);
     bool allowed = issuer->asked_at == 0 || now >= issuer->asked_at + EXTERNAL_FETCH_S;
     issuer->asked_at = allowed ? now : issuer->asked_at;
     (void)pthread_mutex_unlock(&issuer->lock);
-    if (!allowed) {
+    struct known *fresh = allowed ? calloc(1, sizeof *fresh) : NULL;
+    if (fresh == NULL) {
         return;
     }
-    err_t err = fetch(issuer, &fresh, &fault);
+    fresh->holders = 1;
+    err_t err = fetch(issuer, fresh, &fault);
     if (failed(err)) {
-        log_error("issuer_keys_not_fetched", err, "issuer", issuer->config.url, "reason",
-                  fault.reason, NULL);
+        log_error("issuer_not_fetched", err, "issuer", issuer->config.url, "reason", fault.reason,
+                  NULL);
+        drop(fresh);
         return;
     }
     (void)pthread_mutex_lock(&issuer->lock);
-    drop(issuer->keys);
-    issuer->keys = fresh;
+    drop(issuer->known);
+    issuer->known = fresh;
     issuer->fetched_at = now;
     (void)pthread_mutex_unlock(&issuer->lock);
 }
 
 static bool is_stale(struct external_issuer *issuer, int64_t now) {
     (void)pthread_mutex_lock(&issuer->lock);
-    bool stale = issuer->keys == NULL || now >= issuer->fetched_at + EXTERNAL_KEYS_FRESH_S;
+    bool stale = issuer->known == NULL || now >= issuer->fetched_at + EXTERNAL_KEYS_FRESH_S;
     (void)pthread_mutex_unlock(&issuer->lock);
     return stale;
+}
+
+err_t external_issuer_metadata(struct external_issuer *issuer, int64_t now,
+                               struct external_metadata *out, struct fault *fault) {
+    if (is_stale(issuer, now)) {
+        refresh(issuer, now);
+    }
+    struct known *known = hold(issuer);
+    if (known == NULL) {
+        return fault_set(fault, ERR_CONNECT, "issuer", "%s cannot be reached at the moment",
+                         issuer->config.title);
+    }
+    *out = known->metadata;
+    release(issuer, known);
+    return OK;
 }
 
 /* ---- tokens -------------------------------------------------------------------------------- */
 
 static err_t verify_by_known(struct external_issuer *issuer, span_t token,
                              struct jws_header *header, json_t **claims) {
-    struct keys *keys = hold(issuer);
-    err_t err = keys == NULL
+    struct known *known = hold(issuer);
+    err_t err = known == NULL
                     ? FAIL(ERR_NOT_FOUND)
-                    : jws_verify(token, keys->set, issuer->config.algorithms, header, claims);
-    if (keys != NULL) {
-        release(issuer, keys);
+                    : jws_verify(token, known->keys, issuer->config.algorithms, header, claims);
+    if (known != NULL) {
+        release(issuer, known);
     }
     return err;
 }
 
-err_t external_issuer_verify(struct external_issuer *issuer, span_t id_token, const char *nonce,
-                             const char *access_token, int64_t now, struct id_token *out,
-                             json_t **claims, struct fault *fault) {
+err_t external_issuer_verify(struct external_issuer *issuer, span_t id_token,
+                             const struct external_expected *expected, int64_t now,
+                             struct id_token *out, json_t **claims, struct fault *fault) {
     const struct external_config *config = &issuer->config;
     struct jws_header header = {.key_id = ""};
     json_t *found CLEANUP(free_json) = NULL;
@@ -298,9 +446,9 @@ err_t external_issuer_verify(struct external_issuer *issuer, span_t id_token, co
     }
     const struct id_token_rules rules = {
         .issuer = config->url,
-        .audience = config->client_id,
-        .nonce = nonce,
-        .access_token = access_token,
+        .audience = expected->client,
+        .nonce = expected->nonce,
+        .access_token = expected->access_token,
         .skew_s = config->skew_s,
         .age_max_s = config->age_max_s,
         .amr = (const char *const *)config->amr,

@@ -1,7 +1,7 @@
 /*
  * OpenID providers of others that this authority takes sign-ins from: what the configuration says
- * of each, its keys, and whether a token is good. A token becomes a bearer of ours at once
- * (routes/oidc_exchange.c); nothing else here knows of it.
+ * of each, what it says of itself, its keys, and whether a token is good. A token becomes a bearer
+ * of ours at once (routes/oidc_exchange.c); nothing else here knows of it.
  *
  * Keys are fetched when a token comes that they do not fit, or when they are old, but no more than
  * one fetch in EXTERNAL_FETCH_S: who makes up key ids does not make us flood the issuer. While it
@@ -10,6 +10,7 @@
 #ifndef POSTERN_AUTHORITY_EXTERNAL_ISSUER_H
 #define POSTERN_AUTHORITY_EXTERNAL_ISSUER_H
 
+#include "base/secret.h"
 #include "config/settings.h"
 #include "identity/id_token.h"
 #include "model/entity.h"
@@ -17,18 +18,25 @@
 enum {
     EXTERNAL_FETCH_S = 30,
     EXTERNAL_KEYS_FRESH_S = 3600,
+    EXTERNAL_AWAY_S = 5,
     EXTERNAL_WORDS_COUNT = 8,
+    EXTERNAL_ID_CHARS = 64,
+    EXTERNAL_URL_CHARS = 2048,
 };
 
 /* One file of posternd.yaml's list "issuers". */
 struct external_config {
     struct settings settings;
-    char *url;       /* "https://sso.example/realms/hpc", just as its tokens say it */
-    char *client_id; /* ours there; the audience of its tokens */
+    char id[EXTERNAL_ID_CHARS]; /* the file's name without ".yaml", in addresses of ours */
+    char *title;                /* "HPC single sign-on"; the host's name where the file has none */
+    char *url;                  /* "https://sso.example/realms/hpc", just as its tokens say it */
+    char *client_id;            /* ours there; the audience of its tokens */
     char *scope;
     uint16_t redirect_port; /* that people's machines listen on; 0: any (RFC 8252 section 7.3) */
-    char *ca_file;          /* NULL: the system's trust store */
-    uint32_t algorithms;    /* JWS_BIT() of each that is taken */
+    char *dashboard_client; /* that of browsers which sign in for the dashboard */
+    char *dashboard_secret_file; /* NULL: it is a public client */
+    char *ca_file;               /* NULL: the system's trust store */
+    uint32_t algorithms;         /* JWS_BIT() of each that is taken */
     int64_t skew_s, age_max_s;
     char *amr[EXTERNAL_WORDS_COUNT], *acr[EXTERNAL_WORDS_COUNT];
     size_t amr_count, acr_count;
@@ -49,14 +57,37 @@ err_t external_issuer_new(const char *path, settings_complain *complain, void *c
 void external_issuer_free(struct external_issuer *issuer);
 const struct external_config *external_issuer_config(const struct external_issuer *issuer);
 
+/* What it says of itself. */
+struct external_metadata {
+    char authorization_url[EXTERNAL_URL_CHARS], token_url[EXTERNAL_URL_CHARS]; /* "": it has none */
+    bool tells_issuer; /* answers to browsers say whose they are (RFC 9207) */
+};
+
 /*
- * Any thread but the loop's and the store's: it may ask the issuer for its keys, and wait. The
- * caller frees *claims. ERR_REFUSED or ERR_EXPIRED with a fault; ERR_CONNECT when the keys are not
- * known and cannot be had.
+ * All of these on any thread but the loop's and the store's: they may ask the issuer, and wait.
+ * ERR_CONNECT with a fault when it cannot be asked.
  */
-err_t external_issuer_verify(struct external_issuer *issuer, span_t id_token, const char *nonce,
-                             const char *access_token, int64_t now, struct id_token *out,
-                             json_t **claims, struct fault *fault);
+err_t external_issuer_metadata(struct external_issuer *issuer, int64_t now,
+                               struct external_metadata *out, struct fault *fault);
+/* A form, to its token endpoint, with the text of an Authorization header or NULL. What it refuses
+ * is ERR_REFUSED. The caller frees *answer, an object. */
+err_t external_issuer_post(struct external_issuer *issuer, const char *url, span_t form,
+                           const char *authorization, json_t **answer, struct fault *fault);
+
+/* What a token must be besides good. */
+struct external_expected {
+    const char *client;
+    const char *nonce;        /* NULL: it must have none */
+    const char *access_token; /* that came with it; NULL: none */
+};
+/* The caller frees *claims. ERR_REFUSED or ERR_EXPIRED with a fault; ERR_CONNECT when the keys are
+ * not known and cannot be had. */
+err_t external_issuer_verify(struct external_issuer *issuer, span_t id_token,
+                             const struct external_expected *expected, int64_t now,
+                             struct id_token *out, json_t **claims, struct fault *fault);
+
+/* Of the client dashboard_client; NULL for a public one. */
+const secret_t *external_issuer_secret(const struct external_issuer *issuer);
 
 /* The account's name that the claims say; ERR_REFUSED with a fault. Pure. */
 err_t external_issuer_account(const struct external_config *config, const json_t *claims,

@@ -21,6 +21,7 @@ enum page_piece {
     PAGE_BUTTON,       /* action, text */
     PAGE_OTHER_BUTTON, /* action, text */
     PAGE_FORM_END,     /* */
+    PAGE_LINK,         /* address, text */
     PAGE_PASSKEY,      /* options, action, text */
     PAGE_PASSKEY_NAME, /* name */
     PAGE_STYLE,        /* the style sheet, as it is */

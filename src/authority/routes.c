@@ -45,6 +45,7 @@ const struct route *const route_tables[] = {
     oidc_device_routes,
     page_routes,
     sign_in_routes,
+    sign_in_issuer_routes,
     dashboard_routes,
     factor_routes,
     password_routes,

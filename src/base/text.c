@@ -191,3 +191,14 @@ bool text_is_utf8(span_t text) {
     }
     return true;
 }
+
+err_t percent_encode(span_t text, struct buf *out) {
+    static const char unreserved[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    for (size_t i = 0; i < text.len; i++) {
+        bool plain = memchr(unreserved, text.data[i], sizeof unreserved - 1) != NULL;
+        TRY(plain ? buf_add_byte(out, text.data[i])
+                  : buf_add_format(out, "%%%02X", (unsigned)text.data[i]));
+    }
+    return OK;
+}

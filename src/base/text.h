@@ -21,6 +21,9 @@ err_t base64_decode(span_t text, enum base64_alphabet alphabet, struct buf *out)
 err_t hex_encode(span_t bytes, struct buf *out); /* lower case */
 err_t hex_decode(span_t text, struct buf *out);
 
+/* "%2F" for "/", and likewise for all but the unreserved characters (RFC 3986 section 2.3). */
+err_t percent_encode(span_t text, struct buf *out);
+
 /* Decimal digits alone, no sign, no leading zeros, no overflow. */
 err_t u64_parse(span_t text, uint64_t *out);
 

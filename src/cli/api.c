@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "cli/account/oauth.h"
 #include "cli/document.h"
 #include "cli/sanitise.h"
@@ -448,14 +449,7 @@ err_t api_refresh_document(struct cli *cli, struct site *site) {
 }
 
 err_t path_add_escaped(struct buf *path, const char *text) {
-    static const char unreserved[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    for (const char *at = text; *at != '\0'; at++) {
-        bool plain = strchr(unreserved, *at) != NULL;
-        TRY(plain ? buf_add_byte(path, (uint8_t)*at)
-                  : buf_add_format(path, "%%%02X", (unsigned)(uint8_t)*at));
-    }
-    return OK;
+    return percent_encode(span_str(text), path);
 }
 
 /* "." and ".." would be resolved away, also when percent-encoded, and servers differ over "%2F". */

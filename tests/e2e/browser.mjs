@@ -60,6 +60,12 @@ function isRefusal(message) {
     );
 }
 
+// What the pages of other sites, where a story leads, complain of is theirs.
+function isElsewhere(message) {
+    const { url } = message.location();
+    return url !== "" && !url.startsWith(`${settings.url}/`);
+}
+
 // A person's browser, with cookies of its own: its context, whose close() ends it, and its page.
 export async function open(options = {}) {
     const context = await browser.newContext({
@@ -72,7 +78,7 @@ export async function open(options = {}) {
     const page = await context.newPage();
     page.setDefaultTimeout(20000);
     page.on("console", (message) => {
-        if (["error", "warning"].includes(message.type()) && !isRefusal(message)) {
+        if (["error", "warning"].includes(message.type()) && !isRefusal(message) && !isElsewhere(message)) {
             complaints.push(message.text());
         }
     });

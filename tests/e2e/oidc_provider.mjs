@@ -1,16 +1,18 @@
 // An OpenID provider of another maker (npm oidc-provider) for scenarios.
 //
-// usage: oidc_provider.mjs NODE_MODULES PORT
+// usage: oidc_provider.mjs NODE_MODULES PORT [REDIRECT-URI]
 //
+// REDIRECT-URI is that of the client "postern-web", which has a secret.
 // Whoever signs in on its page by any name is that person, with amr ["pwd","otp"] unless the name ends in "-weak". Besides what
 // oidc-provider offers: POST /forge {"header":{…},"claims":{…},"key":"own"|"other","alg":…} gives a token signed with its own key or
-// another one; POST /rotate changes its keys; POST /fetched tells how often its keys were asked for.
+// another one; POST /lie with the same makes that token its next answer to whoever brings a code; POST /rotate changes its keys;
+// POST /fetched tells how often its keys were asked for.
 import { createRequire } from 'node:module';
 import http from 'node:http';
 import { pathToFileURL } from 'node:url';
 import crypto from 'node:crypto';
 
-const [, , modules, port] = process.argv;
+const [, , modules, port, redirect] = process.argv;
 const require = createRequire(`${modules}/`);
 const { default: Provider } = await import(pathToFileURL(require.resolve('oidc-provider')));
 
@@ -22,6 +24,7 @@ const pair = (kid, type = 'rsa', options = { modulusLength: 2048 }) => {
 let keys = [pair('rsa-1'), pair('ec-1', 'ec', { namedCurve: 'P-256' }), pair('ed-1', 'ed25519', {})];
 const other = pair('other');
 let fetched = 0;
+let lie = '';
 
 const client = (id, more) => ({
   client_id: id, token_endpoint_auth_method: 'none', application_type: 'native', response_types: ['code'],
@@ -34,6 +37,10 @@ const configured = () => new Provider(issuer, {
     client('postern-ps', { id_token_signed_response_alg: 'PS256' }),
     client('postern-es', { id_token_signed_response_alg: 'ES256' }),
     client('postern-ed', { id_token_signed_response_alg: 'EdDSA' }),
+    ...(redirect ? [client('postern-web', {
+      application_type: 'web', grant_types: ['authorization_code'], redirect_uris: [redirect],
+      token_endpoint_auth_method: 'client_secret_basic', client_secret: 'a secret: with %, + & =',
+    })] : []),
   ],
   enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
   features: { devInteractions: { enabled: true }, deviceFlow: { enabled: true } },
@@ -88,6 +95,13 @@ http.createServer(async (request, response) => {
     const wish = await read(request);
     if (wish.header?.jwk === 'other') wish.header.jwk = crypto.createPublicKey(other.privateKey).export({ format: 'jwk' });
     response.end(token(wish));
+  } else if (request.method === 'POST' && request.url === '/lie') {
+    lie = token(await read(request));
+    response.end('it will');
+  } else if (request.method === 'POST' && request.url === '/token' && lie !== '') {
+    response.setHeader('Content-Type', 'application/json');
+    response.end(JSON.stringify({ access_token: 'any', token_type: 'Bearer', id_token: lie }));
+    lie = '';
   } else if (request.method === 'POST' && request.url === '/rotate') {
     keys = [pair(`rsa-${Date.now()}`), ...keys.slice(1)];
     provider = make();

@@ -251,9 +251,18 @@ static void test_error_names(void **state) {
     assert_string_equal(fault.reason, "must be at most 1d");
 }
 
+static void test_percent(void **state) {
+    (void)state;
+    struct buf text CLEANUP(buf_done) = BUF(64);
+    assert_ok(percent_encode(span_of("aZ09-._~ /%&=+\xc3\xa9\0", 17), &text));
+    assert_true(span_equal_str(buf_span(&text), "aZ09-._~%20%2F%25%26%3D%2B%C3%A9%00"));
+    assert_fails(percent_encode(SPAN_LITERAL("////////////"), &text), ERR_TOO_LONG);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_percent),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_base64),
         cmocka_unit_test(test_numbers_and_text),

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "authority/external_code.h"
 #include "authority/external_issuer.h"
 #include "base/limits.h"
 
@@ -71,6 +72,9 @@ static void test_usual(void **state) {
     assert_int_equal(config->algorithms, JWS_ALL);
     assert_int_equal(config->skew_s, 60);
     assert_int_equal(config->redirect_port, 0);
+    assert_string_equal(config->title, "op.example");
+    assert_string_equal(config->dashboard_client, "postern");
+    assert_null(external_issuer_secret(issuer));
     assert_false(config->account_create);
     assert_false(config->account_administrator);
     assert_false(config->project_follow);
@@ -132,12 +136,56 @@ static void test_project(void **state) {
     external_issuer_free(issuer);
 }
 
+/* What a browser's secret becomes: another thing for each purpose and each issuer. */
+static void test_code(void **state) {
+    (void)state;
+    static const char secret[] = "jeYPFK_RbnysslgUx9lxsEo27Oj0tnzdDVJNKhavsR4";
+    struct external_code one, same, other_issuer, other_secret;
+    external_code_derive("hpc", span_str(secret), &one);
+    external_code_derive("hpc", span_str(secret), &same);
+    external_code_derive("hpd", span_str(secret), &other_issuer);
+    external_code_derive("hpc", span_str("keYPFK_RbnysslgUx9lxsEo27Oj0tnzdDVJNKhavsR4"),
+                         &other_secret);
+    const char *all[] = {one.state,
+                         one.nonce,
+                         one.verifier,
+                         other_issuer.state,
+                         other_issuer.nonce,
+                         other_issuer.verifier,
+                         other_secret.state,
+                         other_secret.nonce,
+                         other_secret.verifier,
+                         secret};
+    assert_string_equal(one.state, same.state);
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        assert_int_equal(strlen(all[i]), EXTERNAL_CODE_CHARS - 1);
+        for (size_t j = 0; j < i; j++) {
+            assert_string_not_equal(all[i], all[j]);
+        }
+    }
+}
+
+/* The file's name stands in addresses. */
+static void test_refused_names(void **state) {
+    (void)state;
+    static const char *const names[] = {
+        "a b", "a?b", ".yaml", "a%2f",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct told told = {.text = ""};
+        struct external_issuer *issuer = NULL;
+        char path[128];
+        (void)snprintf(path, sizeof path, "/nonexistent/%s", names[i]);
+        assert_fails(external_issuer_new(path, on_complaint, &told, &issuer), ERR_MALFORMED);
+        assert_non_null(strstr(told.text, "stands in addresses"));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused_files),
-        cmocka_unit_test(test_usual),
-        cmocka_unit_test(test_account),
-        cmocka_unit_test(test_project),
+        cmocka_unit_test(test_refused_files), cmocka_unit_test(test_usual),
+        cmocka_unit_test(test_code),          cmocka_unit_test(test_refused_names),
+        cmocka_unit_test(test_account),       cmocka_unit_test(test_project),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -205,16 +205,9 @@ static void show_run(struct call *call) {
 /* ---- going back ---------------------------------------------------------------------------- */
 
 static err_t add_parameter(struct buf *out, const char *name, const char *value) {
-    static const char unreserved[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     bool first = memchr(out->data, '?', out->len) == NULL;
     TRY(buf_add_format(out, "%c%s=", first ? '?' : '&', name));
-    for (; *value != '\0'; value++) {
-        TRY(strchr(unreserved, *value) != NULL
-                ? buf_add_byte(out, (uint8_t)*value)
-                : buf_add_format(out, "%%%02X", (unsigned)(uint8_t)*value));
-    }
-    return OK;
+    return percent_encode(span_str(value), out);
 }
 
 /* RFC 6749 section 4.1.2, with the issuer as RFC 9207 has it. */

@@ -58,14 +58,18 @@ err_t exchange_read(struct call *call, struct exchange *exchange) {
                      "the token is not from an issuer that this site takes");
         return FAIL(ERR_REFUSED);
     }
+    exchange->client = external_issuer_config(exchange->issuer)->client_id;
     return OK;
 }
 
 void exchange_verify(struct call *call, struct exchange *exchange) {
     struct fault fault = {.reason = ""};
-    const char *nonce = exchange->nonce[0] != '\0' ? exchange->nonce : NULL;
-    const char *access = exchange->access_token[0] != '\0' ? exchange->access_token : NULL;
-    err_t err = external_issuer_verify(exchange->issuer, span_str(exchange->token), nonce, access,
+    const struct external_expected expected = {
+        .client = exchange->client,
+        .nonce = exchange->nonce[0] != '\0' ? exchange->nonce : NULL,
+        .access_token = exchange->access_token[0] != '\0' ? exchange->access_token : NULL,
+    };
+    err_t err = external_issuer_verify(exchange->issuer, span_str(exchange->token), &expected,
                                        call->now, &exchange->found, &exchange->claims, &fault);
     if (err.code == ERR_CONNECT) {
         call_problem(call, 503, "issuer_unavailable", NULL, "%s", fault.reason);
@@ -139,6 +143,10 @@ static bool find_account(struct call *call, const struct exchange *exchange,
         return false;
     }
     if (!call_ok(call, err, "the account")) {
+        return false;
+    }
+    if (account->disabled) {
+        call_problem(call, 403, "access_denied", NULL, "the account %s is disabled", name);
         return false;
     }
     bool allowed = account->kind == ACCOUNT_PERSON &&

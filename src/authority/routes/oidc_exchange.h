@@ -9,6 +9,7 @@ struct external_issuer;
 
 struct exchange {
     struct external_issuer *issuer;
+    const char *client;                       /* whom it must be meant for */
     const char *token, *nonce, *access_token; /* of the body; "" without */
     struct id_token found;
     json_t *claims; /* NULL until verified */

@@ -3,17 +3,17 @@
 
 #include "authority/authority.h"
 #include "authority/browser.h"
+#include "authority/external_issuer.h"
 #include "authority/page.h"
 #include "authority/routes/login.h"
 #include "authority/routes/oidc.h"
 #include "authority/routes/sign_in_form.h"
+#include "authority/routes/sign_in_place.h"
 #include "base/secret.h"
 
-enum { PLACE_CHARS = 16 + 1 };
-
 struct entry {
-    struct login_attempt attempt; /* first: login.h */
-    char place[PLACE_CHARS];      /* of the dashboard, where it goes on: "keys" */
+    struct login_attempt attempt;    /* first: login.h */
+    char place[SIGN_IN_PLACE_CHARS]; /* of the dashboard, where it goes on: "keys" */
     char form_token[BROWSER_FORM_TOKEN_CHARS];
     bool fresh_form_token;
     bool known; /* signed in already */
@@ -32,11 +32,31 @@ static struct entry *entry_of(struct call *call) {
     return call_own(call, sizeof(struct entry), release);
 }
 
+/* The external issuers of the site go first: whoever has no account of this authority's own. */
+static err_t write_issuers(struct call *call) {
+    const struct config *config = call->authority->config;
+    const struct entry *entry = entry_of(call);
+    for (size_t i = 0; i < config->external_count; i++) {
+        const struct external_config *issuer = external_issuer_config(config->externals[i]);
+        char address[EXTERNAL_ID_CHARS + SIGN_IN_PLACE_CHARS + 32], text[160];
+        (void)snprintf(address, sizeof address, "/sign-in/with/%s?place=%s", issuer->id,
+                       entry->place);
+        (void)snprintf(text, sizeof text, "Sign in with %.120s", issuer->title);
+        TRY(page_add(call, PAGE_LINK, "address", address, "text", text, NULL));
+    }
+    return config->external_count == 0
+               ? OK
+               : page_add(call, PAGE_TEXT, "text", "Or with an account of this site's own:", NULL);
+}
+
 static err_t write_form(struct call *call, unsigned status, const char *notice) {
     const struct entry *entry = entry_of(call);
     TRY(page_begin(call, "Sign in"));
     if (notice != NULL) {
         TRY(page_add(call, PAGE_NOTICE, "text", notice, NULL));
+    }
+    if (entry->attempt.next.account_id == 0) {
+        TRY(write_issuers(call));
     }
     TRY(page_add(call, PAGE_FORM, "action", "/sign-in", NULL));
     TRY(page_add(call, PAGE_HIDDEN, "name", "form_token", "value", entry->form_token, NULL));
@@ -51,14 +71,8 @@ static err_t write_form(struct call *call, unsigned status, const char *notice) 
 
 static err_t read(struct call *call) {
     struct entry *entry = entry_of(call);
-    const char *place = "";
     TRY(login_guard_admit_token(call));
-    TRY(oidc_read(call, "place", PLACE_CHARS - 1, &place));
-    if (place[strspn(place, "abcdefghijklmnopqrstuvwxyz")] != '\0') {
-        call_problem(call, 400, "malformed", "place", "place must be a page of the dashboard");
-        return FAIL(ERR_MALFORMED);
-    }
-    (void)snprintf(entry->place, sizeof entry->place, "%s", place);
+    TRY(sign_in_place_read(call, entry->place));
     TRY(browser_form_token(call, entry->form_token, &entry->fresh_form_token));
     sign_in_form_read(call, &entry->attempt, entry->form_token);
     return OK;
@@ -112,7 +126,7 @@ static void finish(struct call *call) {
         login_attempt_credit(call);
     }
     if (entry->known) {
-        char location[PLACE_CHARS + 8];
+        char location[SIGN_IN_PLACE_CHARS + 8];
         (void)snprintf(location, sizeof location, "/#/%s", entry->place);
         call_header(call, "Location", location);
         buf_clear(&call->text);

@@ -18,6 +18,7 @@ enum page_piece {
     PAGE_HIDDEN,       /* name, value */
     PAGE_CREDENTIALS,  /* username */
     PAGE_USER_CODE,    /* user_code */
+    PAGE_ASKER,        /* program, source, time, code, power */
     PAGE_BUTTON,       /* action, text */
     PAGE_OTHER_BUTTON, /* action, text */
     PAGE_FORM_END,     /* */

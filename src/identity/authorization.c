@@ -88,8 +88,8 @@ static void make_user_code(const uint8_t *random, char out[AUTHORIZATION_USER_CO
     out[at] = '\0';
 }
 
-/* ERR_MALFORMED unless it could be one. */
-static err_t read_user_code(const char *typed, char out[AUTHORIZATION_USER_CODE_CHARS]) {
+err_t authorization_print_user_code(const char *typed, char out[AUTHORIZATION_USER_CODE_CHARS]) {
+    char code[AUTHORIZATION_USER_CODE_CHARS];
     size_t at = 0;
     for (; *typed != '\0'; typed++) {
         char c = *typed >= 'a' && *typed <= 'z' ? (char)(*typed - 'a' + 'A') : *typed;
@@ -99,19 +99,23 @@ static err_t read_user_code(const char *typed, char out[AUTHORIZATION_USER_CODE_
         if (at == AUTHORIZATION_USER_CODE_CHARS - 1 || strchr(user_code_letters, c) == NULL) {
             return FAIL(ERR_MALFORMED);
         }
-        out[at++] = c;
+        code[at++] = c;
         if (at == USER_CODE_LETTERS / 2) {
-            out[at++] = '-';
+            code[at++] = '-';
         }
     }
-    out[at] = '\0';
-    return at == AUTHORIZATION_USER_CODE_CHARS - 1 ? OK : FAIL(ERR_MALFORMED);
+    if (at != AUTHORIZATION_USER_CODE_CHARS - 1) {
+        return FAIL(ERR_MALFORMED);
+    }
+    code[at] = '\0';
+    memcpy(out, code, sizeof code);
+    return OK;
 }
 
 err_t authorization_hash_user_code(const char *typed, char hash[HASH_CHARS]) {
     char code[AUTHORIZATION_USER_CODE_CHARS];
     uint8_t bytes[crypto_hash_sha256_BYTES];
-    TRY(read_user_code(typed, code));
+    TRY(authorization_print_user_code(typed, code));
     (void)crypto_hash_sha256(bytes, (const uint8_t *)code, strlen(code)); /* always succeeds */
     (void)sodium_bin2hex(hash, HASH_CHARS, bytes, sizeof bytes);
     return OK;

@@ -37,9 +37,10 @@ err_t authorization_make_device(const uint8_t random[AUTHORIZATION_RANDOM_BYTES]
                                 char user_code[AUTHORIZATION_USER_CODE_CHARS],
                                 struct authorization *out);
 
-/* A user code as people type it, in either case and with or without its hyphen. ERR_MALFORMED
- * unless it could be one. */
+/* A user code as people type it, in either case and with or without its hyphen; and as it was
+ * shown, "BCDF-GHJK". ERR_MALFORMED unless it could be one. */
 err_t authorization_hash_user_code(const char *typed, char hash[HASH_CHARS]);
+err_t authorization_print_user_code(const char *typed, char out[AUTHORIZATION_USER_CODE_CHARS]);
 
 /* Expired, and long enough ago that nobody need be told: as good as not there. */
 bool authorization_is_gone(const struct authorization *authorization, int64_t now);

@@ -89,9 +89,8 @@ approve() { # the code that the terminal shows, typed into the page elsewhere
     [ $again = no ] || serve_anew
     user_code=$(grep -oE 'enter the code +[A-Z]{4}-[A-Z]{4}' "$work/device.log" | grep -oE '[A-Z]{4}-[A-Z]{4}')
     cp "$BROWSER_ROOM/jar" "$jar"
-    visit GET /device
-    cp "$work/last" "$work/page"
-    submit /device action="$1" user_code="$user_code"
+    enters_code "$user_code" || return 1
+    submit /device action="$1"
     [ "$status" = 200 ] || return 1
     [ $again = no ] || serve_anew
 }

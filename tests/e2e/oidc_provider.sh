@@ -145,31 +145,60 @@ begin_device() {
     post_form "a device asks" 200 - /oauth/device client_id=posterngate-cli scope='openid offline_access'
     device_code=$(field .device_code) user_code=$(field .user_code)
 }
+waits() { # DESCRIPTION: the device, for an answer; asked of the store, for one that asks too often is told to slow down
+    check "$1" test "$(sql "SELECT count(*) FROM authorization WHERE kind = 2 AND state = 1")" = 1
+}
 begin_device
 has "and is told what to show" ".verification_uri == \"$url/device\" and .interval == 5 and .expires_in == 600 and (.user_code | test(\"^[B-DF-HJ-NP-TV-XZ]{4}-[B-DF-HJ-NP-TV-XZ]{4}$\"))"
 trade "nobody has approved it" 400 authorization_pending "${device[@]}" device_code="$device_code"
 trade "asked too early" 400 slow_down "${device[@]}" device_code="$device_code"
+visit GET "/device?user_code=BBBB-BBBB"
+shows "a link with a code that is none" 404 'no such code'
+submits_device "a code that is none" 404 'no such code.*Continue' BBBB-BBBB
+submits_device "nor is one that could not be" 404 'no such code' "'<b>"
+visit GET /device
+cp "$work/last" "$work/page"
+check "every input of the page has a label" python3 "$here/labels.py" "$work/page"
+check "a code alone allows nothing there" bash -c "! grep -qE 'value=\"(approve|deny)\"' '$work/page'"
+asking="postern, the command line.*127\.0\.0\.1; you are at that address too.*(just now|ago) \(20.*$user_code.*administer this site.*ends in.*(11|12) hours"
+enters_code "${user_code,,}"
+shows "a code that was typed leads to what asks" 200 "$asking.*Allow as alice.*Refuse"
+waits "and has allowed nothing"
 visit GET "/device?user_code=$user_code"
 cp "$work/last" "$work/page"
-check "the page shows the code" grep -q "value=\"$user_code\"" "$work/page"
-check "and who asks, from where" grep -q 'posterngate-cli asks, from the address 127.0.0.1' "$work/page"
-check "every input of it has a label" python3 "$here/labels.py" "$work/page"
-submits_device "a code that is none" 404 'no such code' action=approve user_code=BBBB-BBBB
-submits_device "refusing it" 200 'Nothing was allowed' action=deny user_code="$user_code"
+shows "so does the link" 200 "$asking.*Allow as alice.*Refuse"
+submit /device action=approve form_token="$(random_text)"
+shows "a form of another site is refused" 403 'open for too long'
+submits_device "refusing it" 200 'Nothing was allowed' "$user_code" action=deny
+audited "who was refused is on record" '.action == "device.answer" and .actor == "alice" and .detail == "refused: posterngate-cli, from 127.0.0.1"'
+submits_device "a code is answered once" 404 'answered already' "$user_code" action=approve
+check "it was refused" test "$(sql "SELECT state FROM authorization WHERE kind = 2")" = 3
 begin_device
-submits_device "approving another, typed in lower case" 200 'You can close this page' action=approve user_code="${user_code,,}"
+submits_device "approving another, typed in lower case" 200 'You can close this page' "${user_code,,}" action=approve
+audited "who was allowed as well" '.action == "device.answer" and .detail == "allowed: posterngate-cli, from 127.0.0.1"'
 trade "gives tokens" 200 - "${device[@]}" device_code="$device_code"
 access=$(field .access_token)
 gets "whose bearer is alice's" 200 - GET /api/v1/auth/whoami "$access"
 trade "once" 400 invalid_grant "${device[@]}" device_code="$device_code"
 trade "a device code that is none" 400 invalid_grant "${device[@]}" device_code=pgd_none
 
-# Who is not signed in does both at once.
+# Who is not signed in sees what asks before the password, and is asked after it.
 rm -f "$jar"
 begin_device
 visit GET "/device?user_code=$user_code"
-submits_device "signing in and approving at once" 200 'You can close this page' action=sign-in user_code="$user_code" username=alice \
-    password=correct-horse-battery totp="$(code "$alice_secret" 30)"
+cp "$work/last" "$work/page"
+shows "who is not signed in sees what asks too" 200 'postern, the command line.*127\.0\.0\.1.*name="password"'
+check "but is not asked yet" bash -c "! grep -qE 'value=\"(approve|deny)\"|administer' '$work/page'"
+submit /device action=approve
+shows "nor can answer" 200 'name="password"'
+submit /device action=sign-in username=alice password=wrong-horse-battery totp="$(code "$alice_secret" 30)"
+shows "a wrong password: the form again, and what asks" 401 'is wrong.*postern, the command line.*name="password"'
+submit /device action=sign-in username=alice password=correct-horse-battery totp="$(code "$alice_secret" 30)"
+cp "$work/last" "$work/page"
+shows "signing in leads to the question" 200 'Allow as alice.*Refuse'
+waits "and has allowed nothing"
+submit /device action=approve
+shows "which is answered" 200 'You can close this page'
 trade "gives tokens too" 200 - "${device[@]}" device_code="$device_code"
 access=$(field .access_token)
 
@@ -223,7 +252,7 @@ submits "bob signs in" 303 '' action=sign-in username=bob password=blue-river-st
 trade "bob's tokens" 200 - grant_type=authorization_code code="$(answered_code)" redirect_uri="$back" code_verifier="$verifier"
 bob_refresh=$(field .refresh_token)
 begin_device
-submits_device "bob allows a device" 200 'You can close this page' action=approve user_code="$user_code"
+submits_device "bob allows a device" 200 'You can close this page' "$user_code" action=approve
 gets "bob is disabled" 200 - PUT /api/v1/accounts/bob "$admin" '{"disabled":true}'
 trade "his refresh token ended with it" 400 invalid_grant grant_type=refresh_token refresh_token="$bob_refresh"
 asks "and his browser's session" 200 'name="totp"' "$(authorize_query "$back")"
@@ -232,8 +261,10 @@ trade "what he had allowed stays ended" 400 invalid_grant "${device[@]}" device_
 bob_allows() { # SECONDS: by signing in with the code of then
     rm -f "$jar"
     begin_device
-    submits_device "bob signs in and allows another" 200 'You can close this page' action=sign-in user_code="$user_code" username=bob \
+    submits_device "bob signs in …" 200 'Allow as bob' "$user_code" action=sign-in username=bob \
         password=blue-river-stone-47 totp="$(code "$secret" "$1")"
+    submit /device action=approve
+    shows "… and allows another" 200 'You can close this page'
 }
 bob_allows 30
 trade "which signs in" 200 - "${device[@]}" device_code="$device_code"

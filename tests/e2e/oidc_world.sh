@@ -62,10 +62,17 @@ submits() { # DESCRIPTION STATUS PATTERN [--no-cookies] FIELD=VALUE…
     shows "$1" "$2" "$3"
 }
 
-submits_device() { # DESCRIPTION STATUS PATTERN FIELD=VALUE…
+# Enters the code into the page that asks for one, as a person does, and answers the page that comes of it.
+enters_code() { # CODE
     visit GET /device
     cp "$work/last" "$work/page"
-    submit /device "${@:4}"
+    submit /device action=find user_code="$1"
+    cp "$work/last" "$work/page"
+    [ "$status" = 200 ]
+}
+submits_device() { # DESCRIPTION STATUS PATTERN CODE FIELD=VALUE…
+    enters_code "$4" && submit /device "${@:5}"
+    cp "$work/last" "$work/page"
     shows "$1" "$2" "$3"
 }
 

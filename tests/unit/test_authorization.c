@@ -53,6 +53,8 @@ static void test_user_code(void **state) {
                    user + 5);
     assert_ok(authorization_hash_user_code(typed, hash));
     assert_string_equal(hash, device.user_code_hash);
+    assert_ok(authorization_print_user_code(typed, typed));
+    assert_string_equal(typed, user);
 }
 
 static void test_loopback(void **state) {

@@ -48,7 +48,34 @@ async function session() {
     return csrfToken;
 }
 
-// The answer, or throws a Problem. Whoever is not signed in is led to where one signs in.
+// How the page asks for a sign-in while it stays: a function of what is said, which gives whether they did.
+let signInHere;
+export const onSignInNeeded = (work) => {
+    signInHere = work;
+};
+
+// Of several calls that need it, one asks.
+let asking;
+function askOnce(reason) {
+    asking ??= signInHere(reason).finally(() => {
+        asking = undefined;
+        csrfToken = undefined;
+    });
+    return asking;
+}
+
+// Whether to try once more after this refusal.
+async function mend(problem) {
+    if (problem.code === "not_logged_in") {
+        return signInHere ? (await askOnce("Your session has ended. What you typed is still here.")) || signIn() : signIn();
+    }
+    if (problem.code === "sign_in_needed" && signInHere) {
+        return askOnce("This changes how you sign in, so it wants a sign-in of the last minutes.");
+    }
+    return problem.code === "cross_site"; // somebody signed in anew in another tab: the token is that session's now
+}
+
+// The answer, or throws a Problem. Whoever is not signed in is asked to, here or where one signs in.
 export async function call(method, path, body) {
     for (let again = false; ; again = true) {
         try {
@@ -58,12 +85,8 @@ export async function call(method, path, body) {
             }
             return await request(method, path, headers, body === undefined ? undefined : JSON.stringify(body));
         } catch (problem) {
-            if (problem.status === 401) {
-                return signIn();
-            }
             csrfToken = undefined;
-            // Somebody signed in anew in another tab: the token is that session's now.
-            if (problem.code !== "cross_site" || again) {
+            if (again || !(await mend(problem))) {
                 throw problem;
             }
         }
@@ -80,9 +103,9 @@ export async function signOut() {
     location.assign("/sign-in");
 }
 
-// For what wants a sign-in of just now.
-export async function signInAgain() {
-    await call("POST", "/api/v1/auth/logout");
+// To the page where one signs in, by whichever means, and back.
+export async function leaveToSignIn() {
+    await request("POST", "/api/v1/auth/logout", { "X-CSRF-Token": await session().catch(() => "") }).catch(() => {}); // it may have ended
     return signIn();
 }
 

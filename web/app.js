@@ -1,6 +1,6 @@
 // The frame: who is here, which pages there are for them, and which one is shown.
 
-import { get, signOut, site } from "./api.js";
+import { get, onSignInNeeded, signOut, site } from "./api.js";
 import { homePage } from "./home.js";
 import { action, button, element, notice } from "./view.js";
 
@@ -93,6 +93,7 @@ async function start() {
         const [who, about] = await Promise.all([get("/api/v1/auth/whoami"), site()]);
         const context = { who, site: about };
         showFrame(context);
+        onSignInNeeded(async (reason) => (await import("./sign_again.js")).signInHere(who.username, reason));
         addEventListener("hashchange", () => showPage(context, false));
         await showPage(context, true);
         performance.mark("ready"); // for ./run bench dashboard

@@ -16,7 +16,8 @@ function qrPicture(rows) {
 }
 
 // What the authority offers (`totpSecret`, `totpUri`, `totpQr`), and a form that sends the first code by confirm(code).
-export function authenticator(offer, confirm) {
+// `others` are buttons beside.
+export function authenticator(offer, confirm, ...others) {
     const grouped = offer.totpSecret.replace(/.{4}(?=.)/g, "$& ");
     return [
         element(
@@ -34,6 +35,7 @@ export function authenticator(offer, confirm) {
             [field("Code that the app shows", input("totp", { inputmode: "numeric", autocomplete: "one-time-code", maxlength: "8", required: true, class: "code" }), "Six digits; a new one comes every 30 seconds.")],
             "Confirm",
             (values) => confirm(values.totp.replace(/\s/g, "")),
+            ...others,
         ),
     ];
 }

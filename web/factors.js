@@ -2,21 +2,11 @@
 
 import { create } from "/web/passkey.js";
 
-import { call, get, Problem, signInAgain } from "./api.js";
+import { call, get, Problem } from "./api.js";
+import { authenticator, recoveryCodes } from "./authenticator.js";
+import { newPassword } from "./password.js";
 import { ago, count } from "./text.js";
-import { action, badge, confirmEnd, copyable, element, field, form, input, live, row, rows, say, section } from "./view.js";
-
-// Changing these asks for a sign-in of the last minutes.
-async function recently(work) {
-    try {
-        return await work();
-    } catch (problem) {
-        if (problem.code === "sign_in_needed" && (await confirmEnd("Sign in again?", [problem.message, "This session ends; you come back to this page."], "Sign in"))) {
-            return signInAgain();
-        }
-        throw problem;
-    }
-}
+import { action, badge, button, confirmEnd, element, field, form, formDialog, input, live, reveal, row, rows, say, section } from "./view.js";
 
 // What the browser says when it makes none.
 function refusal(error) {
@@ -39,7 +29,7 @@ async function addPasskey(name) {
 
 async function removePasskey(passkey, refresh) {
     if (await confirmEnd(`Remove the passkey ${passkey.name}?`, ["It lets nobody sign in any more. Sessions that it opened go on."], "Remove")) {
-        await recently(() => call("DELETE", `/api/v1/auth/webauthn/passkeys/${passkey.id}`));
+        await call("DELETE", `/api/v1/auth/webauthn/passkeys/${passkey.id}`);
         say(`Removed the passkey ${passkey.name}.`);
         await refresh();
     }
@@ -48,13 +38,46 @@ async function removePasskey(passkey, refresh) {
 async function newCodes(factors, place, refresh) {
     const ends = [`${count(factors.recoveryCodesLeft, "recovery code", "recovery codes")} that you have now`];
     if (factors.recoveryCodesLeft === 0 || (await confirmEnd("Make new recovery codes?", ends, "Make new ones"))) {
-        const { recoveryCodes } = await recently(() => call("POST", "/api/v1/auth/recovery-codes"));
-        place.replaceChildren(
-            element("div", { class: "result" }, element("h3", {}, "Recovery codes"), element("p", {}, "They are shown this once. Each stands in for a one-time code, once: keep them apart from your password."), copyable(recoveryCodes.join("\n"), "the recovery codes")),
-        );
+        const { recoveryCodes: codes } = await call("POST", "/api/v1/auth/recovery-codes");
+        await refresh();
+        reveal(place, element("div", { class: "result", tabindex: "-1" }, element("h3", {}, "Recovery codes"), ...recoveryCodes(codes)));
         say("Made ten recovery codes.");
+    }
+}
+
+async function renamePasskey(passkey, refresh) {
+    let name;
+    const done = await formDialog(`Rename ${passkey.name}`, [field("Name", input("name", { maxlength: "128", value: passkey.name, required: true }))], "Rename it", async (values) => {
+        name = values.name.trim();
+        await call("PUT", `/api/v1/auth/webauthn/passkeys/${passkey.id}`, { name });
+    });
+    if (done) {
+        say(`The passkey is called ${name} now.`);
         await refresh();
     }
+}
+
+// Nothing changes until a code of the new one was shown.
+async function replaceAuthenticator(place, refresh) {
+    const offer = await call("POST", "/api/v1/auth/totp");
+    const confirm = async (totp) => {
+        await call("POST", "/api/v1/auth/totp/confirm", { totp });
+        place.replaceChildren();
+        await refresh();
+        say("Codes of the new authenticator count from now on, and those of the one before no more.");
+    };
+    const made = element(
+        "div",
+        { class: "panel apart", tabindex: "-1" },
+        element("h3", {}, "Another authenticator"),
+        element("p", { class: "hint" }, "The one you have stays good until you confirm this one by a code of it."),
+        ...authenticator(
+            offer,
+            confirm,
+            button("Keep the one I have", () => place.replaceChildren()),
+        ),
+    );
+    reveal(place, made);
 }
 
 const showPasskey = (passkey, refresh) =>
@@ -64,31 +87,33 @@ const showPasskey = (passkey, refresh) =>
             passkey.locked && "Its counter went back, so there may be two of it: remove it, and add a new one.",
             `added ${ago(passkey.createTime)} · ${passkey.lastUseTime ? `last used ${ago(passkey.lastUseTime)}` : "never used"}`,
         ],
+        action("Rename", () => renamePasskey(passkey, refresh), { class: "quiet", "aria-label": `Rename ${passkey.name}` }),
         action("Remove", () => removePasskey(passkey, refresh), { class: "danger quiet", "aria-label": `Remove ${passkey.name}` }),
     );
 
-function passwordForm() {
+function passwordForm(who) {
     return form(
         [
             field("Present password", input("currentPassword", { type: "password", autocomplete: "current-password" })),
-            field("New password", input("newPassword", { type: "password", autocomplete: "new-password" }), "Twelve characters or more. Every session ends, this one as well."),
+            ...newPassword("newPassword", "New password", who.username),
+            element("p", { class: "hint apart" }, "Every session ends, this one as well; certificates stay good to their end."),
         ],
         "Change the password",
-        async (values) => {
-            await recently(() => call("PUT", "/api/v1/auth/password", values));
+        async ({ currentPassword, newPassword: wanted }) => {
+            await call("PUT", "/api/v1/auth/password", { currentPassword, newPassword: wanted });
             location.assign("/sign-in?place=security");
         },
     );
 }
 
-export function factorSection() {
+export function factorSection(who) {
     const place = element("div", {});
     const list = live(async () => {
         const factors = await get("/api/v1/auth/factors");
         return rows(
             [
                 factors.password && row("Password", []),
-                factors.totp && row("One-time codes", ["from an authenticator"]),
+                factors.totp && row("One-time codes", ["from an authenticator"], action("Replace", () => replaceAuthenticator(place, list.refresh), { class: "quiet", "aria-label": "Replace the authenticator" })),
                 row("Recovery codes", [`${factors.recoveryCodesLeft} left`], action("Make new ones", () => newCodes(factors, place, list.refresh), { class: "quiet" })),
                 ...factors.passkeys.map((passkey) => showPasskey(passkey, list.refresh)),
             ].filter(Boolean),
@@ -96,7 +121,7 @@ export function factorSection() {
         );
     });
     const add = form([field("Name", input("name", { maxlength: "128", required: true, placeholder: "laptop" }))], "Add it", async (values) => {
-        await recently(() => addPasskey(values.name.trim() || "passkey"));
+        await addPasskey(values.name.trim() || "passkey");
         await list.refresh();
         return true;
     });
@@ -105,6 +130,6 @@ export function factorSection() {
         list.place,
         place,
         element("details", {}, element("summary", {}, "Add a passkey or security key"), add),
-        element("details", {}, element("summary", {}, "Change the password"), passwordForm()),
+        element("details", {}, element("summary", {}, "Change the password"), passwordForm(who)),
     );
 }

@@ -84,6 +84,15 @@ const deeds = {
     "issuer.sign-in": "Sign-in for a program",
     "issuer.token": "A program's token",
     "device.answer": "Answer to a program elsewhere",
+    "invitation.accept": "An invitation opened",
+    "invitation.confirm": "An invitation accepted",
+    "factor.recovery-codes": "Recovery codes made",
+    "factor.totp": "Another authenticator prepared",
+    "factor.totp-confirm": "Another authenticator",
+    "factor.password": "The password changed",
+    "factor.passkey-add": "A passkey added",
+    "factor.passkey-rename": "A passkey renamed",
+    "factor.passkey-remove": "A passkey removed",
     "certificate.sign": "A key signed",
     "certificate.revoke": "A certificate revoked",
     "certificate.revoke_all": "All certificates revoked",
@@ -102,7 +111,7 @@ function showEvent(event) {
 }
 
 function historySection() {
-    const kind = select("kind", [["", "Everything"], ["session.", "Sign-ins here"], ["issuer.", "Sign-ins for programs"], ["certificate.", "Certificates"], ["grant.", "Automation grants"]], "");
+    const kind = select("kind", [["", "Everything"], ["session.", "Sign-ins here"], ["issuer.", "Sign-ins for programs"], ["factor.", "How I sign in"], ["certificate.", "Certificates"], ["grant.", "Automation grants"]], "");
     const list = paged(
         "What was done in your name",
         async (cursor) => {
@@ -132,7 +141,7 @@ export function securityPage({ who }) {
     return [
         element("h1", {}, "Security"),
         element("p", { class: "lede" }, "Everything that can act for you, and a way to end it."),
-        factorSection(),
+        factorSection(who),
         sessionSection(),
         accessSection(who),
         grantSection(),

@@ -229,7 +229,7 @@ export function form(children, submitText, send, ...others) {
 // ---- dialogs ----------------------------------------------------------------------------------
 
 // Shows a dialog; resolves to what it was closed with. The focus goes back to where it was.
-function ask(title, make) {
+function openDialog(title, make) {
     const id = newId("dialog");
     const dialog = element("dialog", { "aria-labelledby": id }, element("h2", { id }, title));
     dialog.append(...make(dialog));
@@ -247,7 +247,7 @@ function ask(title, make) {
 
 // Asks before something ends. `ends` names it: texts, one a line. Resolves to whether to go on.
 export async function confirmEnd(title, ends, goOn) {
-    const answer = await ask(title, (dialog) => [
+    const answer = await openDialog(title, (dialog) => [
         element("ul", { class: "ends" }, ...ends.map((line) => element("li", {}, line))),
         element(
             "div",
@@ -261,7 +261,7 @@ export async function confirmEnd(title, ends, goOn) {
 
 // A form by itself. Resolves to whether it was sent, and taken.
 export async function formDialog(title, children, submitText, send) {
-    const answer = await ask(title, (dialog) => [
+    const answer = await openDialog(title, (dialog) => [
         form(
             children,
             submitText,

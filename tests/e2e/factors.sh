@@ -50,6 +50,20 @@ login "ends the older one" 401 invalid_credentials alice $password "${codes[2]}"
 check "and are never more than that" test "$(db 'SELECT count(*) FROM recovery_code')" = "$most"
 audited "it is on record" '.action == "factor.recovery-codes" and .actor == "alice"'
 
+# ---- a passkey's name ---------------------------------------------------------------------------
+
+refused "what there is not has no other name" any 'you have no passkey laptop' "$postern" account factor rename laptop blue
+db "INSERT INTO passkey SELECT NULL, id, 'credential', 'key', 'laptop', 0, 0, 1700000000, 0, 0 FROM account WHERE name = 'alice'"
+refused "nor is none a name" any 'give the passkey a name' "$postern" account factor rename laptop ''
+refused "it wants both" 2 'NEW' "$postern" account factor rename laptop
+check "a passkey gets another name" "$postern" account factor rename laptop 'blue laptop'
+says "which is told" 'laptop is called blue laptop now'
+check "and listed" "$postern" account factor list
+says "by that" 'blue laptop +passkey or security key'
+check "by its id as well" "$postern" account factor rename "$(db 'SELECT id FROM passkey')" laptop --json
+has "with what it is now" '.name == "laptop"'
+check "it is removed" "$postern" account factor remove laptop
+
 # ---- another authenticator --------------------------------------------------------------------
 
 gets "a new secret" 200 - POST /api/v1/auth/totp "$admin"

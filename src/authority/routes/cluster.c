@@ -133,7 +133,7 @@ static err_t create_read(struct call *call) {
     TRY(read_rules(call, own));
     err_t err = cluster_name_check(span_str(name), &fault);
     if (failed(err)) {
-        call_problem(call, 422, "name_refused", "name", "%s", fault.reason);
+        call_problem(call, 422, "name_refused", "name", "%s: %s", fault.field, fault.reason);
         return err;
     }
     return account_copy_text(call, "name", name, own->cluster.name, sizeof own->cluster.name);

@@ -341,6 +341,37 @@ static void remove_run(struct call *call) {
     }
 }
 
+struct renaming {
+    const char *name;
+};
+
+static err_t rename_read(struct call *call) {
+    struct renaming *own = call_own(call, sizeof *own, NULL);
+    TRY(call_read_string(call, "name", CALL_REQUIRED, LIMIT_DISPLAY_NAME_CHARS, &own->name));
+    if (own->name[0] == '\0') {
+        call_problem(call, 422, "name_refused", "name", "give the passkey a name to tell it by");
+        return FAIL(ERR_MALFORMED);
+    }
+    return OK;
+}
+
+/* It changes nothing about who gets in, so an older sign-in will do. */
+static void rename_run(struct call *call) {
+    const struct renaming *own = call_own(call, sizeof *own, NULL);
+    struct passkey passkey;
+    char detail[2 * LIMIT_DISPLAY_NAME_CHARS];
+    call_audit(call, call->caller.account.name, true, "ok", NULL);
+    if (!find_own(call, &passkey)) {
+        return;
+    }
+    (void)snprintf(detail, sizeof detail, "was %s", passkey.name);
+    call_audit(call, own->name, true, "ok", detail);
+    (void)snprintf(passkey.name, sizeof passkey.name, "%s", own->name);
+    if (call_ok(call, store_passkey_update(call_store(call), &passkey), "the passkey")) {
+        call_answer(call, 200, passkey_json(&passkey));
+    }
+}
+
 /* ---- an administrator's reset -------------------------------------------------------------- */
 
 bool factor_drop_others(struct call *call, entity_id account_id) {
@@ -402,6 +433,8 @@ const struct route factor_routes[] = {
      NULL, registration_run, NULL},
     {HTTP_POST, "/api/v1/auth/webauthn/passkeys", ACCESS_ACCOUNT, "factor.passkey-add",
      register_read, register_run, NULL},
+    {HTTP_PUT, "/api/v1/auth/webauthn/passkeys/{id}", ACCESS_ACCOUNT, "factor.passkey-rename",
+     rename_read, rename_run, NULL},
     {HTTP_DELETE, "/api/v1/auth/webauthn/passkeys/{id}", ACCESS_ACCOUNT, "factor.passkey-remove",
      NULL, remove_run, NULL},
     {HTTP_POST, "/api/v1/accounts/{name}/reset-factors", ACCESS_ADMINISTRATOR, "factor.reset", NULL,

@@ -18,7 +18,7 @@ static err_t invite_read(struct call *call) {
     TRY(call_read_string(call, "displayName", CALL_OPTIONAL, LIMIT_DISPLAY_NAME_CHARS, &title));
     err_t err = account_name_check(span_str(name), &fault);
     if (failed(err)) {
-        call_problem(call, 422, "name_refused", "name", "%s", fault.reason);
+        call_problem(call, 422, "name_refused", "name", "%s: %s", fault.field, fault.reason);
         return err;
     }
     TRY(account_copy_text(call, "name", name, own->name, sizeof own->name));

@@ -87,7 +87,7 @@ static err_t create_read(struct call *call) {
     TRY(call_read_string(call, "project", CALL_REQUIRED, LIMIT_PROJECT_NAME_CHARS, &project));
     err_t err = account_name_check(span_str(name), &fault);
     if (failed(err)) {
-        call_problem(call, 422, "name_refused", "name", "%s", fault.reason);
+        call_problem(call, 422, "name_refused", "name", "%s: %s", fault.field, fault.reason);
         return err;
     }
     TRY(account_copy_text(call, "project", project, own->project, sizeof own->project));

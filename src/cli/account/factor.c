@@ -120,7 +120,7 @@ static err_t add_passkey_run(struct cli *cli, const struct arguments *arguments)
                       (const char *)url.data);
 }
 
-/* ---- remove ---- */
+/* ---- one of them ---- */
 
 /* What the list shows beside passkeys stays, so that nobody is left without a way in. */
 static err_t refuse_word(struct cli *cli, const char *word) {
@@ -166,17 +166,35 @@ static err_t find_passkey(struct cli *cli, const json_t *passkeys, const char *w
     return OK;
 }
 
-static err_t remove_run(struct cli *cli, const struct arguments *arguments) {
+/* Its path, and its name as it is listed. */
+static err_t look_up(struct cli *cli, const char *word, char **path, json_t **name) {
     json_t *listed CLEANUP(json_freep) = NULL;
-    json_t *answer CLEANUP(json_freep) = NULL;
-    char *path CLEANUP(freep) = NULL;
     const json_t *passkeys = NULL, *passkey = NULL;
     TRY(admin_call(cli, HTTP_GET, "/api/v1/auth/factors", &listed));
     TRY(answer_array(cli, listed, "passkeys", &passkeys));
-    TRY(find_passkey(cli, passkeys, arguments->words[0], &passkey));
-    TRY(api_path(cli, &path, "/api/v1/auth/webauthn/passkeys/", member_text(passkey, "id"), NULL));
+    TRY(find_passkey(cli, passkeys, word, &passkey));
+    TRY(api_path(cli, path, "/api/v1/auth/webauthn/passkeys/", member_text(passkey, "id"), NULL));
+    *name = json_incref(json_object_get(passkey, "name"));
+    return OK;
+}
+
+static err_t rename_run(struct cli *cli, const struct arguments *arguments) {
+    json_t *name CLEANUP(json_freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    char *path CLEANUP(freep) = NULL;
+    TRY(look_up(cli, arguments->words[0], &path, &name));
+    TRY(admin_send(cli, HTTP_PUT, path, json_pack("{s:s}", "name", arguments->words[1]), &answer));
+    return admin_done(cli, answer, "%s is called %s now.", json_string_value(name),
+                      arguments->words[1]);
+}
+
+static err_t remove_run(struct cli *cli, const struct arguments *arguments) {
+    json_t *name CLEANUP(json_freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    char *path CLEANUP(freep) = NULL;
+    TRY(look_up(cli, arguments->words[0], &path, &name));
     TRY(admin_call(cli, HTTP_DELETE, path, &answer));
-    return admin_done(cli, answer, "%s lets in nobody any more.", member_text(passkey, "name"));
+    return admin_done(cli, answer, "%s lets in nobody any more.", json_string_value(name));
 }
 
 /* ---- recovery-codes ---- */
@@ -247,6 +265,16 @@ static const struct command add_passkey_command = {
     .run = add_passkey_run,
 };
 
+static const struct command rename_command = {
+    .name = "rename",
+    .arguments = "NAME NEW",
+    .summary = "Give a passkey or security key another name",
+    .details = "Its id does as well.",
+    .words_min = 2,
+    .words_max = 2,
+    .run = rename_run,
+};
+
 static const struct command remove_command = {
     .name = "remove",
     .arguments = "NAME",
@@ -266,7 +294,7 @@ static const struct command recovery = {
 };
 
 static const struct command *const factor_children[] = {
-    &list, &add_totp, &add_passkey_command, &remove_command, &recovery, NULL};
+    &list, &add_totp, &add_passkey_command, &rename_command, &remove_command, &recovery, NULL};
 
 static const struct command factor = {
     .name = "factor",

@@ -97,6 +97,7 @@ step() { # OUTCOME PATTERN COMMAND [COMMAND-TO-RUN-INSTEAD]
         failures=$((failures + 1)) mark=$red sign=✗
         printf '  %s✗ %s%s\n' "$red" "$why" "$plain"
     fi
+    [ "$outcome$why" != refused ] || sign="$sign refused, as it should be"
     printf '  %s%s%s %s%s%s\n' "$mark" "$sign" "$plain" "$dim" "$(seconds_since "$begun")" "$plain"
 }
 

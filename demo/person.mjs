@@ -1,24 +1,32 @@
-// person.mjs SETTINGS.json URL: what a story's person does in the browser that postern opened, step by step, to sign in.
+// Who sits at a story's browser, with an authenticator: its secret, and which step it was last used for, are kept in the person's home.
 
-import { end, fillIn, must, open, settings, story } from "./browser.mjs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { fillIn, settings } from "./browser.mjs";
 
-const { page } = await open();
-let back;
+export const { person } = settings;
+export const { password } = settings.people[person];
+const secretFile = `${process.env.HOME}/totp-secret`;
+const stepFile = `${process.env.HOME}/totp-step`;
 
-await story(`it opens ${process.argv[3]}, which leads to the authority`, async () => {
-    await page.goto(process.argv[3]);
-    const asked = new URL(page.url());
-    must(asked.origin === settings.url, page.url());
-    back = asked.searchParams.get("redirect_uri");
-});
-await page.screenshot({ path: `${settings.pictures}/sign-in.png`, fullPage: true });
-await story("user name, password and one-time code go in, and the button is pressed", async () => {
-    await fillIn(page, settings.person);
-    await page.waitForURL((url) => url.href.startsWith(`${back}?`));
-});
-await story("it leads back to postern, whose page says: You can close this page and go back to your terminal", async () => {
-    const text = await page.locator("main").innerText();
-    must(/Signed in[^]*You can close this page and go back to your terminal/.test(text), text);
-});
-await page.screenshot({ path: `${settings.pictures}/signed-in.png`, fullPage: true });
-await end();
+export function scan(secret) {
+    writeFileSync(secretFile, secret);
+}
+
+// A code is good once: that of the step before, unless that is about to be too old, of the present one, or of the next.
+export async function nextCode() {
+    const last = existsSync(stepFile) ? Number(readFileSync(stepFile, "utf8")) : 0;
+    for (;;) {
+        const now = Date.now() / 30000;
+        const step = Math.max(Math.floor(now - 0.8), last + 1);
+        if (step <= now + 1) {
+            writeFileSync(stepFile, String(step));
+            return execFileSync("oathtool", ["--totp", "-b", "--now", `@${step * 30}`, readFileSync(secretFile, "utf8").trim()]).toString().trim();
+        }
+        await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+}
+
+export async function signIn(page) {
+    await fillIn(page, person, { totp: await nextCode() });
+}

@@ -23,7 +23,7 @@ done
 ela_port=$(free_port)
 must "host ela" world_host ela jump '' "$ela_port"
 must "the jump host" world_jump ela "$ela_port"
-invitation=$(as_admin "postern --json admin account create cscsusername" | jq -r .invitation)
+invitation=$(as_admin "postern --json admin account create cscsusername" | jq -r .invitationUrl)
 must "account cscsusername, who manages s1234" as_admin \
     "postern admin project add-member s1234 cscsusername --role manager >/dev/null"
 must "Chromium, in the place of the person's browser" world_browser cscsusername
@@ -49,13 +49,13 @@ Host *
     BatchMode yes
 CONFIG
 
-chapter "The account, with multi factor authentication"
-step works "" "postern init $authority_url --fingerprint $tls_fingerprint"
-step works "cscsusername" "postern login --invitation $invitation" "$(accept_invitation "$world/laptop" "$invitation")"
-step works "" "postern logout"
+chapter "The account, with multi factor authentication configured"
+browse "the link of the invitation" accept_invitation "$invitation"
 
 chapter "OpenID Connect: a web browser window opens where one authenticates with the CSCS credentials"
+step works "" "postern init $authority_url --fingerprint $tls_fingerprint"
 step works "Signed in at cscs as cscsusername" "postern login" "python3 $world/bin/tty.py -- postern login"
+printf '  meanwhile in the browser:\n'
 show_browser
 
 chapter "Setup ssh keys"
@@ -91,6 +91,11 @@ step works "^six by six$" "ssh -N -L $local_port:localhost:$service_port daint &
     trap 'kill \$tunnel' EXIT
     curl -s --retry 50 --retry-connrefused --retry-delay 0 --retry-max-time 20 localhost:$local_port"
 
+chapter "The web dashboard: sign your existing SSH key"
+step works "" "ssh-keygen -t rsa -b 3072 -f ~/.ssh/fourth" "ssh-keygen -q -t rsa -b 3072 -N '' -f ~/.ssh/fourth"
+browse "the dashboard" sign_key "$world/laptop/.ssh/fourth"
+step works "^santis-ln001$" "sed s/cscs-key/fourth/ ~/.ssh/config >~/.ssh/config-fourth; ssh -F ~/.ssh/config-fourth santis hostname"
+
 chapter "API keys: for automation with service accounts"
 step works "" "postern admin service-account create s1234-ci --project s1234"
 step works "shown this once" "postern admin service-account key create s1234-ci --cluster daint --max-duration 1min --expires 90d >~/api-key" \
@@ -109,8 +114,6 @@ step refused "" "POSTERN_API_KEY=\$(cat ~/api-key) postern sign -f ~/.ssh/ci -d 
 
 chapter "At most five keys a day"
 step works "deprecated" "postern gen -f ~/.ssh/generated" "python3 $world/bin/tty.py --send '[Pp]assphrase.*: ' '' -- postern gen -f ~/.ssh/generated"
-step works "" "ssh-keygen -t rsa -b 3072 -f ~/.ssh/fourth && postern sign -f ~/.ssh/fourth" \
-    "ssh-keygen -q -t rsa -b 3072 -N '' -f ~/.ssh/fourth && postern sign -f ~/.ssh/fourth"
 step works "" "ssh-keygen -t ecdsa -f ~/.ssh/fifth && postern sign -f ~/.ssh/fifth" \
     "ssh-keygen -q -t ecdsa -N '' -f ~/.ssh/fifth && postern sign -f ~/.ssh/fifth"
 step refused "5" "ssh-keygen -t ed25519 -f ~/.ssh/sixth && postern sign -f ~/.ssh/sixth" \

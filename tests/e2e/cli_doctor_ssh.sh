@@ -155,6 +155,11 @@ finds "a @cert-authority line among the person's known hosts" knownHosts 'line 2
 mends "it goes"
 check "alone" test "$(cat $ssh/known_hosts)" = '# mine'
 check "and a copy is kept" grep -q '^@cert-authority' $ssh/known_hosts.old
+cp $ssh/known_hosts.old first-copy
+{ echo "# mine, later" && cat home/alice/.config/posterngate/cscs/known_hosts; } >$ssh/known_hosts && chown alice: $ssh/known_hosts
+check "the same once more" laptop postern doctor --fix --yes
+check "keeps the first copy" cmp first-copy $ssh/known_hosts.old
+check "and another beside it" grep -q '^# mine, later' $ssh/known_hosts.old.2
 restore
 ssh-keygen -q -t ed25519 -N '' -C '' -f other
 echo "@cert-authority *.elsewhere $(cut -d' ' -f1,2 other.pub)" >$ssh/known_hosts && chown alice: $ssh/known_hosts

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -114,6 +116,35 @@ static void make_link(const char *script, const struct run_folder *folder, struc
     assert_ok(link_init(link, &line, "-L", ":localhost:6006", folder));
 }
 
+/* As systemd-tmpfiles asks whether it may clear a folder out. */
+static bool may_be_cleared(const char *path) {
+    int fd CLEANUP(fd_closep) = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+static void a_folder_in_use_is_held(void **state) {
+    (void)state;
+    struct cli cli = {0};
+    char path[sizeof((struct run_folder *)NULL)->path];
+    struct run_folder folder = {0};
+    run_folder_remove(&folder); /* harmless */
+    assert_ok(run_folder_make(&cli, &folder));
+    (void)snprintf(path, sizeof path, "%s", folder.path);
+    assert_false(may_be_cleared(path));
+    pid_t child = fork(); /* as with a child that is another program by then */
+    if (child == 0) {
+        (void)execl("/bin/true", "true", (char *)NULL);
+        _exit(1);
+    }
+    int status = 1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_false(may_be_cleared(path));
+    run_folder_remove(&folder);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 static size_t said_of(const char *script) {
     struct run_folder folder CLEANUP(run_folder_remove) = {0};
     struct cli cli = {0};
@@ -173,6 +204,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_kept),
         cmocka_unit_test(what_is_written_for_ssh),
+        cmocka_unit_test(a_folder_in_use_is_held),
         cmocka_unit_test(what_ssh_says),
         cmocka_unit_test(where_a_node_listens),
     };

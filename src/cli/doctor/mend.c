@@ -14,7 +14,7 @@
 #include "cli/process/process.h"
 #include "cli/process/stop.h"
 
-enum { MODE_PUBLIC = 0644 };
+enum { MODE_PUBLIC = 0644, COPIES_MAX = 100 };
 
 /* "postern" is this very program, wherever it was started from. What it prints is not the report.
  */
@@ -66,14 +66,23 @@ static err_t write_file(struct cli *cli, const struct edited *edited, const stru
     return failed(err) ? trouble_of(&cli->trouble, err, "cannot write %s", edited->path) : OK;
 }
 
+/* FILE.old, or FILE.old.2 and so on where copies of before are: none takes another's place. */
 static err_t keep_old(struct cli *cli, const struct edited *edited) {
-    char *old CLEANUP(freep) = NULL;
-    if (asprintf(&old, "%s.old", edited->path) < 0) {
-        old = NULL;
-        return FAIL(ERR_MEMORY);
+    for (unsigned number = 1;; number++) {
+        char *old CLEANUP(freep) = NULL;
+        char ending[16] = "";
+        if (number > 1) {
+            (void)snprintf(ending, sizeof ending, ".%u", number);
+        }
+        if (asprintf(&old, "%s.old%s", edited->path, ending) < 0) {
+            old = NULL;
+            return FAIL(ERR_MEMORY);
+        }
+        err_t err = file_put(old, buf_span(&edited->text), edited->mode, FILE_EXCLUSIVE);
+        if (err.code != ERR_EXISTS || number == COPIES_MAX) {
+            return failed(err) ? trouble_of(&cli->trouble, err, "cannot write %s", old) : OK;
+        }
     }
-    err_t err = file_put(old, buf_span(&edited->text), edited->mode, 0);
-    return failed(err) ? trouble_of(&cli->trouble, err, "cannot write %s", old) : OK;
 }
 
 static err_t strip_cr(struct cli *cli, const struct mend *mend) {

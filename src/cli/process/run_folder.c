@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,6 +32,11 @@ err_t run_folder_make(struct cli *cli, struct run_folder *out) {
         return trouble_of(&cli->trouble, err_from_errno(errno), "cannot make a folder in %s",
                           place());
     }
+    /* Without a lock it serves as well, for as long as most commands run. */
+    folder.held = open(folder.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder.held >= 0) {
+        (void)flock(folder.held, LOCK_SH | LOCK_NB);
+    }
     *out = folder;
     return OK;
 }
@@ -46,13 +52,17 @@ err_t run_folder_put(const struct run_folder *folder, const char *name, span_t b
 }
 
 void run_folder_remove(struct run_folder *folder) {
-    DIR *dir = folder->path[0] != '\0' ? opendir(folder->path) : NULL;
+    if (folder->path[0] == '\0') {
+        return;
+    }
+    DIR *dir = opendir(folder->path);
     for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
         (void)unlinkat(dirfd(dir), entry->d_name, 0); /* "." and ".." are no files */
     }
     if (dir != NULL) {
         (void)closedir(dir);
-        (void)rmdir(folder->path);
-        folder->path[0] = '\0';
     }
+    (void)rmdir(folder->path);
+    fd_closep(&folder->held);
+    folder->path[0] = '\0';
 }

@@ -40,6 +40,20 @@ static err_t unknown_command(struct cli *cli, const struct command *group, const
     return usage(cli, path, why);
 }
 
+/* "a command is missing: add, list or remove" */
+static err_t missing_command(struct cli *cli, const struct command *group, const char *path) {
+    char why[256] = "a command is missing";
+    const char *before = ": ";
+    for (const struct command *const *child = group->children; *child != NULL; child++) {
+        size_t len = strlen(why);
+        if (!(*child)->hidden) {
+            (void)snprintf(why + len, sizeof why - len, "%s%s", before, (*child)->name);
+            before = child[1] != NULL && child[2] == NULL ? " or " : ", ";
+        }
+    }
+    return usage(cli, path, why);
+}
+
 static err_t run(struct cli *cli, const struct command *command, const char *path,
                  const struct arguments *arguments) {
     if (arguments->word_count < command->words_min || arguments->word_count > command->words_max) {
@@ -53,11 +67,20 @@ static err_t run(struct cli *cli, const struct command *command, const char *pat
     return command->run(cli, arguments);
 }
 
-/* Walks down to the command that the words name, then runs it. */
+static const struct command *child_named(const struct command *group, const char *word) {
+    const struct command *const *child = group->children;
+    while (*child != NULL && strcmp((*child)->name, word) != 0) {
+        child++;
+    }
+    return *child;
+}
+
+/* Walks down to the command that the words name, then runs it; "help" is --help in a group. */
 static err_t dispatch(struct cli *cli, int argc, char *const *argv) {
     const struct command *command = &command_root;
     struct arguments arguments = {.shared = command_shared_options};
     char path[128] = "postern";
+    bool help = false;
     for (;;) {
         struct fault fault = {0};
         int used = 0;
@@ -78,25 +101,28 @@ static err_t dispatch(struct cli *cli, int argc, char *const *argv) {
         if (command->children == NULL || word == NULL) {
             break;
         }
-        const struct command *const *child = command->children;
-        while (*child != NULL && strcmp((*child)->name, word) != 0) {
-            child++;
+        if (!help && strcmp(word, "help") == 0) {
+            help = true;
+            argc--;
+            argv++;
+            continue;
         }
-        if (*child == NULL) {
+        const struct command *child = child_named(command, word);
+        if (child == NULL) {
             return unknown_command(cli, command, path, word);
         }
-        command = *child;
+        command = child;
         size_t len = strlen(path);
         (void)snprintf(path + len, sizeof path - len, " %s", command->name);
         argc--;
         argv++;
     }
-    if (arguments_has(&arguments, "help")) {
+    if (help || arguments_has(&arguments, "help")) {
         command_print_help(command, path);
         return OK;
     }
     if (command->run == NULL) {
-        return usage(cli, path, "a command is missing");
+        return missing_command(cli, command, path);
     }
     return run(cli, command, path, &arguments);
 }

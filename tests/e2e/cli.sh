@@ -30,7 +30,15 @@ check_json() { # DESCRIPTION FILTER COMMAND…
 refused "no site: exit 2 and what to type" 2 'postern init' "$postern" list
 refused "a mistyped command is guessed" 2 'did you mean sign' "$postern" sing
 refused "a mistyped option is guessed" 2 'did you mean --file' "$postern" sign --fiel x
-refused "a command is missing" 2 'command is missing' "$postern" admin
+refused "a command is missing, and which there are" 2 'command is missing: .*account, .* or statistics$' "$postern" admin
+for words in 'help admin account' 'admin help account' 'admin account help'; do
+    # shellcheck disable=SC2086
+    check "help is asked for by a word as well: $words" "$postern" $words
+    says "of that command" '^Usage: postern admin account COMMAND'
+done
+check "and of all" "$postern" help
+says "the same as by --help" '^Usage: postern \[COMMAND\]'
+refused "of none that is not there" 2 'there is no command admni; did you mean admin' "$postern" help admni
 refused "too many arguments" 2 'takes no arguments' "$postern" list more
 check "--version" "$postern" --version
 for words in "" init login logout whoami credentials "credentials store" "credentials list" "credentials remove" grant "grant create" "grant list" "grant revoke" \

@@ -222,6 +222,10 @@ const struct command command_init = {
     .name = "init",
     .arguments = "URL",
     .summary = "Set up a site: learn its authority and pin its keys",
+    .details =
+        "URL is the address of the authority, as your centre tells it: https://authority.example.\n"
+        "Where its TLS certificate is of a CA of its own, that CA's fingerprint is shown, to be\n"
+        "compared with what the centre publishes.",
     .options = options,
     .words_min = 1,
     .words_max = 1,

@@ -335,7 +335,7 @@ static err_t logout_run(struct cli *cli, const struct arguments *arguments) {
 
 static const struct option options[] = {
     {0, "headless", NULL,
-     "show a code for a browser on another machine; so without a display and over SSH"},
+     "show a code for a browser on another machine; so by itself over SSH or without a display"},
     {0, "password", NULL, "ask for password and code here, without a browser"},
     {'u', "user", "NAME", "who signs in, with --password"},
     {0, "kerberos", NULL, "by the ticket that kinit obtained"},

@@ -198,6 +198,8 @@ static const struct option invite_options[] = {
 static const struct command invite = {.name = "invite",
                                       .arguments = "PROJECT ACCOUNT",
                                       .summary = "Make an account for somebody new, and take it in",
+                                      .details = "Again for a member who did not come while the "
+                                                 "invitation was good: makes another.",
                                       .options = invite_options,
                                       .words_min = 2,
                                       .words_max = 2,

@@ -138,7 +138,7 @@ static err_t sign_run(struct cli *cli, const struct arguments *arguments) {
 static const struct option options[] = {
     {'f', "file", "KEY", "the key: private key file, its .pub, or the name of an agent's key"},
     {'d', "duration", "TIME", "how long the certificate is valid: 1d, 1min"},
-    {0, "agent", NULL, "also add key and certificate to the SSH agent, until it ends",
+    {0, "agent", NULL, "also add key and certificate to the SSH agent, for as long as it is valid",
      .many = true},
     {0, "ip-subnet", "CIDR", "only good from there; may be given again", .many = true},
     {0, "force-command", "COMMAND", "only good for this command"},

@@ -209,7 +209,7 @@ static const struct command create = {
 };
 
 static const struct option list_options[] = {
-    {'a', "all", NULL, "those that have ended, too", .many = true},
+    {'a', "all", NULL, "also those that have ended", .many = true},
     {.name = NULL},
 };
 

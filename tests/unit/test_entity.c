@@ -48,7 +48,7 @@ static void test_account_names(void **state) {
 
 static void test_group_names(void **state) {
     (void)state;
-    char name[LIMIT_PROJECT_NAME_CHARS + 2];
+    char name[LIMIT_HOST_NAME_CHARS + 2];
     struct fault fault;
     assert_fails(project_name_check(span_str(""), &fault), ERR_MALFORMED);
     assert_string_equal(fault.field, "project");
@@ -60,6 +60,8 @@ static void test_group_names(void **state) {
     assert_fails(project_name_check(span_str(name), NULL), ERR_TOO_LONG);
     assert_fails(cluster_name_check(span_str(name), NULL), ERR_TOO_LONG);
     assert_ok(project_name_check(span_str(name + 1), NULL));
+    repeat(name, '7', LIMIT_CLUSTER_NAME_CHARS + 1);
+    assert_fails(cluster_name_check(span_str(name), NULL), ERR_TOO_LONG);
     assert_ok(cluster_name_check(span_str(name + 1), NULL));
     assert_ok(project_name_check(span_str("s1234.climate_x-y"), NULL));
 }

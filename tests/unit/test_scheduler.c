@@ -368,6 +368,21 @@ static void programs_that_fail(void **state) {
     assert_non_null(strstr(fault.reason, "cannot be started"));
 }
 
+/* A list of nothing, as long as a list may be, and longer. */
+static void output_is_bounded(void **state) {
+    (void)state;
+    struct buf output CLEANUP(buf_done) = BUF(LIMIT_SCHEDULER_LIST_BYTES);
+    struct fault fault = {0};
+    for (size_t more = 0; more < 2; more++) {
+        char count[24];
+        (void)snprintf(count, sizeof count, "%zu", LIMIT_SCHEDULER_LIST_BYTES + more);
+        const char *const words[] = {"head", "-c", count, "/dev/zero", NULL};
+        const struct scheduler scheduler = {.command = words};
+        assert_fails(scheduler_fetch(&scheduler, NULL, &output, &fault),
+                     more > 0 ? ERR_TOO_LONG : ERR_NONE);
+    }
+}
+
 static void programs(void **state) {
     (void)state;
     struct buf output CLEANUP(buf_done) = BUF(1024 * 1024);
@@ -405,6 +420,7 @@ int main(void) {
         cmocka_unit_test(tables),
         cmocka_unit_test(the_example),
         cmocka_unit_test(programs_that_fail),
+        cmocka_unit_test(output_is_bounded),
         cmocka_unit_test(programs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,6 +72,12 @@ check "as is one who came by another issuer" db "INSERT INTO session (hash, acco
     SELECT 'x', id, '', 1, 4000000000 FROM account WHERE name = 'henry'"
 invites "… who has no password, but a session" 409 exists "$bob" p1 henry
 check "that ends" db "DELETE FROM session WHERE hash = 'x'"
+gets "ivan is of an administrator's making" 201 - POST /api/v1/accounts "$admin" '{"name":"ivan"}'
+gets "… and invited" 200 - POST /api/v1/accounts/ivan/invitation "$admin"
+check "… in vain" runs_out ivan
+check "a second goes by" sleep 1
+gets "bob takes him into his project" 200 - PUT /api/v1/projects/p1/members/ivan "$bob" '{"role":"member"}'
+invites "… which does not make him bob's to invite" 409 exists "$bob" p1 ivan
 invites "an administrator may by this call as well" 200 - "$admin" p1 henry
 enrol "$(field .invitation)" blue-forest-lamp-12
 report $? "henry comes in the end"

@@ -70,8 +70,9 @@ static err_t count_key(void *context, const struct registered_key *key) {
 
 /*
  * Whoever gets an invitation becomes the account. So a manager makes a second one only for a person
- * who is in no other project, is no administrator, and has never come: who signs in by another
- * issuer has no password either, but a session or what was made with one.
+ * whom an invitation into this project made (a manager may take in anybody, and would get at whom
+ * administrators made), who is in no other, is no administrator, and has never come: who signs in
+ * by another issuer has no password either, but a session or what was made with one.
  */
 static bool never_came(struct call *call, const struct account *account, const struct login *login,
                        const struct membership *membership) {
@@ -88,8 +89,8 @@ static bool never_came(struct call *call, const struct account *account, const s
     err = failed(err) ? err : store_registered_key_list(store, account->id, count_key, &used);
     return call_ok(call, err, "what the account has") && account->kind == ACCOUNT_PERSON &&
            !account->administrator && !account->disabled && membership->role == MEMBER &&
-           memberships == 1 && used == 0 && login->password_hash[0] == '\0' &&
-           login->invitation_hash[0] != '\0';
+           membership->since == account->created_at && memberships == 1 && used == 0 &&
+           login->password_hash[0] == '\0' && login->invitation_hash[0] != '\0';
 }
 
 /* Whether the name is that of somebody who may be invited again; a problem when it is taken by

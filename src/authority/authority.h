@@ -32,6 +32,7 @@ struct authority {
     struct http_server *server;      /* loop */
     struct worker *store_worker;     /* fixed */
     struct worker *hash_worker;      /* fixed */
+    struct worker *issuer_worker;    /* fixed; waits for external issuers */
     struct store *store;             /* store */
     struct config *config;           /* fixed, but for policy: see authority_policy() */
     struct policy policy;            /* store: a SIGHUP changes it by a job */

@@ -138,7 +138,7 @@ static void on_work_done(struct work *work) {
 static void submit_work(struct call *call) {
     call->work.run = on_work;
     call->work.done = on_work_done;
-    if (failed(worker_submit(call->authority->hash_worker, &call->work))) {
+    if (failed(worker_submit(call->worker, &call->work))) {
         call_problem(call, 503, "overloaded", NULL, "the authority is busy; try again in a moment");
         call_retry_after(call, 2);
         call_send(call);
@@ -177,8 +177,15 @@ static void submit(struct call *call) {
 
 void call_defer(struct call *call, void (*work)(struct call *call),
                 void (*then)(struct call *call)) {
+    call->worker = call->authority->hash_worker;
     call->next_work = work;
     call->next_run = then;
+}
+
+void call_defer_to_issuer(struct call *call, void (*work)(struct call *call),
+                          void (*then)(struct call *call)) {
+    call_defer(call, work, then);
+    call->worker = call->authority->issuer_worker;
 }
 
 void call_again(struct call *call, void (*run)(struct call *call)) {

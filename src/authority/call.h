@@ -139,6 +139,7 @@ struct call {
     bool unrecorded;                        /* no audit row: the flood would fill the disk */
     bool audited;                           /* call_audit() was called */
     struct audit audit;
+    struct worker *worker; /* whose next_work is */
     void (*next_work)(struct call *call);
     void (*next_run)(struct call *call);
     void (*release)(void *own);
@@ -290,6 +291,10 @@ void call_forget_bearers(struct call *call);
  */
 void call_defer(struct call *call, void (*work)(struct call *call),
                 void (*then)(struct call *call));
+/* The same for work that may wait for an external issuer: on threads of its own, so that an issuer
+ * that answers slowly holds up nobody who signs in here. */
+void call_defer_to_issuer(struct call *call, void (*work)(struct call *call),
+                          void (*then)(struct call *call));
 /* Loop thread, from finish() or later: runs `run` on the store thread once more (a feed that was
  * woken). The bearer is judged again. */
 void call_again(struct call *call, void (*run)(struct call *call));

@@ -41,6 +41,8 @@ enum {
     HASH_THREADS = 2,
     DESCRIPTORS_WANTED = 2 * LIMIT_HTTP_CONNECTIONS_COUNT,
     HASH_QUEUE_MAX = 256,
+    ISSUER_THREADS = 4,
+    ISSUER_QUEUE_MAX = 256,
     FAILED_BEARER_BUCKETS = 4096,
     FAILED_BEARER_BURST = 60,
     FAILED_BEARER_INTERVAL_MS = 1000,
@@ -316,7 +318,8 @@ static err_t make_parts(struct authority *authority) {
 static err_t start_threads(struct authority *authority) {
     TRY(worker_new_batching(authority->loop, BATCH_CALLS_MAX, STORE_QUEUE_MAX, batch_before,
                             batch_after, authority, &authority->store_worker));
-    return worker_new(authority->loop, HASH_THREADS, HASH_QUEUE_MAX, &authority->hash_worker);
+    TRY(worker_new(authority->loop, HASH_THREADS, HASH_QUEUE_MAX, &authority->hash_worker));
+    return worker_new(authority->loop, ISSUER_THREADS, ISSUER_QUEUE_MAX, &authority->issuer_worker);
 }
 
 static err_t watch_signals(struct service *service) {
@@ -369,6 +372,9 @@ static void stop(struct service *service) {
     timer_stop(service->jobs);
     timer_stop(service->tls);
     timer_stop(service->stop);
+    if (authority->issuer_worker != NULL) {
+        worker_free(authority->issuer_worker);
+    }
     if (authority->hash_worker != NULL) {
         worker_free(authority->hash_worker);
     }

@@ -146,6 +146,32 @@ check "leads to the place that was asked for" header location '/#/keys'
 check "with a session, as strict as any" grep -qiE '^set-cookie: __Host-posterngate-session=pgb_[^;]*; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict; Secure' "$work/headers"
 check "and the visit is over" grep -qiE '^set-cookie: __Host-posterngate-visit=; Path=/; Max-Age=0' "$work/headers"
 
+# ---- strangers ----------------------------------------------------------------------------------
+
+begin hpc
+visit_cookie=$(sed -nE 's/^set-cookie: (__Host-posterngate-visit=[^;]*);.*/\1/Ip' "$work/headers" | tail -1)
+strangers() { # COUNT [CURL-OPTION…]: so many made-up codes from another address, each in the one cookie; prints the statuses
+    curl -sS --cacert "$authority/tls/ca.pem" --interface 127.0.0.9 --connect-to "$authority_host:$port:127.0.0.1:$port" --max-time 120 \
+        -o "$work/strangers" -w '%{http_code}\n' -H "Cookie: $visit_cookie" "${@:2}" "$url/sign-in/back/hpc?code=[1-$1]&state=$state&$ours"
+}
+curl -fsS -X POST --data-binary 4000 "$op/slow" >"$work/last"
+strangers 6 --parallel --parallel-immediate >"$work/slow" 2>&1 &
+stranger_pid=$!
+waits_for_it() { ss -Htn state established "( dport = :$op_port )" | wc -l | grep -qvx '[01]'; }
+check "made-up codes wait for an issuer that is slow" wait_for 20 waits_for_it
+signs_in_at_once() {
+    local from_ms status
+    from_ms=$(date +%s%3N)
+    api POST /api/v1/auth/login '' '{"username":"carol","password":"correct-horse-battery","totp":"123456"}'
+    [ "$status" = 401 ] && [ $(($(date +%s%3N) - from_ms)) -lt 3500 ]
+}
+check "who signs in here is answered all the same" signs_in_at_once
+wait "$stranger_pid"
+curl -fsS -X POST --data-binary 0 "$op/slow" >"$work/last"
+strangers 80 >"$work/statuses"
+check "an issuer is asked by an address no oftener than passwords are tried" grep -qx 429 "$work/statuses"
+check "but so often" grep -qx 403 "$work/statuses"
+
 # ---- in a browser -------------------------------------------------------------------------------
 
 drive_browser 240 dashboard_issuer.mjs "$(jq -n --arg glewlwyd "$(cat "$BROWSER_ROOM/bob.secret" 2>/dev/null)" \

@@ -6,7 +6,7 @@
 // Whoever signs in on its page by any name is that person, with amr ["pwd","otp"] unless the name ends in "-weak". Besides what
 // oidc-provider offers: POST /forge {"header":{…},"claims":{…},"key":"own"|"other","alg":…} gives a token signed with its own key or
 // another one; POST /lie with the same makes that token its next answer to whoever brings a code; POST /rotate changes its keys;
-// POST /fetched tells how often its keys were asked for.
+// POST /fetched tells how often its keys were asked for; POST /slow with a number of milliseconds has each code wait for its answer as long.
 import { createRequire } from 'node:module';
 import http from 'node:http';
 import { pathToFileURL } from 'node:url';
@@ -25,6 +25,7 @@ let keys = [pair('rsa-1'), pair('ec-1', 'ec', { namedCurve: 'P-256' }), pair('ed
 const other = pair('other');
 let fetched = 0;
 let lie = '';
+let slow = 0;
 
 const client = (id, more) => ({
   client_id: id, token_endpoint_auth_method: 'none', application_type: 'native', response_types: ['code'],
@@ -98,6 +99,11 @@ http.createServer(async (request, response) => {
   } else if (request.method === 'POST' && request.url === '/lie') {
     lie = token(await read(request));
     response.end('it will');
+  } else if (request.method === 'POST' && request.url === '/slow') {
+    slow = Number(await read(request));
+    response.end('it will');
+  } else if (request.method === 'POST' && request.url === '/token' && slow > 0) {
+    setTimeout(() => response.writeHead(400).end('{"error":"invalid_grant"}'), slow);
   } else if (request.method === 'POST' && request.url === '/token' && lie !== '') {
     response.setHeader('Content-Type', 'application/json');
     response.end(JSON.stringify({ access_token: 'any', token_type: 'Bearer', id_token: lie }));

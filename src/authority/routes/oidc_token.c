@@ -74,7 +74,7 @@ static err_t read_grant(struct call *call, enum token_by *out) {
 
 static void run(struct call *call);
 
-/* On the hash worker. */
+/* On an issuer's worker. */
 static void verify_exchange(struct call *call) { exchange_verify(call, &own_of(call)->exchange); }
 
 static err_t read(struct call *call) {
@@ -87,7 +87,7 @@ static err_t read(struct call *call) {
     if (own->by == BY_EXCHANGE) {
         TRY(oidc_read_scope(call, &own->offline));
         TRY(exchange_read(call, &own->exchange));
-        call_defer(call, verify_exchange, run);
+        call_defer_to_issuer(call, verify_exchange, run);
         return OK;
     }
     TRY(oidc_read_text(call, "redirect_uri", own->redirect_uri, sizeof own->redirect_uri));

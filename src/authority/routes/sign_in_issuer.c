@@ -102,7 +102,7 @@ static err_t begin_read(struct call *call) {
     memcpy(errand->secret, text.data, text.len);
     external_code_derive(external_issuer_config(errand->issuer)->id, buf_span(&text),
                          &errand->code);
-    call_defer(call, prepare, NULL);
+    call_defer_to_issuer(call, prepare, NULL);
     return OK;
 }
 
@@ -233,13 +233,16 @@ static err_t back_read(struct call *call) {
     if (errand->brought[0] == '\0') {
         return refuse_with(call, 400, "malformed", "the answer of the issuer has no code");
     }
-    call_defer(call, prove, back_run);
+    /* Anybody can have the issuer asked, with a cookie and a state of their own making. */
+    TRY(login_admit_source(call, DOOR_SIGN_IN, call->source));
+    call_defer_to_issuer(call, prove, back_run);
     return OK;
 }
 
 static void back_finish(struct call *call) {
     struct errand *errand = errand_of(call);
     login_guard_credit_token(call);
+    login_credit_source(call, DOOR_SIGN_IN, call->source);
     browser_set_visit(call, "");
     browser_set_session(call, errand->browser, errand->browser_s);
     if (call_ok(call, buf_add_format(&errand->location, "/#/%s", errand->place), NULL)) {

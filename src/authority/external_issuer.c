@@ -72,6 +72,10 @@ static const struct setting table[] = {
     {"account.suffix", SETTING_TEXT, AT(account_suffix)},
     {"account.create", SETTING_BOOL, AT(account_create)},
     {"account.administrators", SETTING_BOOL, AT(account_administrator)},
+    {"one_time_tokens.audience", SETTING_TEXT, AT(one_time_audience)},
+    {"one_time_tokens.claim", SETTING_TEXT, AT(one_time_claim)},
+    {"one_time_tokens.max_age", SETTING_DURATION, AT(one_time_age_max_s), .max = 600,
+     .range_reason = "is more than 10min; such a token is used right after it was issued"},
     {"projects.claim", SETTING_TEXT, AT(project_claim)},
     {"projects.prefix", SETTING_TEXT, AT(project_prefix)},
     {"projects.follow", SETTING_BOOL, AT(project_follow)},
@@ -86,6 +90,7 @@ static err_t set_usual(struct external_config *config) {
     config->algorithms = JWS_ALL;
     config->skew_s = 60;
     config->age_max_s = 600;
+    config->one_time_age_max_s = 300;
     config->scope = strdup("openid profile");
     config->account_claim = strdup("preferred_username");
     return config->scope != NULL && config->account_claim != NULL ? OK : FAIL(ERR_MEMORY);
@@ -151,7 +156,30 @@ static err_t complete(struct external_config *config) {
     if (config->dashboard_client == NULL) {
         config->dashboard_client = strdup(config->client_id);
     }
-    return config->title != NULL && config->dashboard_client != NULL ? OK : FAIL(ERR_MEMORY);
+    if (config->one_time_claim == NULL) {
+        config->one_time_claim = strdup(config->account_claim);
+    }
+    bool complete =
+        config->title != NULL && config->dashboard_client != NULL && config->one_time_claim != NULL;
+    return complete ? OK : FAIL(ERR_MEMORY);
+}
+
+/* What somebody signs in by must not be good for a certificate as it is, nor the other way round.
+ */
+static err_t judge_audience(const struct external_config *config, settings_complain *complain,
+                            void *context) {
+    const char *audience = config->one_time_audience;
+    if (audience == NULL || (strcmp(audience, config->client_id) != 0 &&
+                             strcmp(audience, config->dashboard_client) != 0)) {
+        return OK;
+    }
+    char where[320];
+    settings_where(&config->settings, "one_time_tokens.audience", where, sizeof where);
+    complain(context, &(struct settings_complaint){
+                          where, "one_time_tokens.audience",
+                          "is a client by which people sign in; tokens for one use are meant for "
+                          "another audience"});
+    return FAIL(ERR_MALFORMED);
 }
 
 err_t external_issuer_new(const char *path, settings_complain *complain, void *context,
@@ -166,6 +194,7 @@ err_t external_issuer_new(const char *path, settings_complain *complain, void *c
     TRY(set_id(config, path, complain, context));
     TRY(settings_load(&plan, path, complain, context, &config->settings, config));
     TRY(complete(config));
+    TRY(judge_audience(config, complain, context));
     TRY(read_files(issuer, complain, context));
     *out = TAKE(issuer);
     return OK;
@@ -450,7 +479,7 @@ err_t external_issuer_verify(struct external_issuer *issuer, span_t id_token,
         .nonce = expected->nonce,
         .access_token = expected->access_token,
         .skew_s = config->skew_s,
-        .age_max_s = config->age_max_s,
+        .age_max_s = expected->age_max_s,
         .amr = (const char *const *)config->amr,
         .amr_count = config->amr_count,
         .acr = (const char *const *)config->acr,
@@ -461,9 +490,9 @@ err_t external_issuer_verify(struct external_issuer *issuer, span_t id_token,
     return OK;
 }
 
-err_t external_issuer_account(const struct external_config *config, const json_t *claims,
-                              char out[LIMIT_ACCOUNT_NAME_CHARS + 1], struct fault *fault) {
-    const char *claim = config->account_claim;
+err_t external_issuer_account(const struct external_config *config, const char *claim,
+                              const json_t *claims, char out[LIMIT_ACCOUNT_NAME_CHARS + 1],
+                              struct fault *fault) {
     const char *text = json_string_value(json_object_get(claims, claim));
     if (text == NULL) {
         return fault_set(fault, ERR_REFUSED, claim, "the token has no %s, which says whose it is",

@@ -44,7 +44,10 @@ struct external_config {
     char *account_suffix;       /* … once this is off its end, which must be there; NULL: none */
     bool account_create;        /* whether one that is not there is made */
     bool account_administrator; /* whether administrators may come this way */
-    char *project_claim;        /* a list of names of projects; NULL: it says nothing of them */
+    char *one_time_audience;    /* whose tokens are taken at POST /sign; NULL: none */
+    char *one_time_claim;       /* account_claim of those */
+    int64_t one_time_age_max_s;
+    char *project_claim;  /* a list of names of projects; NULL: it says nothing of them */
     char *project_prefix; /* that those have which are meant, and that is taken off; or NULL */
     bool project_follow;  /* whether membership elsewhere ends */
 };
@@ -79,6 +82,7 @@ struct external_expected {
     const char *client;
     const char *nonce;        /* NULL: it must have none */
     const char *access_token; /* that came with it; NULL: none */
+    int64_t age_max_s;
 };
 /* The caller frees *claims. ERR_REFUSED or ERR_EXPIRED with a fault; ERR_CONNECT when the keys are
  * not known and cannot be had. */
@@ -89,9 +93,10 @@ err_t external_issuer_verify(struct external_issuer *issuer, span_t id_token,
 /* Of the client dashboard_client; NULL for a public one. */
 const secret_t *external_issuer_secret(const struct external_issuer *issuer);
 
-/* The account's name that the claims say; ERR_REFUSED with a fault. Pure. */
-err_t external_issuer_account(const struct external_config *config, const json_t *claims,
-                              char out[LIMIT_ACCOUNT_NAME_CHARS + 1], struct fault *fault);
+/* The account's name that a claim says; ERR_REFUSED with a fault. Pure. */
+err_t external_issuer_account(const struct external_config *config, const char *claim,
+                              const json_t *claims, char out[LIMIT_ACCOUNT_NAME_CHARS + 1],
+                              struct fault *fault);
 /* The project that an item of the claim means; false: none. Pure. */
 bool external_issuer_project(const struct external_config *config, const char *item,
                              const char **project);

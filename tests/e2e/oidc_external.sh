@@ -30,7 +30,8 @@ issuer_file() { # NAME CLIENT [LINE…]
     printf 'url: %s\nclient_id: %s\nscope: openid profile\nrequired_amr: [otp, mfa]\naccount:\n  claim: preferred_username\n  suffix: "@hpc.example"\n' "$op" "$2" >"$authority/$1.yaml"
     printf '%s\n' "${@:3}" >>"$authority/$1.yaml"
 }
-issuer_file hpc postern-hpc 'algorithms: [RS256]' 'projects:' '  claim: groups' '  prefix: "hpc-"' '  follow: true'
+once_for=https://authority.example/sign
+issuer_file hpc postern-hpc 'algorithms: [RS256]' one_time_tokens: "  audience: $once_for" '  max_age: 2min' 'projects:' '  claim: groups' '  prefix: "hpc-"' '  follow: true'
 echo 'issuers: [hpc.yaml]' >>"$authority/posternd.yaml"
 check "posternd check takes it" "$posternd" check -c "$authority/posternd.yaml"
 sed -i 's/RS256/HS256/' "$authority/hpc.yaml"
@@ -93,6 +94,42 @@ gets "of which bob is a member" 200 - PUT /api/v1/projects/other/members/bob "$a
 trade "he signs in" 200 - "${exchange[@]}" subject_token="$(forge '{"claims":{"groups":["hpc-csstaff","other","hpc-"]}}')"
 gets "whoami" 200 - GET /api/v1/auth/whoami "$(field .access_token)"
 has "he belongs to just what the claim says" '[.projects[] | .name? // .] == ["csstaff"]'
+
+# ---- one that is good for one certificate ---------------------------------------------------------
+
+ssh-keygen -q -t ed25519 -N '' -C once -f "$work/once"
+once() { # DESCRIPTION STATUS CODE FORGERY-OR-TOKEN
+    local token=$4
+    [[ $token != {* ]] || token=$(forge "$token")
+    gets "$1" "$2" "$3" POST /sign '' "$(jq -cn --arg key "$(cat "$work/once.pub")" --arg ott "$token" '{PublicKey: $key, OTT: $ott}')"
+}
+meant="\"aud\":\"$once_for\"" now=$(date +%s)
+once "what one signs in by is no such token" 401 invalid_token '{}'
+has "for it is meant for another" '.field == "OTT" and (.message | test("^aud: "))'
+once "meant for both" 401 invalid_token "{\"claims\":{\"aud\":[\"$once_for\",\"postern-hpc\"]}}"
+once "made for another client" 401 invalid_token "{\"claims\":{$meant,\"azp\":\"other\"}}"
+once "of another issuer" 401 invalid_token "{\"claims\":{$meant,\"iss\":\"https://evil.example\"}}"
+once "no signature" 401 invalid_token "{\"alg\":\"none\",\"claims\":{$meant}}"
+once "the public key as a shared secret" 401 invalid_token "{\"alg\":\"HS256\",\"claims\":{$meant}}"
+once "another key under its id" 401 invalid_token "{\"key\":\"other\",\"claims\":{$meant}}"
+once "an access token" 401 invalid_token "{\"header\":{\"typ\":\"at+jwt\"},\"claims\":{$meant}}"
+once "expired" 401 invalid_token "{\"claims\":{$meant,\"exp\":$((now - 100))}}"
+once "good for an hour, and old" 401 invalid_token "{\"claims\":{$meant,\"iat\":$((now - 300)),\"exp\":$((now + 3300))}}"
+once "without a second factor" 401 invalid_token "{\"claims\":{$meant,\"amr\":[\"pwd\"]}}"
+once "of nobody here" 403 access_denied "{\"claims\":{$meant,\"preferred_username\":\"erin@hpc.example\"}}"
+once "of an administrator" 403 access_denied "{\"claims\":{$meant,\"preferred_username\":\"alice@hpc.example\"}}"
+token=$(forge "{\"claims\":{$meant}}")
+trade "one for a certificate signs nobody in" 400 invalid_grant "${exchange[@]}" subject_token="$token"
+gets "a key that is none" 422 truncated POST /sign '' "{\"PublicKey\":\"ssh-ed25519 AAAA\",\"OTT\":\"$token\"}"
+once "does not use it up" 200 - "$token"
+cp "$work/last" "$work/once-cert.pub"
+check "its certificate" ssh-keygen -L -f "$work/once-cert.pub"
+says "is bob's" 'Key ID: "bob@test'
+once "once" 401 invalid_token "$token"
+audited "it is on record" '.action == "certificate.sign_once" and .actor == "bob" and .allowed'
+gets "bob is disabled" 200 - PUT /api/v1/accounts/bob "$admin" '{"disabled":true}'
+once "who is disabled gets none" 403 access_denied "{\"claims\":{$meant,\"jti\":\"disabled\"}}"
+gets "and enabled" 200 - PUT /api/v1/accounts/bob "$admin" '{"disabled":false}'
 
 # What lasts is approved by somebody who has just signed in, and only the issuer knows when that was.
 ssh-keygen -q -t ed25519 -N '' -C machine -f "$work/machine"

@@ -49,6 +49,10 @@ static void test_refused_files(void **state) {
         {GOOD "max_age: 2h\n", "|max_age|"},
         {GOOD "redirect_port: 1023\n", "|redirect_port|"},
         {GOOD "redirect_port: 65536\n", "|redirect_port|"},
+        {GOOD "one_time_tokens:\n  audience: postern\n", "is a client by which people sign in"},
+        {GOOD "dashboard:\n  client_id: web\none_time_tokens:\n  audience: web\n",
+         "is a client by which people sign in"},
+        {GOOD "one_time_tokens:\n  max_age: 11min\n", "|one_time_tokens.max_age|"},
         {GOOD "ca_file: /nonexistent/ca.pem\n", "|ca_file|"},
         {GOOD "colour: red\n", "|colour|is not known"},
     };
@@ -74,6 +78,7 @@ static void test_usual(void **state) {
     assert_int_equal(config->redirect_port, 0);
     assert_string_equal(config->title, "op.example");
     assert_string_equal(config->dashboard_client, "postern");
+    assert_null(config->one_time_audience);
     assert_null(external_issuer_secret(issuer));
     assert_false(config->account_create);
     assert_false(config->account_administrator);
@@ -112,7 +117,9 @@ static void test_account(void **state) {
         struct fault fault = {.reason = ""};
         json_t *claims = json_loads(cases[i].claims, 0, NULL);
         assert_non_null(claims);
-        err_t err = external_issuer_account(external_issuer_config(issuer), claims, name, &fault);
+        err_t err = external_issuer_account(external_issuer_config(issuer),
+                                            external_issuer_config(issuer)->account_claim, claims,
+                                            name, &fault);
         assert_int_equal(err.code, cases[i].name != NULL ? ERR_NONE : ERR_REFUSED);
         assert_string_equal(name, cases[i].name != NULL ? cases[i].name : "");
         assert_true(failed(err) == (fault.reason[0] != '\0'));

@@ -40,32 +40,62 @@ static struct external_issuer *find_issuer(const struct config *config, const ch
     return found;
 }
 
+struct exchange exchange_by(struct external_issuer *issuer) {
+    const struct external_config *config = external_issuer_config(issuer);
+    return (struct exchange){.issuer = issuer,
+                             .client = config->client_id,
+                             .claim = config->account_claim,
+                             .age_max_s = config->age_max_s,
+                             .creates = config->account_create,
+                             .token = "",
+                             .nonce = "",
+                             .access_token = ""};
+}
+
 err_t exchange_read(struct call *call, struct exchange *exchange) {
-    const char *type = "";
-    exchange->token = exchange->nonce = exchange->access_token = "";
+    const char *type = "", *token = "", *nonce = "", *access_token = "";
     TRY(oidc_read(call, "subject_token_type", LIMIT_OAUTH_TEXT_CHARS, &type));
-    TRY(oidc_read(call, "subject_token", LIMIT_JWS_CHARS, &exchange->token));
-    TRY(oidc_read(call, "nonce", LIMIT_OAUTH_TEXT_CHARS, &exchange->nonce));
-    TRY(oidc_read(call, "access_token", LIMIT_JWS_CHARS, &exchange->access_token));
+    TRY(oidc_read(call, "subject_token", LIMIT_JWS_CHARS, &token));
+    TRY(oidc_read(call, "nonce", LIMIT_OAUTH_TEXT_CHARS, &nonce));
+    TRY(oidc_read(call, "access_token", LIMIT_JWS_CHARS, &access_token));
     if (strcmp(type, ID_TOKEN_TYPE) != 0) {
         call_problem(call, 400, "invalid_request", "subject_token_type",
                      "subject_token_type must be " ID_TOKEN_TYPE);
         return FAIL(ERR_REFUSED);
     }
-    exchange->issuer = find_issuer(call->authority->config, exchange->token);
-    if (exchange->issuer == NULL) {
+    struct external_issuer *issuer = find_issuer(call->authority->config, token);
+    if (issuer == NULL) {
         call_problem(call, 400, "invalid_grant", "subject_token",
                      "the token is not from an issuer that this site takes");
         return FAIL(ERR_REFUSED);
     }
-    exchange->client = external_issuer_config(exchange->issuer)->client_id;
+    *exchange = exchange_by(issuer);
+    exchange->token = token;
+    exchange->nonce = nonce;
+    exchange->access_token = access_token;
     return OK;
+}
+
+bool exchange_read_one_time(const struct call *call, const char *token, struct exchange *exchange) {
+    struct external_issuer *issuer = find_issuer(call->authority->config, token);
+    const struct external_config *config = issuer != NULL ? external_issuer_config(issuer) : NULL;
+    if (config == NULL || config->one_time_audience == NULL) {
+        return false;
+    }
+    *exchange = exchange_by(issuer);
+    exchange->token = token;
+    exchange->client = config->one_time_audience;
+    exchange->claim = config->one_time_claim;
+    exchange->age_max_s = config->one_time_age_max_s;
+    exchange->creates = false;
+    return true;
 }
 
 void exchange_verify(struct call *call, struct exchange *exchange) {
     struct fault fault = {.reason = ""};
     const struct external_expected expected = {
         .client = exchange->client,
+        .age_max_s = exchange->age_max_s,
         .nonce = exchange->nonce[0] != '\0' ? exchange->nonce : NULL,
         .access_token = exchange->access_token[0] != '\0' ? exchange->access_token : NULL,
     };
@@ -89,7 +119,7 @@ static bool spend(struct call *call, const struct exchange *exchange, entity_id 
     struct session spent = {
         .account_id = account,
         .created_at = call->now,
-        .expires_at = call->now + config->age_max_s + 2 * config->skew_s + 1,
+        .expires_at = call->now + exchange->age_max_s + 2 * config->skew_s + 1,
         .use = SESSION_SPENT,
     };
     INVARIANT(signature != NULL); /* it was verified */
@@ -126,13 +156,13 @@ static bool find_account(struct call *call, const struct exchange *exchange,
     const struct external_config *config = external_issuer_config(exchange->issuer);
     struct fault fault = {.reason = ""};
     char name[LIMIT_ACCOUNT_NAME_CHARS + 1];
-    if (failed(external_issuer_account(config, exchange->claims, name, &fault))) {
+    if (failed(external_issuer_account(config, exchange->claim, exchange->claims, name, &fault))) {
         call_problem(call, 403, "access_denied", NULL, "%s: %s", fault.field, fault.reason);
         return false;
     }
     call_actor(call, name);
     err_t err = store_account_find(call_store(call), name, account);
-    if (err.code == ERR_NOT_FOUND && config->account_create) {
+    if (err.code == ERR_NOT_FOUND && exchange->creates) {
         *account = (struct account){.name = ""};
         memcpy(account->name, name, sizeof account->name);
         return make_account(call, account);
@@ -281,10 +311,13 @@ static void print_methods(const json_t *claims, char out[SESSION_METHODS_CHARS])
     }
 }
 
+bool exchange_take(struct call *call, const struct exchange *exchange, struct account *out) {
+    return find_account(call, exchange, out) && spend(call, exchange, out->id);
+}
+
 bool exchange_judge(struct call *call, const struct exchange *exchange, struct session *out) {
     struct account account;
-    if (!find_account(call, exchange, &account) || !spend(call, exchange, account.id) ||
-        !follow_projects(call, exchange, &account)) {
+    if (!exchange_take(call, exchange, &account) || !follow_projects(call, exchange, &account)) {
         return false;
     }
     *out = (struct session){

@@ -197,13 +197,11 @@ static void prove(struct call *call) {
     }
     const char *access = json_string_value(json_object_get(errand->tokens, "access_token"));
     const char *token = json_string_value(json_object_get(errand->tokens, "id_token"));
-    errand->exchange = (struct exchange){
-        .issuer = errand->issuer,
-        .client = external_issuer_config(errand->issuer)->dashboard_client,
-        .token = token != NULL ? token : "",
-        .nonce = errand->code.nonce,
-        .access_token = access != NULL ? access : "",
-    };
+    errand->exchange = exchange_by(errand->issuer);
+    errand->exchange.client = external_issuer_config(errand->issuer)->dashboard_client;
+    errand->exchange.token = token != NULL ? token : "";
+    errand->exchange.nonce = errand->code.nonce;
+    errand->exchange.access_token = access != NULL ? access : "";
     exchange_verify(call, &errand->exchange);
     if (call->problem.status == 400) {
         call->problem.status = 403; /* the browser's request was right; the token is not */

@@ -1,7 +1,8 @@
 /*
  * One-time tokens, and the dialect of clients that have one: POST /sign {"PublicKey","OTT"},
  * answered with the certificate as it stands in a file. Whoever presents the token is nobody; what
- * it gives is what the service account that obtained it may have at that moment.
+ * it gives is what the service account that obtained it may have at that moment, or, for a JWT of
+ * an external issuer, the person whom that issuer names.
  */
 #include <stdio.h>
 
@@ -11,6 +12,7 @@
 #include "authority/rate.h"
 #include "authority/routes/impersonation.h"
 #include "authority/routes/login.h"
+#include "authority/routes/oidc_exchange.h"
 #include "base/random.h"
 #include "base/secret.h"
 
@@ -58,16 +60,29 @@ static void create_run(struct call *call) {
 struct spending {
     char hash[HASH_CHARS];
     struct signing signing;
+    struct exchange exchange; /* issuer NULL: it is a token of ours */
 };
+_Static_assert(sizeof(struct spending) <= CALL_OWN_BYTES, "it fits call_own()");
 
-static void release(void *own) { signing_done(&((struct spending *)own)->signing); }
+static void release(void *own) {
+    struct spending *spending = own;
+    signing_done(&spending->signing);
+    exchange_release(&spending->exchange);
+}
+
+static void verify(struct call *call);
+static void sign_run(struct call *call);
 
 static err_t sign_read(struct call *call) {
     struct spending *own = call_own(call, sizeof *own, release);
     const char *token = NULL;
     TRY(login_guard_admit_token(call));
     TRY(call_read_public_key(call, "PublicKey", &own->signing.key, NULL));
-    TRY(call_read_string(call, "OTT", CALL_REQUIRED, 16 * 1024, &token));
+    TRY(call_read_string(call, "OTT", CALL_REQUIRED, LIMIT_JWS_CHARS, &token));
+    if (exchange_read_one_time(call, token, &own->exchange)) {
+        call_defer(call, verify, sign_run);
+        return OK;
+    }
     /* A malformed one is refused like one that is not known. */
     ignore_err(token_hash(TOKEN_TICKET, span_str(token), own->hash));
     return OK;
@@ -105,12 +120,19 @@ static const char *find_caller(struct call *call, const struct spending *own,
                                            : NULL;
 }
 
-static void sign_run(struct call *call) {
+static void sign_as(struct call *call, const struct signing_for *for_whom) {
     struct spending *own = call_own(call, sizeof *own, release);
+    struct sign_grant granted;
+    if (signing_decide(call, for_whom, &own->signing, &granted)) {
+        (void)signing_record(call, for_whom, &own->signing, &granted);
+    }
+}
+
+static void run_ours(struct call *call) {
+    const struct spending *own = call_own(call, sizeof *own, release);
     struct ticket ticket;
     struct account account;
     struct impersonation other;
-    struct sign_grant granted;
     const char *reason = find_caller(call, own, &ticket);
     if (call_refused(call)) {
         return;
@@ -128,8 +150,52 @@ static void sign_run(struct call *call) {
         return;
     }
     const struct signing_for for_other = impersonation_for(&other);
-    if (signing_decide(call, &for_other, &own->signing, &granted)) {
-        (void)signing_record(call, &for_other, &own->signing, &granted);
+    sign_as(call, &for_other);
+}
+
+/* ---- an issuer's ------------------------------------------------------------------------- */
+
+/* Whatever is wrong with it, it is no token that is good here. */
+static void refuse_token(struct call *call) {
+    if (call->problem.status == 400) {
+        call->problem.status = 401;
+        (void)snprintf(call->problem.code, sizeof call->problem.code, "invalid_token");
+        (void)snprintf(call->problem.field, sizeof call->problem.field, "OTT");
+    }
+}
+
+/* On a worker. */
+static void verify(struct call *call) {
+    struct spending *own = call_own(call, sizeof *own, release);
+    exchange_verify(call, &own->exchange);
+    refuse_token(call);
+}
+
+/* The person calls, as by a session; the quota is theirs. */
+static void run_issuers(struct call *call) {
+    const struct spending *own = call_own(call, sizeof *own, release);
+    struct caller *caller = &call->caller;
+    if (!exchange_take(call, &own->exchange, &caller->account)) {
+        refuse_token(call);
+        return;
+    }
+    call_keep_writes(call); /* it is spent, whatever comes of it */
+    caller->is_account = true;
+    caller->bounds = (struct bounds){.what = "one-time token"};
+    if (call_ok(call,
+                bearer_count_projects(call_store(call), &caller->account, &caller->project_count),
+                "the projects")) {
+        const struct signing_for for_whom = signing_for_caller(call);
+        sign_as(call, &for_whom);
+    }
+}
+
+static void sign_run(struct call *call) {
+    const struct spending *own = call_own(call, sizeof *own, release);
+    if (own->exchange.issuer != NULL) {
+        run_issuers(call);
+    } else {
+        run_ours(call);
     }
 }
 

@@ -22,6 +22,7 @@ function plainSsh(who, site, places) {
         copyable(knownHosts(site, places), "the known hosts"),
         places.clusters.length > 0 && element("p", { class: "apart" }, "Then:"),
         places.clusters.length > 0 && copyable(places.clusters.map((cluster) => `ssh ${cluster.name}`).join("\n"), "the ways to log in"),
+        element("p", { class: "hint apart" }, "To a job as job-ID, or job-ID@CLUSTER. ssh asks about the key of a job's own machines, which Jobs shows; with the command line it knows it."),
     );
 }
 
@@ -84,7 +85,7 @@ function tunnelBuilder(who, site, jobs) {
 
 export function connectPage({ who, site }) {
     const body = live(async () => {
-        const [{ knownHosts: known }, { jobs }] = await Promise.all([get("/api/v1/known-hosts"), get("/api/v1/jobs?limit=100")]);
+        const [{ knownHosts: known }, { jobs }] = await Promise.all([get("/api/v1/known-hosts?include_compute=true"), get("/api/v1/jobs?limit=100")]);
         const places = reach(who, site, known);
         return [commands(site), plainSsh(who, site, places), section("A tunnel to a job", tunnelBuilder(who, site, jobs)), putty(who, site, places)];
     });

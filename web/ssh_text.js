@@ -1,39 +1,104 @@
-// What is written for ssh and PuTTY, as `postern config` writes it, for the simple case: one jump host, one key.
+// What is written for ssh and PuTTY, as `postern config` writes it (src/cli/config/ssh_config.c, node_patterns.c), for the simple case:
+// one way in, one key, an ssh of these days. tests/e2e/dashboard_connect.sh holds both texts together.
 
-const hostOf = (place) => ({ name: place.name, address: place.address || place.name, port: place.port || 22 });
+const SSH_PORT = 22;
+const LINE_CHARS = 1000; // OpenSSH before 7.8 reads no longer ones
+const PATTERN_LETTERS_MIN = 3;
 
-// Whom the account reaches, in the order of the configuration. `known` is the answer of /api/v1/known-hosts.
+const hostOf = (place) => ({ name: place.name, address: place.address || place.name, port: place.port || SSH_PORT });
+
+// Whom the account reaches, in the order of the configuration. `known` is the answer of /api/v1/known-hosts?include_compute=true.
 export function reach(who, site, known) {
-    return {
-        jumps: site.jumpHosts.map(hostOf),
-        clusters: site.clusters.filter((cluster) => who.clusters.includes(cluster.name)).map(hostOf),
-        logins: known.filter((host) => host.role === "login" && !who.clusters.includes(host.name)).map(hostOf),
-    };
+    const jumps = site.jumpHosts.map(hostOf);
+    const clusters = site.clusters.filter((cluster) => who.clusters.includes(cluster.name)).map(hostOf);
+    const taken = new Set([...jumps, ...clusters].map((host) => host.name));
+    const inside = (role) => known.filter((host) => host.role === role && !taken.has(host.name)).map(hostOf);
+    return { jumps, clusters, logins: inside("login"), nodes: inside("compute") };
 }
 
 // ssh has no way to write a quote or a line break in a value.
 const isPlain = (text) => /^[\w.:@/~+,-]+$/.test(text);
+const isLiteral = (address) => /^[\d.]+$/.test(address) || address.includes(":");
 
-function block(host, lines) {
-    return [`Host ${host.name}`, ...lines.filter(Boolean).map((line) => `    ${line}`), ""].join("\n");
+const order = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+
+// ---- compute hosts ------------------------------------------------------------------------------
+
+const orderBlocks = (a, b) => order(a.via, b.via) || a.host.port - b.host.port;
+
+// "nid??????" for each that looks like it; those that differ from their like stand by their name.
+function nodePatterns(nodes, jump) {
+    const made = nodes.map((host) => {
+        const via = jump ?? "";
+        const exact = via === "" && host.name !== host.address;
+        const letters = host.name.replace(/\d/g, "").length;
+        return { host, via, exact, text: exact || letters < PATTERN_LETTERS_MIN ? host.name : host.name.replace(/\d/g, "?") };
+    });
+    made.sort((a, b) => order(a.text, b.text) || orderBlocks(a, b));
+    const kept = [];
+    let first;
+    for (const item of made) {
+        const same = first?.text === item.text;
+        if (same && orderBlocks(first, item) === 0) {
+            continue;
+        }
+        kept.push(same ? { ...item, text: item.host.name, exact: true } : item);
+        first = same ? first : item;
+    }
+    return kept.sort((a, b) => (a.exact === b.exact ? orderBlocks(a, b) || order(a.text, b.text) : a.exact ? -1 : 1));
 }
+
+// Where no hop knows it by its name, its address has to be said.
+const needsAddress = (node) => node.via === "" && node.host.name !== node.host.address;
+const shareBlock = (a, b) => a.exact === b.exact && orderBlocks(a, b) === 0 && !needsAddress(a) && !needsAddress(b);
+
+// Lists of patterns that stand in one line.
+function nodeLines(patterns) {
+    const lines = [];
+    for (const node of patterns) {
+        const line = lines.at(-1);
+        const goesOn = line && shareBlock(line.at(-1), node) && ["Host", ...line.map((one) => one.text), node.text].join(" ").length < LINE_CHARS;
+        goesOn ? line.push(node) : lines.push([node]);
+    }
+    return lines;
+}
+
+// ---- the configuration --------------------------------------------------------------------------
 
 export function sshConfig(who, site, places) {
     const key = site.defaultKeyFile;
     const jump = places.jumps[0]?.name;
-    const common = [`User ${who.username}`, `IdentityFile ${key}`, `CertificateFile ${key}-cert.pub`, "IdentitiesOnly yes"];
-    const all = [...places.jumps.map((host) => [host, false, false]), ...places.clusters.map((host) => [host, true, false]), ...places.logins.map((host) => [host, true, true])];
-    return all
-        .filter(([host]) => isPlain(host.name) && isPlain(host.address))
-        .map(([host, inside, alias]) =>
-            block(host, [
-                `HostName ${host.address}`,
-                alias && host.name !== host.address && `HostKeyAlias ${host.name}`,
-                host.port !== 22 && `Port ${host.port}`,
-                inside && jump && `ProxyJump ${jump}`,
-                ...common,
-            ]),
-        )
+    const common = [`User ${who.username}`, `IdentityFile ${key}`, `CertificateFile ${key}-cert.pub`, "IdentitiesOnly yes", site.gssapi && "GSSAPIAuthentication yes"];
+    const block = (names, ...lines) => [`Host ${names}`, ...[...lines, ...common].filter(Boolean).map((line) => `    ${line}`), ""].join("\n");
+    const port = (host) => host.port !== SSH_PORT && `Port ${host.port}`;
+    const via = jump && `ProxyJump ${jump}`;
+
+    // An address that is a name stands beside the host's own, unless it is that of one before.
+    const place = (host, before, hop, alias) => {
+        const beside = host.name !== host.address && !isLiteral(host.address) && !before.some((other) => other.address === host.address);
+        return block(
+            beside ? `${host.name} ${host.address}` : host.name,
+            `HostName ${host.address}`,
+            alias && host.name !== host.address && `HostKeyAlias ${host.name}`,
+            port(host),
+            hop,
+        );
+    };
+    const { jumps, clusters, logins, nodes } = Object.fromEntries(
+        Object.entries(places).map(([kind, hosts]) => [kind, hosts.filter((host) => isPlain(host.name) && isPlain(host.address))]),
+    );
+    return [
+        ...jumps.map((host, index) => place(host, jumps.slice(0, index), false, false)),
+        ...clusters.map((host, index) => place(host, [...jumps, ...clusters.slice(0, index)], via, false)),
+        ...logins.map((host) => place(host, [...jumps, ...clusters], via, true)),
+        ...nodeLines(nodePatterns(nodes, jump)).map((line) => {
+            const [{ host }] = line;
+            const address = needsAddress(line[0]) && [`HostName ${host.address}`, `HostKeyAlias ${host.name}`];
+            return block(line.map((node) => node.text).join(" "), ...(address || []), port(host), via);
+        }),
+        jump && block("job-*", via),
+    ]
+        .filter(Boolean)
         .join("\n");
 }
 

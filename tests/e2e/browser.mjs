@@ -1,6 +1,6 @@
 // What the browser's stories stand on: Chromium by playwright-core, pictures, axe, and "ok - …" and "not ok - …" for browser_world.sh.
 // The program's first argument is a JSON file: url, modules, chromium, pictures, people {NAME: {password, secret}}, and what else
-// the story wants.
+// the story wants; a person's "step" is the last whose code was used before.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -120,7 +120,7 @@ export async function plugIn(page, options) {
 const steps = {};
 export async function code(name) {
     for (;;) {
-        const step = Math.max(Math.floor(Date.now() / 30000), (steps[name] ?? 0) + 1);
+        const step = Math.max(Math.floor(Date.now() / 30000), (steps[name] ?? settings.people[name].step ?? 0) + 1);
         if (step * 30000 <= Date.now() + 30000) {
             steps[name] = step;
             return execFileSync("oathtool", ["--totp", "-b", "--now", `@${step * 30}`, settings.people[name].secret]).toString().trim();

@@ -2,18 +2,11 @@
 
 import { execFileSync } from "node:child_process";
 import { code, end, LAPTOP, look, must, open, plugIn, settings, story, tellComplaints } from "./browser.mjs";
-import { formOf, go, said, settled, signIn } from "./dashboard_steps.mjs";
+import { elsewhere, formOf, go, said, settled, signIn } from "./dashboard_steps.mjs";
 
 const { page } = await open();
 const bob = settings.people.bob;
 const dialog = page.getByRole("dialog");
-
-// What somebody else does meanwhile, at the API.
-function elsewhere(method, path, token, body = {}) {
-    const answer = execFileSync("curl", ["-sk", "-w", "\n%{http_code}", "-X", method, "-H", `Authorization: Bearer ${token}`, "-H", "Content-Type: application/json", "--data", JSON.stringify(body), settings.url + path]).toString();
-    const at = answer.lastIndexOf("\n");
-    return { status: answer.slice(at + 1), body: JSON.parse(answer.slice(0, at)) };
-}
 
 // As if a while had passed since the sign-in; what is cached of sessions goes with the change of an account.
 function grow_old() {
@@ -42,7 +35,7 @@ await story("bob signs in, and adds a passkey", async () => {
 // ---- renaming -------------------------------------------------------------------------------------
 
 await story("nobody else gives it a name, and bob not none", async () => {
-    const { body } = elsewhere("GET", "/api/v1/auth/factors", settings.bob, undefined);
+    const { body } = elsewhere("GET", "/api/v1/auth/factors", settings.bob);
     const path = `/api/v1/auth/webauthn/passkeys/${body.passkeys[0].id}`;
     const refusals = [
         [settings.admin, "mine now", "404"],
@@ -124,9 +117,9 @@ await story("once signed in, the step goes on by itself", async () => {
 // ---- a session that has ended ---------------------------------------------------------------------
 
 await story("a session that was ended while the page was open is begun anew here", async () => {
-    const { body } = elsewhere("GET", "/api/v1/sessions", settings.bob, undefined);
+    const { body } = elsewhere("GET", "/api/v1/sessions", settings.bob);
     for (const session of body.sessions.filter((one) => one.use === "browser")) {
-        must(elsewhere("DELETE", `/api/v1/sessions/${session.id}`, settings.bob, undefined).status === "200", "it was not ended");
+        must(elsewhere("DELETE", `/api/v1/sessions/${session.id}`, settings.bob).status === "200", "it was not ended");
     }
     await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Keys" }).click();
     await dialog.getByText("Your session has ended. What you typed is still here.").waitFor();
@@ -136,9 +129,9 @@ await story("a session that was ended while the page was open is begun anew here
     await page.getByText("No certificate is valid now.").waitFor();
 });
 await story("or, where it is not, one is led to where one signs in", async () => {
-    const { body } = elsewhere("GET", "/api/v1/sessions", settings.bob, undefined);
+    const { body } = elsewhere("GET", "/api/v1/sessions", settings.bob);
     for (const session of body.sessions.filter((one) => one.use === "browser")) {
-        elsewhere("DELETE", `/api/v1/sessions/${session.id}`, settings.bob, undefined);
+        elsewhere("DELETE", `/api/v1/sessions/${session.id}`, settings.bob);
     }
     await page.getByRole("button", { name: "Revoke all" }).click();
     await dialog.getByRole("button", { name: "Revoke all" }).click();

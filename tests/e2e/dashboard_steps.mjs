@@ -1,5 +1,6 @@
 // What every story of the dashboard does: signing in, going from page to page, hearing what was said.
 
+import { execFileSync } from "node:child_process";
 import { fillIn, settings } from "./browser.mjs";
 
 export async function signIn(page, name) {
@@ -30,3 +31,11 @@ export const said = (page, text) => page.locator("#said").getByText(text).first(
 
 // The form that a button with this name sends.
 export const formOf = (page, button) => page.locator("form", { has: page.getByRole("button", { name: button, exact: true }) });
+
+// What somebody does meanwhile, at the API: {status, body}.
+export function elsewhere(method, path, token, body) {
+    const json = body === undefined ? [] : ["-H", "Content-Type: application/json", "--data", JSON.stringify(body)];
+    const answer = execFileSync("curl", ["-sk", "-w", "\n%{http_code}", "-X", method, "-H", `Authorization: Bearer ${token}`, ...json, settings.url + path]).toString();
+    const at = answer.lastIndexOf("\n");
+    return { status: answer.slice(at + 1), body: JSON.parse(answer.slice(0, at)) };
+}

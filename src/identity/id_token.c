@@ -66,7 +66,8 @@ static err_t judge_times(const json_t *claims, const struct id_token_rules *rule
         !time_of(claims, "auth_time", &out->authenticated_at)) {
         return fault_set(fault, ERR_REFUSED, "auth_time", "is not a time");
     }
-    if (issued_at > now + rules->skew_s || not_before > now + rules->skew_s) {
+    if (issued_at > now + rules->skew_s || not_before > now + rules->skew_s ||
+        out->authenticated_at > now + rules->skew_s) {
         return fault_set(fault, ERR_REFUSED, "iat",
                          "the token is from the future; do the clocks "
                          "of this machine and of the issuer agree?");
@@ -74,6 +75,7 @@ static err_t judge_times(const json_t *claims, const struct id_token_rules *rule
     if (out->expires_at <= now - rules->skew_s) {
         return fault_set(fault, ERR_EXPIRED, "exp", "the token has expired");
     }
+    out->authenticated_at = out->authenticated_at < now ? out->authenticated_at : now;
     if (issued_at < now - rules->age_max_s - rules->skew_s) {
         return fault_set(fault, ERR_EXPIRED, "iat", "the token is too old");
     }

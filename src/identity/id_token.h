@@ -28,7 +28,7 @@ enum { ID_TOKEN_SUBJECT_CHARS = 256 };
 struct id_token {
     char subject[ID_TOKEN_SUBJECT_CHARS];
     int64_t expires_at;
-    int64_t authenticated_at; /* "auth_time"; 0 when not told */
+    int64_t authenticated_at; /* "auth_time", now at the latest; 0 when not told */
 };
 
 /* ERR_REFUSED with a fault that names the claim; ERR_EXPIRED when that is all that is wrong. */

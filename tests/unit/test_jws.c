@@ -515,6 +515,31 @@ static void test_times(void **state) {
                  ERR_REFUSED); /* a nonce that nobody asked for */
 }
 
+/* Sessions count from the sign-in: one of the future would never end. */
+static void test_when_signed_in(void **state) {
+    (void)state;
+    const struct id_token_rules rules = {
+        .issuer = "i", .audience = "a", .skew_s = 60, .age_max_s = 600};
+    static const struct {
+        int64_t told, taken;
+        enum err_code code;
+    } cases[] = {
+        {NOW + 61, 0, ERR_REFUSED}, {NOW + 315360000, 0, ERR_REFUSED},    {NOW + 60, NOW, ERR_NONE},
+        {NOW, NOW, ERR_NONE},       {NOW - 86400, NOW - 86400, ERR_NONE},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct id_token token = {.authenticated_at = 0};
+        struct fault fault;
+        json_t *claims = json_pack("{s:s,s:s,s:s,s:I,s:I,s:I}", "iss", "i", "aud", "a", "sub", "s",
+                                   "iat", (json_int_t)NOW, "exp", (json_int_t)NOW + 100,
+                                   "auth_time", (json_int_t)cases[i].told);
+        assert_non_null(claims);
+        assert_fails(id_token_judge(claims, JWS_RS256, &rules, NOW, &token, &fault), cases[i].code);
+        assert_int_equal(token.authenticated_at, cases[i].taken);
+        json_decref(claims);
+    }
+}
+
 /* ---- our own keys ------------------------------------------------------------------------- */
 
 static err_t verify_ours(const struct signing_keys *keys, const char *token, int64_t now) {
@@ -625,6 +650,7 @@ int main(void) {
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_claims),
         cmocka_unit_test(test_times),
+        cmocka_unit_test(test_when_signed_in),
         cmocka_unit_test(test_rotation),
         cmocka_unit_test(test_signing_keys_are_bounded),
     };

@@ -177,6 +177,12 @@ if "$postern" whoami >"$work/last" 2>&1; then
     "$postern" project invite p1 erin >"$work/invitation" 2>"$work/said"
     check "postern project invite prints the invitation" grep -qE '^pgi_[A-Za-z0-9_-]{43}$' "$work/invitation"
     check "postern project certificates" "$postern" project certificates p1
+    gets "more of them than a page has" 200 - PUT /api/v1/accounts/bob "$admin" '{"quotaPerDay":5000}'
+    most=$(limit LIST_ROWS_COUNT)
+    check "are signed" curl -sSf --cacert "$authority/tls/ca.pem" -o "$work/signed" -H "Authorization: Bearer $bob" -H 'Content-Type: application/json' \
+        --data "$body" "$url/api/v1/ssh-keys/sign?[1-$((most + 1))]"
+    "$postern" project certificates p1 --json >"$work/last" 2>&1
+    has "all of them are shown" ".complete and ([.certificates[] | select(.username == \"bob\") | .serialNumber] | unique | length == $((most + 1)))"
     check "postern project remove-member" "$postern" project remove-member p1 erin
     refused "postern project show of another project" 4 'members of this project' "$postern" project show p2
 else

@@ -3,8 +3,8 @@
  * a restart loses none and whichever authority serves the store can go on with them. Each call is a
  * part of a transaction.
  *
- * Whoever asks without being signed in (device grants) drives out others like it and nothing that
- * an account approved; there are LIMIT_AUTHORIZATIONS_COUNT at most.
+ * Whoever asks without being signed in (device grants) drives out others like it, waiting or
+ * refused, and nothing that an account approved; there are LIMIT_AUTHORIZATIONS_COUNT at most.
  */
 #ifndef POSTERN_AUTHORITY_AUTHORIZATIONS_H
 #define POSTERN_AUTHORITY_AUTHORIZATIONS_H

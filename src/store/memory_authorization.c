@@ -49,7 +49,7 @@ err_t memory_op_authorization_remove_oldest(struct store *store) {
     size_t oldest = NONE;
     for (size_t i = 0; i < self->authorizations.count; i++) {
         const struct authorization *row = ROW(&self->authorizations, authorization, i);
-        if (row->state == AUTHORIZATION_WAITING &&
+        if (row->approval.account_id == 0 &&
             (oldest == NONE ||
              row->expires_at < ROW(&self->authorizations, authorization, oldest)->expires_at)) {
             oldest = i;

@@ -238,7 +238,7 @@
     X(authorization_remove, "DELETE FROM authorization WHERE hash = ?1")                           \
     X(authorization_remove_oldest,                                                                 \
       "DELETE FROM authorization WHERE hash = (SELECT hash FROM authorization"                     \
-      " WHERE state = 1 ORDER BY expires_at LIMIT 1)")                                             \
+      " WHERE account_id IS NULL ORDER BY expires_at LIMIT 1)")                                    \
     X(authorization_remove_all, "DELETE FROM authorization WHERE account_id = ?1")                 \
     X(authorization_count, "SELECT (SELECT count(*) FROM authorization) WHERE ?1 = 0")             \
     X(authorization_count_account, "SELECT count(*) FROM authorization WHERE account_id = ?1")     \

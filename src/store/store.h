@@ -169,7 +169,7 @@ err_t store_authorization_find_user_code(struct store *store, const char *user_c
                                          struct authorization *out);
 err_t store_authorization_update(struct store *store, const struct authorization *authorization);
 err_t store_authorization_remove(struct store *store, const char *hash);
-/* Of the devices that wait for somebody's approval, the one that ends first. */
+/* Of the devices that nobody approved, the one that ends first. */
 err_t store_authorization_remove_oldest(struct store *store);
 /* What the account approved. */
 err_t store_authorization_remove_all(struct store *store, entity_id account_id);

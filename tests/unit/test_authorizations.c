@@ -203,6 +203,21 @@ static void test_full_of_codes(void **state) {
     assert_ok(store_commit(store));
 }
 
+/* Or else one account, which refuses without end, would keep out everybody. */
+static void test_full_of_refused(void **state) {
+    struct store *store = begun(state);
+    entity_id alice = add_account(store, "alice");
+    char code[TOKEN_CHARS], user[AUTHORIZATION_USER_CODE_CHARS];
+    uint32_t number = 0;
+    while (number < LIMIT_AUTHORIZATIONS_COUNT) {
+        assert_ok(add_device(store, number++, NOW, code, user));
+        assert_ok(authorizations_decide(store, user, NULL, NOW));
+    }
+    assert_ok(add_code(store, number++, alice, NOW, code));
+    assert_ok(add_device(store, number++, NOW, code, user));
+    assert_ok(store_commit(store));
+}
+
 static void test_device(void **state) {
     struct store *store = begun(state);
     const struct authorization_approval alice = approval_of(add_account(store, "alice"));
@@ -254,8 +269,9 @@ static void test_device_ends(void **state) {
 
 int main(void) {
     static const struct store_test tests[] = {
-        TEST(test_unknown),   TEST(test_code),          TEST(test_undone), TEST(test_code_bounds),
-        TEST(test_approvals), TEST(test_full_of_codes), TEST(test_device), TEST(test_device_ends),
+        TEST(test_unknown),         TEST(test_code),      TEST(test_undone),
+        TEST(test_code_bounds),     TEST(test_approvals), TEST(test_full_of_codes),
+        TEST(test_full_of_refused), TEST(test_device),    TEST(test_device_ends),
     };
     return run_over_stores(tests, COUNT_OF(tests));
 }

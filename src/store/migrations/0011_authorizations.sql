@@ -1,5 +1,5 @@
 -- Sign-ins that a client has asked for and not yet got: authorization codes and device grants, which outlive a restart. What
--- clients and people hold is kept as hashes. Device grants wait (state 1) until somebody approves or refuses them.
+-- clients and people hold is kept as hashes. Device grants have no account_id unless somebody approved them.
 
 CREATE TABLE authorization (
     hash TEXT PRIMARY KEY,
@@ -24,4 +24,4 @@ CREATE TABLE authorization (
 CREATE UNIQUE INDEX authorization_by_user_code ON authorization (user_code_hash) WHERE user_code_hash <> '';
 CREATE INDEX authorization_by_account ON authorization (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX authorization_by_end ON authorization (expires_at);
-CREATE INDEX authorization_waiting ON authorization (expires_at) WHERE state = 1;
+CREATE INDEX authorization_unapproved ON authorization (expires_at) WHERE account_id IS NULL;

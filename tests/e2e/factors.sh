@@ -90,12 +90,27 @@ check "a code lets in once, also when it comes twice at once" twice
 gets "a weak one is refused" 422 password_refused PUT /api/v1/auth/password "$admin" "{\"currentPassword\":\"$password\",\"newPassword\":\"alicealicealice\"}"
 has "and told why" '.field == "newPassword"'
 gets "the present one must be right" 401 invalid_credentials PUT /api/v1/auth/password "$admin" '{"currentPassword":"wrong-wrong-wrong","newPassword":"quiet-moon-ladder-9"}'
-gets "then it is changed" 200 - PUT /api/v1/auth/password "$admin" "{\"currentPassword\":\"$password\",\"newPassword\":\"quiet-moon-ladder-9\"}"
+gets "a project" 201 - POST /api/v1/projects "$admin" '{"name":"p1"}'
+gets "… with alice" 200 - PUT /api/v1/projects/p1/members/alice "$admin" '{"role":"member"}'
+gets "a certificate" 200 - POST /api/v1/ssh-keys/sign "$admin" "{\"publicKey\":\"$(key laptop)\"}"
+check "then it is changed" tty --send 'Present password: ' $password --send 'New password: ' quiet-moon-ladder-9 \
+    --send 'The same again: ' quiet-moon-ladder-9 -- "$postern" account password
+says "… and what lets in besides is told" '1 certificate: postern revoke-all'
 gets "and every session has ended" 401 not_logged_in GET /api/v1/auth/whoami "$admin"
 login "the one before is good no more" 401 invalid_credentials alice $password "$(code "$new_secret" 30)"
 password=quiet-moon-ladder-9
-login "the new one is" 200 - alice $password "$(code "$new_secret" 30)"
-admin=$(field .access_token)
+check "the new one is" tty --send 'Password: ' $password --send 'Code from your authenticator: ' "$(code "$new_secret" 30)" -- \
+    "$postern" login --password --user alice
+admin=$(jq -r .accessToken "$HOME/.local/state/posterngate/test/token")
+gets "an account for bob" 201 - POST /api/v1/accounts "$admin" '{"name":"bob"}'
+enrol "$(field .invitation)" blue-river-stone-47
+gets "… in the project too" 200 - PUT /api/v1/projects/p1/members/bob "$admin" '{"role":"member"}'
+gets "who has a certificate" 200 - POST /api/v1/ssh-keys/sign "$token" "{\"publicKey\":\"$(key bobs)\"}"
+check "an administrator takes his factors away" "$postern" admin account reset-factors bob
+says "… is told what ended" 'Every sign-in of bob has ended.$'
+says "… what did not, and how it does" '1 certificate: postern revoke-all --user bob'
+says "… all of it" 'postern admin account disable bob'
+says "… and what to give him" 'postern login --invitation pgi_'
 
 # ---- an old sign-in ---------------------------------------------------------------------------
 

@@ -168,6 +168,26 @@ done
 check "an account may have $most" test "$status" = 201
 approves "… and no more" 409 too_many "$carol" onemore
 
+# ---- a new password --------------------------------------------------------------------------
+
+renews "a machine of carol's has a certificate" 200 - "$(proof many1 "$(now_ms)" carol)"
+gets "and she another" 200 - POST /api/v1/ssh-keys/sign "$carol" "{\"publicKey\":\"$(key hers)\"}"
+gets "of those that are valid" 200 - GET /api/v1/ssh-keys "$carol"
+valid=$(field '.sshKeys | length')
+check "… there are both at least" test "$valid" -ge 2
+gets "her own new password …" 200 - PUT /api/v1/auth/password "$carol" '{"currentPassword":"green-field-cloud-12","newPassword":"green-lake-stone-48"}'
+has "… ends no more than sign-ins, and she is told what is left" ".left == {certificates: $valid, registeredKeys: 0, grants: $most, passkeys: 0}"
+renews "… which goes on" 200 - "$(proof many1 "$(now_ms)" carol)"
+gets "her factors are reset" 200 - POST /api/v1/accounts/carol/reset-factors "$admin"
+cp "$work/last" "$work/reset"
+has "… which ends her grants and what they obtained" ".ended == {grants: $most, certificates: $valid}"
+has "… but not what she got herself, which is told" '.left == {certificates: 1, registeredKeys: 0, grants: 0, passkeys: 0}'
+renews "… so that a machine gets nothing more" 403 grant_ended "$(proof many1 "$(now_ms)" carol)"
+audited "… all of it on record" ".action == \"factor.reset\" and .target == \"carol\" and .detail == \"$most grants ended, with $valid certificates; 1 certificates and 0 registered keys are left\""
+enrol "$(jq -r .invitation "$work/reset")" green-field-cloud-13
+carol=$token
+approves "she approves anew" 201 - "$carol" machine 'from: "mine"'
+
 sed -i '/^policy:/,$d' "$authority/posternd.yaml"
 printf 'policy:\n  grants:\n    allowed: false\n' >>"$authority/posternd.yaml"
 kill -HUP "$authority_pid"

@@ -178,7 +178,8 @@ bool account_end_access(struct call *call, const struct account *account, const 
     const struct revoke_scope own = {.account_id = account->id};
     const struct revoke_scope for_others = {.by_id = account->id};
     return session_end_all(call, account->id) && revoke_all(call, own, why, &count) &&
-           revoke_all(call, for_others, why, &count) && grant_end_all(call, account->id, &count) &&
+           revoke_all(call, for_others, why, &count) &&
+           grant_end_all(call, account->id, &count, NULL) &&
            registered_key_drop_all(call, account->id, &count) &&
            internal_key_drop(call, account->id, NULL, &count);
 }

@@ -11,6 +11,8 @@
 
 #include "authority/authority.h"
 #include "authority/routes/account.h"
+#include "authority/routes/grant.h"
+#include "authority/routes/holdings.h"
 #include "authority/routes/invitation.h"
 #include "authority/routes/login.h"
 #include "authority/routes/passkey.h"
@@ -237,6 +239,16 @@ static void refuse_password(struct call *call, struct candidate *candidate) {
                  "the current password is wrong");
 }
 
+/* What else lets in is kept, for it may be at work far away; but whoever fears a thief looks at it.
+ */
+static void answer_changed(struct call *call, entity_id account_id) {
+    struct holdings left;
+    if (holdings_count(call, account_id, &left)) {
+        call_answer(call, 200,
+                    json_pack("{s:b, s:o}", "changed", true, "left", holdings_json(&left)));
+    }
+}
+
 static void password_conclude(struct call *call) {
     const struct password_change *own = change_of(call);
     const struct account *account = &call->caller.account;
@@ -256,7 +268,7 @@ static void password_conclude(struct call *call) {
     if (call_ok(call, own->hashed ? OK : FAIL(ERR_MEMORY), "the password") &&
         call_ok(call, store_login_put(store, &candidate.login), "the login") &&
         session_end_all(call, account->id)) {
-        call_answer(call, 200, json_pack("{s:b}", "changed", true));
+        answer_changed(call, account->id);
     }
 }
 
@@ -395,6 +407,31 @@ static bool wipe_factors(struct call *call, const struct account *account) {
            factor_drop_others(call, account->id) && session_end_all(call, account->id);
 }
 
+/* Who lost everything may have lost it to somebody, who may have left a grant for a machine of
+ * their own: those end. What is left is told, in the audit log too. */
+static bool end_grants(struct call *call, const struct account *account, json_t *answer) {
+    char detail[200];
+    struct holdings left;
+    size_t grants = 0, certificates = 0;
+    if (!grant_end_all(call, account->id, &grants, &certificates) ||
+        !holdings_count(call, account->id, &left)) {
+        return false;
+    }
+    (void)snprintf(detail, sizeof detail,
+                   "%zu grants ended, with %zu certificates; %zu certificates and %zu registered "
+                   "keys are left",
+                   grants, certificates, left.certificates, left.registered_keys);
+    call_audit(call, account->name, true, "ok", detail);
+    json_t *ended = json_pack("{s:I, s:I}", "grants", (json_int_t)grants, "certificates",
+                              (json_int_t)certificates);
+    return call_ok(call,
+                   json_object_set_new(answer, "ended", ended) == 0 &&
+                           json_object_set_new(answer, "left", holdings_json(&left)) == 0
+                       ? OK
+                       : FAIL(ERR_MEMORY),
+                   NULL);
+}
+
 static void reset_run(struct call *call) {
     const char *name = call_path(call, "name");
     struct account account;
@@ -412,7 +449,9 @@ static void reset_run(struct call *call) {
         return;
     }
     json_t *body = json_pack("{s:s}", "username", account.name);
-    invitation_issue(call, &account, body);
+    if (end_grants(call, &account, body)) {
+        invitation_issue(call, &account, body);
+    }
     if (call_refused(call)) {
         json_decref(body);
     } else {

@@ -272,8 +272,18 @@ static err_t is_unreached(struct store *store, const struct grant *grant, bool *
     return OK;
 }
 
+/* Whoever has a leaked key has what it obtained, too: the grant's certificates end with it. */
+static bool end_obtained(struct call *call, const struct grant *grant, size_t *certificates) {
+    const struct revoke_scope scope = {.account_id = grant->account_id, .grant_id = grant->id};
+    size_t count = 0;
+    bool done = revoke_all(call, scope, "grant revoked", &count);
+    *certificates += count;
+    return done;
+}
+
 /* A listing may not write, so they are gathered first. */
-static bool end_some(struct call *call, entity_id account_id, bool unreached_only, size_t *count) {
+static bool end_some(struct call *call, entity_id account_id, bool unreached_only, size_t *count,
+                     size_t *certificates) {
     struct store *store = call_store(call);
     struct ids ids = {.call = call};
     struct grant *grant CLEANUP(freep) = malloc(sizeof *grant);
@@ -291,17 +301,21 @@ static bool end_some(struct call *call, entity_id account_id, bool unreached_onl
             err = store_grant_update(store, grant);
             ended++;
         }
+        if (!failed(err) && unreached && certificates != NULL &&
+            !end_obtained(call, grant, certificates)) {
+            return false;
+        }
     }
     *count = ended;
     return call_ok(call, err, "the grants");
 }
 
-bool grant_end_all(struct call *call, entity_id account_id, size_t *count) {
-    return end_some(call, account_id, false, count);
+bool grant_end_all(struct call *call, entity_id account_id, size_t *count, size_t *certificates) {
+    return end_some(call, account_id, false, count, certificates);
 }
 
 bool grant_end_unreached(struct call *call, const struct account *account, size_t *count) {
-    return end_some(call, account->id, true, count);
+    return end_some(call, account->id, true, count, NULL);
 }
 
 static bool find(struct call *call, const char *text, struct grant *out) {
@@ -322,12 +336,10 @@ static bool find(struct call *call, const char *text, struct grant *out) {
     return call_ok(call, err, "the grant");
 }
 
-/* Whoever has a leaked key has what it obtained, too: the grant's certificates end with it. */
 static bool end(struct call *call, struct grant *grant, size_t *certificates) {
-    struct revoke_scope scope = {.account_id = grant->account_id, .grant_id = grant->id};
     grant->revoked_at = call->now;
     return call_ok(call, store_grant_update(call_store(call), grant), "the grant") &&
-           revoke_all(call, scope, "grant revoked", certificates);
+           end_obtained(call, grant, certificates);
 }
 
 static void revoke_run(struct call *call) {

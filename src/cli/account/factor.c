@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/account/ask.h"
+#include "cli/account/left.h"
 #include "cli/admin/admin.h"
 #include "cli/browser.h"
 
@@ -234,9 +235,13 @@ static err_t password_run(struct cli *cli, const struct arguments *arguments) {
                    json_pack("{s:s, s:s}", "currentPassword", current.len > 0 ? current.text : "",
                              "newPassword", wanted.text),
                    &answer));
-    return admin_done(cli, answer,
-                      "The password is changed, and every sign-in has ended, this one included; "
-                      "next: postern login");
+    TRY(admin_done(cli, answer,
+                   "The password is changed, and every sign-in has ended, this one included; "
+                   "next: postern login"));
+    if (!cli->json) {
+        left_print(json_object_get(answer, "left"), NULL);
+    }
+    return OK;
 }
 
 /* ---- the words ---- */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "cli/account/left.h"
 #include "cli/admin/admin.h"
 
 enum { QUOTA_MAX = 100000 };
@@ -132,12 +133,26 @@ static err_t invite_run(struct cli *cli, const struct arguments *arguments) {
     return cli->json ? print_json(answer) : show_invitation(answer, arguments->words[0]);
 }
 
+static void show_reset(const json_t *answer, const char *name) {
+    const json_t *ended = json_object_get(answer, "ended");
+    (void)printf("Every sign-in of %s has ended.\n", name);
+    if (member_number(ended, "grants") > 0) {
+        (void)printf("Automation grants have ended: %lld, with %lld certificates.\n",
+                     member_number(ended, "grants"), member_number(ended, "certificates"));
+    }
+    left_print(json_object_get(answer, "left"), name);
+}
+
 static err_t reset_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/accounts/", arguments->words[0], "/reset-factors", NULL));
     TRY(admin_call(cli, HTTP_POST, path, &answer));
-    return cli->json ? print_json(answer) : show_invitation(answer, arguments->words[0]);
+    if (cli->json) {
+        return print_json(answer);
+    }
+    show_reset(answer, arguments->words[0]);
+    return show_invitation(answer, arguments->words[0]);
 }
 
 static err_t window_run(struct cli *cli, const struct arguments *arguments) {

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 
 const [modules, executablePath, url, password, code, loads] = process.argv.slice(2);
 const { chromium } = createRequire(`${modules}/`)("playwright-core");
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const browser = await chromium.launch({ executablePath, args: ["--no-proxy-server"] });
 
 // Each in a browser of its own, which keeps nothing but the session.

@@ -43,8 +43,12 @@ show_browser() {
         mark=$green sign=✓
         case $line in
         'ok - '*) ;;
-        'not ok - '*) mark=$red sign=✗ failures=$((failures + 1)) ;;
+        'not ok - '*) mark=$red sign=✗ ;;
         'ended with 0') continue ;;
+        'ended with '*)
+            failures=$((failures + 1))
+            continue
+            ;;
         *)
             printf '      %s\n' "$line"
             continue

@@ -84,6 +84,8 @@ static inline void json_freep(json_t **json) {
 err_t print_json(const json_t *json);
 /* On a terminal as wide as it is, boxed where it can show that; elsewhere plain and whole. */
 err_t print_table(const struct table *table);
+/* "Label:       value" lines, one under the other. Nothing for an empty value. */
+void print_field(const char *label, const char *value);
 /* A warning on standard error, sanitised, in one line. */
 void print_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* RFC 3339 from an answer, in local time with zone; the text itself when it is no time. */

@@ -126,3 +126,9 @@ err_t member_join(const json_t *object, const char *name, const char *inner, cha
     }
     return buf_to_str(&joined, out);
 }
+
+void print_field(const char *label, const char *value) {
+    if (value[0] != '\0') {
+        (void)printf("%s:%*s %s\n", label, (int)(14 - strlen(label)), "", value);
+    }
+}

@@ -4,7 +4,7 @@
 
 #include "cli/account/ask.h"
 #include "cli/account/left.h"
-#include "cli/admin/admin.h"
+#include "cli/authority.h"
 #include "cli/browser.h"
 
 static err_t open_terminal(struct cli *cli, struct terminal **out) {
@@ -65,7 +65,7 @@ static err_t show_list(struct cli *cli, const json_t *answer) {
 static err_t list_run(struct cli *cli, const struct arguments *arguments) {
     (void)arguments;
     json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(admin_call(cli, HTTP_GET, "/api/v1/auth/factors", &answer));
+    TRY(authority_call(cli, HTTP_GET, "/api/v1/auth/factors", &answer));
     return cli->json ? print_json(answer) : show_list(cli, answer);
 }
 
@@ -76,12 +76,12 @@ static err_t confirm_totp(struct cli *cli, struct terminal *terminal) {
         char code[ASK_CODE_CHARS];
         json_t *answer CLEANUP(json_freep) = NULL;
         TRY(ask_code(terminal, false, code));
-        err_t err = admin_send(cli, HTTP_POST, "/api/v1/auth/totp/confirm",
-                               json_pack("{s:s}", "totp", code), &answer);
+        err_t err = authority_send(cli, HTTP_POST, "/api/v1/auth/totp/confirm",
+                                   json_pack("{s:s}", "totp", code), &answer);
         if (!failed(err)) {
-            return admin_done(cli, answer,
-                              "Codes of this authenticator count from now on; those of the one "
-                              "before do not.");
+            return authority_done(cli, answer,
+                                  "Codes of this authenticator count from now on; those of the one "
+                                  "before do not.");
         }
         if (tries == ASK_TRIES || cli->trouble.exit != EXIT_LOGIN) {
             return err;
@@ -97,7 +97,7 @@ static err_t add_totp_run(struct cli *cli, const struct arguments *arguments) {
     json_t *offer CLEANUP(json_freep) = NULL;
     const char *secret = NULL, *uri = NULL;
     TRY(open_terminal(cli, &terminal));
-    TRY(admin_send(cli, HTTP_POST, "/api/v1/auth/totp", json_object(), &offer));
+    TRY(authority_send(cli, HTTP_POST, "/api/v1/auth/totp", json_object(), &offer));
     TRY(answer_text(cli, offer, "totpSecret", &secret));
     TRY(answer_text(cli, offer, "totpUri", &uri));
     ask_show_totp_secret(terminal, uri, secret);
@@ -116,9 +116,9 @@ static err_t add_passkey_run(struct cli *cli, const struct arguments *arguments)
     json_t *answer CLEANUP(json_freep) = json_pack("{s:s}", "url", (const char *)url.data);
     TRY(answer == NULL ? FAIL(ERR_MEMORY) : OK);
     browser_open((const char *)url.data);
-    return admin_done(cli, answer,
-                      "Passkeys are added in a browser; if none has opened, go to\n  %s",
-                      (const char *)url.data);
+    return authority_done(cli, answer,
+                          "Passkeys are added in a browser; if none has opened, go to\n  %s",
+                          (const char *)url.data);
 }
 
 /* ---- one of them ---- */
@@ -171,7 +171,7 @@ static err_t find_passkey(struct cli *cli, const json_t *passkeys, const char *w
 static err_t look_up(struct cli *cli, const char *word, char **path, json_t **name) {
     json_t *listed CLEANUP(json_freep) = NULL;
     const json_t *passkeys = NULL, *passkey = NULL;
-    TRY(admin_call(cli, HTTP_GET, "/api/v1/auth/factors", &listed));
+    TRY(authority_call(cli, HTTP_GET, "/api/v1/auth/factors", &listed));
     TRY(answer_array(cli, listed, "passkeys", &passkeys));
     TRY(find_passkey(cli, passkeys, word, &passkey));
     TRY(api_path(cli, path, "/api/v1/auth/webauthn/passkeys/", member_text(passkey, "id"), NULL));
@@ -184,9 +184,10 @@ static err_t rename_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     char *path CLEANUP(freep) = NULL;
     TRY(look_up(cli, arguments->words[0], &path, &name));
-    TRY(admin_send(cli, HTTP_PUT, path, json_pack("{s:s}", "name", arguments->words[1]), &answer));
-    return admin_done(cli, answer, "%s is called %s now.", json_string_value(name),
-                      arguments->words[1]);
+    TRY(authority_send(cli, HTTP_PUT, path, json_pack("{s:s}", "name", arguments->words[1]),
+                       &answer));
+    return authority_done(cli, answer, "%s is called %s now.", json_string_value(name),
+                          arguments->words[1]);
 }
 
 static err_t remove_run(struct cli *cli, const struct arguments *arguments) {
@@ -194,8 +195,8 @@ static err_t remove_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     char *path CLEANUP(freep) = NULL;
     TRY(look_up(cli, arguments->words[0], &path, &name));
-    TRY(admin_call(cli, HTTP_DELETE, path, &answer));
-    return admin_done(cli, answer, "%s lets in nobody any more.", json_string_value(name));
+    TRY(authority_call(cli, HTTP_DELETE, path, &answer));
+    return authority_done(cli, answer, "%s lets in nobody any more.", json_string_value(name));
 }
 
 /* ---- recovery-codes ---- */
@@ -204,7 +205,7 @@ static err_t recovery_run(struct cli *cli, const struct arguments *arguments) {
     (void)arguments;
     json_t *answer CLEANUP(json_freep) = NULL;
     const json_t *codes = NULL;
-    TRY(admin_send(cli, HTTP_POST, "/api/v1/auth/recovery-codes", json_object(), &answer));
+    TRY(authority_send(cli, HTTP_POST, "/api/v1/auth/recovery-codes", json_object(), &answer));
     TRY(answer_array(cli, answer, "recoveryCodes", &codes));
     if (cli->json) {
         return print_json(answer);
@@ -228,16 +229,16 @@ static err_t password_run(struct cli *cli, const struct arguments *arguments) {
     json_t *factors CLEANUP(json_freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(open_terminal(cli, &terminal));
-    TRY(admin_call(cli, HTTP_GET, "/api/v1/auth/factors", &factors)); /* before anybody types */
+    TRY(authority_call(cli, HTTP_GET, "/api/v1/auth/factors", &factors)); /* before anybody types */
     TRY(terminal_ask_secret(terminal, "Present password: ", &current));
     TRY(ask_new_password(terminal, &wanted));
-    TRY(admin_send(cli, HTTP_PUT, "/api/v1/auth/password",
-                   json_pack("{s:s, s:s}", "currentPassword", current.len > 0 ? current.text : "",
-                             "newPassword", wanted.text),
-                   &answer));
-    TRY(admin_done(cli, answer,
-                   "The password is changed, and every sign-in has ended, this one included; "
-                   "next: postern login"));
+    TRY(authority_send(cli, HTTP_PUT, "/api/v1/auth/password",
+                       json_pack("{s:s, s:s}", "currentPassword",
+                                 current.len > 0 ? current.text : "", "newPassword", wanted.text),
+                       &answer));
+    TRY(authority_done(cli, answer,
+                       "The password is changed, and every sign-in has ended, this one included; "
+                       "next: postern login"));
     if (!cli->json) {
         left_print(json_object_get(answer, "left"), NULL);
     }

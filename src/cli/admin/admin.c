@@ -8,40 +8,6 @@
 #include "base/limits.h"
 #include "base/text.h"
 
-static err_t open_api(struct cli *cli, struct site **site, struct api **api) {
-    TRY(site_open(&cli->trouble, cli->site, site));
-    return api_open(cli, *site, API_SIGNED_IN, api);
-}
-
-err_t admin_call(struct cli *cli, enum http_method method, const char *path, json_t **answer) {
-    struct site *site CLEANUP(site_freep) = NULL;
-    struct api *api CLEANUP(api_closep) = NULL;
-    TRY(open_api(cli, &site, &api));
-    return api_call(api, method, path, answer);
-}
-
-/* On standard error, so that --json stays as it is. */
-static void show_warnings(const json_t *answer) {
-    size_t index;
-    json_t *warning;
-    json_array_foreach(json_object_get(answer, "warnings"), index, warning) {
-        if (json_is_string(warning)) {
-            print_warning("%s", json_string_value(warning));
-        }
-    }
-}
-
-err_t admin_send(struct cli *cli, enum http_method method, const char *path, json_t *body,
-                 json_t **answer) {
-    json_t *owned CLEANUP(json_freep) = body;
-    struct site *site CLEANUP(site_freep) = NULL;
-    struct api *api CLEANUP(api_closep) = NULL;
-    TRY(open_api(cli, &site, &api));
-    TRY(api_send(api, method, path, TAKE(owned), answer));
-    show_warnings(*answer);
-    return OK;
-}
-
 static err_t add_cell(struct table *table, const json_t *row, const struct admin_column *column) {
     const json_t *value = json_object_get(row, column->member);
     char text[TIME_CHARS] = "";
@@ -90,7 +56,7 @@ static err_t show_table(const json_t *rows, const struct admin_column *columns) 
 err_t admin_list(struct cli *cli, const char *path, const char *member,
                  const struct admin_column *columns) {
     json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(admin_call(cli, HTTP_GET, path, &answer));
+    TRY(authority_call(cli, HTTP_GET, path, &answer));
     return admin_show_list(cli, answer, member, columns);
 }
 
@@ -118,25 +84,6 @@ err_t admin_path(const char *path, const char *const *names, size_t count,
         }
     }
     return buf_to_str(&whole, out);
-}
-
-err_t admin_done(struct cli *cli, const json_t *answer, const char *format, ...) {
-    if (cli->json) {
-        json_t *empty CLEANUP(json_freep) = json_object();
-        return print_json(answer != NULL ? answer : empty);
-    }
-    va_list args;
-    va_start(args, format);
-    (void)vprintf(format, args);
-    va_end(args);
-    (void)putchar('\n');
-    return OK;
-}
-
-void admin_field(const char *label, const char *value) {
-    if (value[0] != '\0') {
-        (void)printf("%s:%*s %s\n", label, (int)(14 - strlen(label)), "", value);
-    }
 }
 
 err_t admin_number(struct cli *cli, const char *option, const char *text, uint64_t max,

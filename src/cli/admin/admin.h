@@ -2,22 +2,8 @@
 #ifndef POSTERN_CLI_ADMIN_H
 #define POSTERN_CLI_ADMIN_H
 
-#include "cli/api.h"
-#include "cli/cli.h"
-#include "cli/site.h"
+#include "cli/authority.h"
 
-/* Opens the site, signed in, and makes one call: api_call(), api_send(). What
- * the authority warns of in its answer to admin_send() is shown on standard error. */
-err_t admin_call(struct cli *cli, enum http_method method, const char *path, json_t **answer);
-err_t admin_send(struct cli *cli, enum http_method method, const char *path, json_t *body,
-                 json_t **answer);
-
-/* --json prints the answer; else the sentence. */
-err_t admin_done(struct cli *cli, const json_t *answer, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* "Label:       value" lines, one under the other. Nothing for an empty value. */
-void admin_field(const char *label, const char *value);
 /* One column after the other from members of each row; a time is shown in local time. */
 struct admin_column {
     const char *title; /* NULL ends the list */

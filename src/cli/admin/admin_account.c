@@ -37,7 +37,7 @@ static err_t create_run(struct cli *cli, const struct arguments *arguments) {
                              arguments_value(arguments, "email"), "administrator",
                              arguments_has(arguments, "administrator") ? json_true() : NULL,
                              "passwordWindow", window ? json_true() : NULL);
-    TRY(admin_send(cli, HTTP_POST, "/api/v1/accounts", body, &answer));
+    TRY(authority_send(cli, HTTP_POST, "/api/v1/accounts", body, &answer));
     if (cli->json) {
         return print_json(answer);
     }
@@ -81,17 +81,17 @@ static err_t show_account(const json_t *account) {
     if (per_day > 0) {
         (void)snprintf(quota, sizeof quota, "%lld a day", per_day);
     }
-    admin_field("Name", member_text(account, "name"));
-    admin_field("Kind", member_text(account, "kind"));
-    admin_field("Display name", member_text(account, "displayName"));
-    admin_field("Email", member_text(account, "email"));
-    admin_field("Projects", projects);
-    admin_field("Enrolled", member_true(account, "enrolled") ? "yes" : "no");
-    admin_field("Disabled", member_true(account, "disabled") ? "yes" : "no");
-    admin_field("Administrator", member_true(account, "administrator") ? "yes" : "no");
-    admin_field("Quota", quota);
-    admin_field("Window until", window);
-    admin_field("Created", created);
+    print_field("Name", member_text(account, "name"));
+    print_field("Kind", member_text(account, "kind"));
+    print_field("Display name", member_text(account, "displayName"));
+    print_field("Email", member_text(account, "email"));
+    print_field("Projects", projects);
+    print_field("Enrolled", member_true(account, "enrolled") ? "yes" : "no");
+    print_field("Disabled", member_true(account, "disabled") ? "yes" : "no");
+    print_field("Administrator", member_true(account, "administrator") ? "yes" : "no");
+    print_field("Quota", quota);
+    print_field("Window until", window);
+    print_field("Created", created);
     return OK;
 }
 
@@ -99,7 +99,7 @@ static err_t show_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/accounts/", arguments->words[0], NULL));
-    TRY(admin_call(cli, HTTP_GET, path, &answer));
+    TRY(authority_call(cli, HTTP_GET, path, &answer));
     const json_t *account = NULL;
     TRY(answer_object(cli, answer, "account", &account));
     return cli->json ? print_json(answer) : show_account(account);
@@ -109,27 +109,27 @@ static err_t put(struct cli *cli, const char *name, json_t *body, json_t **answe
     json_t *owned CLEANUP(json_freep) = body;
     char *path CLEANUP(freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/accounts/", name, NULL));
-    return admin_send(cli, HTTP_PUT, path, TAKE(owned), answer);
+    return authority_send(cli, HTTP_PUT, path, TAKE(owned), answer);
 }
 
 static err_t disable_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(put(cli, arguments->words[0], json_pack("{s:b}", "disabled", true), &answer));
-    return admin_done(cli, answer, "%s is disabled; its sessions and certificates are ended.",
-                      arguments->words[0]);
+    return authority_done(cli, answer, "%s is disabled; its sessions and certificates are ended.",
+                          arguments->words[0]);
 }
 
 static err_t enable_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(put(cli, arguments->words[0], json_pack("{s:b}", "disabled", false), &answer));
-    return admin_done(cli, answer, "%s is enabled.", arguments->words[0]);
+    return authority_done(cli, answer, "%s is enabled.", arguments->words[0]);
 }
 
 static err_t invite_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/accounts/", arguments->words[0], "/invitation", NULL));
-    TRY(admin_call(cli, HTTP_POST, path, &answer));
+    TRY(authority_call(cli, HTTP_POST, path, &answer));
     return cli->json ? print_json(answer) : show_invitation(answer, arguments->words[0]);
 }
 
@@ -147,7 +147,7 @@ static err_t reset_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/accounts/", arguments->words[0], "/reset-factors", NULL));
-    TRY(admin_call(cli, HTTP_POST, path, &answer));
+    TRY(authority_call(cli, HTTP_POST, path, &answer));
     if (cli->json) {
         return print_json(answer);
     }
@@ -161,9 +161,9 @@ static err_t window_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/accounts/", name, "/window", NULL));
-    TRY(admin_call(cli, close ? HTTP_DELETE : HTTP_POST, path, &answer));
+    TRY(authority_call(cli, close ? HTTP_DELETE : HTTP_POST, path, &answer));
     if (close || cli->json) {
-        return admin_done(cli, answer, "The enrolment window of %s is closed.", name);
+        return authority_done(cli, answer, "The enrolment window of %s is closed.", name);
     }
     show_window(answer, name);
     return OK;
@@ -174,8 +174,8 @@ static err_t rotate_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/accounts/", arguments->words[0], "/internal-keys/rotate",
                  NULL));
-    TRY(admin_call(cli, HTTP_POST, path, &answer));
-    return admin_done(
+    TRY(authority_call(cli, HTTP_POST, path, &answer));
+    return authority_done(
         cli, answer,
         "The internal keys of %s are good no more (%lld); the frontends make new ones.",
         arguments->words[0], member_number(answer, "removed"));
@@ -197,7 +197,7 @@ static err_t set_run(struct cli *cli, const struct arguments *arguments) {
         return trouble_set(&cli->trouble, EXIT_USAGE, "nothing to set was given");
     }
     TRY(put(cli, arguments->words[0], TAKE(body), &answer));
-    return admin_done(cli, answer, "%s is changed.", arguments->words[0]);
+    return authority_done(cli, answer, "%s is changed.", arguments->words[0]);
 }
 
 static const struct option create_options[] = {

@@ -7,13 +7,13 @@ static err_t create_run(struct cli *cli, const struct arguments *arguments) {
     json_t *port CLEANUP(json_freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(admin_number(cli, "port", arguments_value(arguments, "port"), PORT_MAX, &port));
-    TRY(admin_send(cli, HTTP_POST, "/api/v1/clusters",
-                   json_pack("{s:s, s:s*, s:O*, s:s*, s:s*}", "name", arguments->words[0],
-                             "address", arguments_value(arguments, "address"), "port", port,
-                             "nodeAccess", arguments_value(arguments, "node-access"), "credentials",
-                             arguments_value(arguments, "credentials")),
-                   &answer));
-    return admin_done(cli, answer, "Cluster %s is created.", arguments->words[0]);
+    TRY(authority_send(cli, HTTP_POST, "/api/v1/clusters",
+                       json_pack("{s:s, s:s*, s:O*, s:s*, s:s*}", "name", arguments->words[0],
+                                 "address", arguments_value(arguments, "address"), "port", port,
+                                 "nodeAccess", arguments_value(arguments, "node-access"),
+                                 "credentials", arguments_value(arguments, "credentials")),
+                       &answer));
+    return authority_done(cli, answer, "Cluster %s is created.", arguments->words[0]);
 }
 
 static err_t list_run(struct cli *cli, const struct arguments *arguments) {
@@ -44,8 +44,8 @@ static err_t set_run(struct cli *cli, const struct arguments *arguments) {
         return trouble_set(&cli->trouble, EXIT_USAGE, "nothing to set was given");
     }
     TRY(api_path(cli, &path, "/api/v1/clusters/", arguments->words[0], NULL));
-    TRY(admin_send(cli, HTTP_PUT, path, TAKE(body), &answer));
-    return admin_done(cli, answer, "Cluster %s is changed.", arguments->words[0]);
+    TRY(authority_send(cli, HTTP_PUT, path, TAKE(body), &answer));
+    return authority_done(cli, answer, "Cluster %s is changed.", arguments->words[0]);
 }
 
 static const struct option options[] = {

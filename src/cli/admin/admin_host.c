@@ -26,12 +26,12 @@ static err_t add_run(struct cli *cli, const struct arguments *arguments) {
         return trouble_set(&cli->trouble, EXIT_USAGE, "--role is missing: jump, login or compute");
     }
     TRY(admin_number(cli, "port", arguments_value(arguments, "port"), PORT_MAX, &port));
-    TRY(admin_send(cli, HTTP_POST, "/api/v1/hosts",
-                   json_pack("{s:s, s:s, s:s*, s:s*, s:O*, s:o*}", "name", arguments->words[0],
-                             "role", role, "cluster", cluster, "address",
-                             arguments_value(arguments, "address"), "port", port, "scheduler",
-                             arguments_has(arguments, "scheduler") ? json_true() : NULL),
-                   &answer));
+    TRY(authority_send(cli, HTTP_POST, "/api/v1/hosts",
+                       json_pack("{s:s, s:s, s:s*, s:s*, s:O*, s:o*}", "name", arguments->words[0],
+                                 "role", role, "cluster", cluster, "address",
+                                 arguments_value(arguments, "address"), "port", port, "scheduler",
+                                 arguments_has(arguments, "scheduler") ? json_true() : NULL),
+                       &answer));
     if (cli->json) {
         return print_json(answer);
     }
@@ -61,16 +61,16 @@ static err_t remove_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/hosts/", arguments->words[0], NULL));
-    TRY(admin_call(cli, HTTP_DELETE, path, &answer));
-    return admin_done(cli, answer, "Host %s is removed. Certificates revoked with it: %lld",
-                      arguments->words[0], member_number(answer, "certificatesRevoked"));
+    TRY(authority_call(cli, HTTP_DELETE, path, &answer));
+    return authority_done(cli, answer, "Host %s is removed. Certificates revoked with it: %lld",
+                          arguments->words[0], member_number(answer, "certificatesRevoked"));
 }
 
 static err_t enrol_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/hosts/", arguments->words[0], "/enrolment", NULL));
-    TRY(admin_call(cli, HTTP_POST, path, &answer));
+    TRY(authority_call(cli, HTTP_POST, path, &answer));
     return cli->json ? print_json(answer) : show_token(answer, arguments->words[0]);
 }
 

@@ -18,7 +18,7 @@ static err_t keys_run(struct cli *cli, const struct arguments *arguments) {
 static err_t rotate_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     (void)arguments;
-    TRY(admin_call(cli, HTTP_POST, "/api/v1/issuer/keys", &answer));
+    TRY(authority_call(cli, HTTP_POST, "/api/v1/issuer/keys", &answer));
     if (cli->json) {
         return print_json(answer);
     }

@@ -54,9 +54,9 @@ static err_t start_run(struct cli *cli, const struct arguments *arguments) {
     }
     TRY(api_path(cli, &path, "/api/v1/clusters/", arguments->words[0], "/jobs/",
                  arguments->words[1], NULL));
-    TRY(admin_send(cli, HTTP_PUT, path, TAKE(body), &answer));
-    TRY(admin_done(cli, answer, "Job %s of %s runs on %s.", arguments->words[1], account,
-                   arguments->words[0]));
+    TRY(authority_send(cli, HTTP_PUT, path, TAKE(body), &answer));
+    TRY(authority_done(cli, answer, "Job %s of %s runs on %s.", arguments->words[1], account,
+                       arguments->words[0]));
     return cli->json ? OK : show_enrolments(answer);
 }
 
@@ -65,9 +65,10 @@ static err_t end_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/clusters/", arguments->words[0], "/jobs/",
                  arguments->words[1], NULL));
-    TRY(admin_call(cli, HTTP_DELETE, path, &answer));
-    return admin_done(cli, answer, "Job %s on %s has ended; sessions that came in for it end now.",
-                      arguments->words[1], arguments->words[0]);
+    TRY(authority_call(cli, HTTP_DELETE, path, &answer));
+    return authority_done(cli, answer,
+                          "Job %s on %s has ended; sessions that came in for it end now.",
+                          arguments->words[1], arguments->words[0]);
 }
 
 static err_t list_run(struct cli *cli, const struct arguments *arguments) {

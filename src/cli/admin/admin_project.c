@@ -5,11 +5,11 @@
 
 static err_t create_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
-    TRY(admin_send(cli, HTTP_POST, "/api/v1/projects",
-                   json_pack("{s:s, s:s*}", "name", arguments->words[0], "displayName",
-                             arguments_value(arguments, "display-name")),
-                   &answer));
-    return admin_done(cli, answer, "Project %s is created.", arguments->words[0]);
+    TRY(authority_send(cli, HTTP_POST, "/api/v1/projects",
+                       json_pack("{s:s, s:s*}", "name", arguments->words[0], "displayName",
+                                 arguments_value(arguments, "display-name")),
+                       &answer));
+    return authority_done(cli, answer, "Project %s is created.", arguments->words[0]);
 }
 
 static err_t list_run(struct cli *cli, const struct arguments *arguments) {
@@ -27,9 +27,9 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
 static err_t show_project(const json_t *project) {
     char *clusters CLEANUP(freep) = NULL;
     TRY(member_join(project, "clusters", NULL, &clusters));
-    admin_field("Name", member_text(project, "name"));
-    admin_field("Display name", member_text(project, "displayName"));
-    admin_field("Clusters", clusters);
+    print_field("Name", member_text(project, "name"));
+    print_field("Display name", member_text(project, "displayName"));
+    print_field("Clusters", clusters);
     size_t index;
     json_t *member;
     json_array_foreach(json_object_get(project, "members"), index, member) {
@@ -43,7 +43,7 @@ static err_t show_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/projects/", arguments->words[0], NULL));
-    TRY(admin_call(cli, HTTP_GET, path, &answer));
+    TRY(authority_call(cli, HTTP_GET, path, &answer));
     const json_t *project = NULL;
     TRY(answer_object(cli, answer, "project", &project));
     return cli->json ? print_json(answer) : show_project(project);
@@ -55,10 +55,10 @@ static err_t add_member_run(struct cli *cli, const struct arguments *arguments) 
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/projects/", arguments->words[0], "/members/",
                  arguments->words[1], NULL));
-    TRY(admin_send(cli, HTTP_PUT, path, json_pack("{s:s}", "role", role != NULL ? role : "member"),
-                   &answer));
-    return admin_done(cli, answer, "%s is a %s of %s.", arguments->words[1],
-                      role != NULL ? role : "member", arguments->words[0]);
+    TRY(authority_send(cli, HTTP_PUT, path,
+                       json_pack("{s:s}", "role", role != NULL ? role : "member"), &answer));
+    return authority_done(cli, answer, "%s is a %s of %s.", arguments->words[1],
+                          role != NULL ? role : "member", arguments->words[0]);
 }
 
 static err_t remove_member_run(struct cli *cli, const struct arguments *arguments) {
@@ -66,9 +66,9 @@ static err_t remove_member_run(struct cli *cli, const struct arguments *argument
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/projects/", arguments->words[0], "/members/",
                  arguments->words[1], NULL));
-    TRY(admin_call(cli, HTTP_DELETE, path, &answer));
-    return admin_done(cli, answer, "%s is no longer in %s.", arguments->words[1],
-                      arguments->words[0]);
+    TRY(authority_call(cli, HTTP_DELETE, path, &answer));
+    return authority_done(cli, answer, "%s is no longer in %s.", arguments->words[1],
+                          arguments->words[0]);
 }
 
 static err_t invite_run(struct cli *cli, const struct arguments *arguments) {
@@ -76,10 +76,10 @@ static err_t invite_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     const char *invitation = NULL;
     TRY(api_path(cli, &path, "/api/v1/projects/", arguments->words[0], "/invitations", NULL));
-    TRY(admin_send(cli, HTTP_POST, path,
-                   json_pack("{s:s, s:s*}", "name", arguments->words[1], "displayName",
-                             arguments_value(arguments, "display-name")),
-                   &answer));
+    TRY(authority_send(cli, HTTP_POST, path,
+                       json_pack("{s:s, s:s*}", "name", arguments->words[1], "displayName",
+                                 arguments_value(arguments, "display-name")),
+                       &answer));
     if (cli->json) {
         return print_json(answer);
     }
@@ -123,20 +123,20 @@ static err_t cluster_call(struct cli *cli, const struct arguments *arguments,
     char *path CLEANUP(freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/projects/", arguments->words[0], "/clusters/",
                  arguments->words[1], NULL));
-    return admin_call(cli, method, path, answer);
+    return authority_call(cli, method, path, answer);
 }
 
 static err_t add_cluster_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(cluster_call(cli, arguments, HTTP_PUT, &answer));
-    return admin_done(cli, answer, "%s reaches %s.", arguments->words[0], arguments->words[1]);
+    return authority_done(cli, answer, "%s reaches %s.", arguments->words[0], arguments->words[1]);
 }
 
 static err_t remove_cluster_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(cluster_call(cli, arguments, HTTP_DELETE, &answer));
-    return admin_done(cli, answer, "%s no longer reaches %s.", arguments->words[0],
-                      arguments->words[1]);
+    return authority_done(cli, answer, "%s no longer reaches %s.", arguments->words[0],
+                          arguments->words[1]);
 }
 
 static const struct option create_options[] = {

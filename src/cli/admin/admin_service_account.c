@@ -13,10 +13,10 @@ static err_t create_run(struct cli *cli, const struct arguments *arguments) {
                      arguments->words[0]);
         return trouble_set(&cli->trouble, EXIT_USAGE, "--project is missing");
     }
-    TRY(admin_send(cli, HTTP_POST, "/api/v1/service-accounts",
-                   json_pack("{s:s, s:s}", "name", arguments->words[0], "project", project),
-                   &answer));
-    return admin_done(cli, answer, "Service account %s is created.", arguments->words[0]);
+    TRY(authority_send(cli, HTTP_POST, "/api/v1/service-accounts",
+                       json_pack("{s:s, s:s}", "name", arguments->words[0], "project", project),
+                       &answer));
+    return authority_done(cli, answer, "Service account %s is created.", arguments->words[0]);
 }
 
 static err_t list_run(struct cli *cli, const struct arguments *arguments) {
@@ -42,9 +42,9 @@ static err_t set_run(struct cli *cli, const struct arguments *arguments) {
     TRY(admin_yes_no(cli, "impersonates", arguments_value(arguments, "impersonates"),
                      &impersonates));
     TRY(api_path(cli, &path, "/api/v1/accounts/", name, NULL));
-    TRY(admin_send(cli, HTTP_PUT, path, json_pack("{s:o*}", "impersonates", impersonates),
-                   &answer));
-    return admin_done(cli, answer, "Service account %s is changed.", name);
+    TRY(authority_send(cli, HTTP_PUT, path, json_pack("{s:o*}", "impersonates", impersonates),
+                       &answer));
+    return authority_done(cli, answer, "Service account %s is changed.", name);
 }
 
 /* NULL without the option. */
@@ -72,12 +72,12 @@ static err_t key_create_run(struct cli *cli, const struct arguments *arguments) 
     TRY(option_array(arguments, "ip-subnet", &subnets));
     TRY(option_array(arguments, "cluster", &clusters));
     TRY(api_path(cli, &path, "/api/v1/service-accounts/", name, "/api-keys", NULL));
-    TRY(admin_send(cli, HTTP_POST, path,
-                   json_pack("{s:s, s:s*, s:O*, s:O*, s:s*}", "name", label != NULL ? label : name,
-                             "expiresIn", arguments_value(arguments, "expires"), "ipSubnets",
-                             subnets, "clusters", clusters, "maxDuration",
-                             arguments_value(arguments, "max-duration")),
-                   &answer));
+    TRY(authority_send(
+        cli, HTTP_POST, path,
+        json_pack("{s:s, s:s*, s:O*, s:O*, s:s*}", "name", label != NULL ? label : name,
+                  "expiresIn", arguments_value(arguments, "expires"), "ipSubnets", subnets,
+                  "clusters", clusters, "maxDuration", arguments_value(arguments, "max-duration")),
+        &answer));
     if (cli->json) {
         return print_json(answer);
     }
@@ -116,8 +116,8 @@ static err_t key_revoke_run(struct cli *cli, const struct arguments *arguments) 
     json_t *answer CLEANUP(json_freep) = NULL;
     TRY(api_path(cli, &path, "/api/v1/service-accounts/", arguments->words[0], "/api-keys/",
                  arguments->words[1], NULL));
-    TRY(admin_call(cli, HTTP_DELETE, path, &answer));
-    return admin_done(
+    TRY(authority_call(cli, HTTP_DELETE, path, &answer));
+    return authority_done(
         cli, answer, "API key %s of %s is revoked. Certificates revoked with it: %lld",
         arguments->words[1], arguments->words[0], member_number(answer, "certificatesRevoked"));
 }

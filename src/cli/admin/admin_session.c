@@ -33,11 +33,11 @@ static err_t cut_run(struct cli *cli, const struct arguments *arguments) {
     json_t *answer CLEANUP(json_freep) = NULL;
     const json_t *session = NULL;
     TRY(api_path(cli, &path, "/api/v1/gate-sessions/", arguments->words[0], NULL));
-    TRY(admin_call(cli, HTTP_DELETE, path, &answer));
+    TRY(authority_call(cli, HTTP_DELETE, path, &answer));
     TRY(answer_object(cli, answer, "session", &session));
-    return admin_done(cli, answer, "The gate %s was told to end the session of %s from %s.",
-                      member_text(session, "gate"), member_text(session, "account"),
-                      member_text(session, "source"));
+    return authority_done(cli, answer, "The gate %s was told to end the session of %s from %s.",
+                          member_text(session, "gate"), member_text(session, "account"),
+                          member_text(session, "source"));
 }
 
 static const struct option list_options[] = {

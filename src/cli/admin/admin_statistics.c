@@ -80,7 +80,7 @@ static err_t statistics_run(struct cli *cli, const struct arguments *arguments) 
     json_t *answer CLEANUP(json_freep) = NULL;
     const json_t *counts = NULL;
     TRY(admin_path("/api/v1/statistics", names, COUNT_OF(names), arguments, &path));
-    TRY(admin_call(cli, HTTP_GET, path, &answer));
+    TRY(authority_call(cli, HTTP_GET, path, &answer));
     TRY(answer_object(cli, answer, "counts", &counts));
     return cli->json ? print_json(answer) : show(answer, counts);
 }

@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "cli/admin/admin.h"
+#include "cli/authority.h"
 #include "cli/document.h"
 #include "cli/keys/key_file.h"
+#include "cli/named.h"
 #include "cli/subnets.h"
 
 /* ---- create ---- */
@@ -71,11 +72,11 @@ static err_t show_created(const json_t *answer) {
     print_time_cell(member_text(grant, "expireTime"), until);
     (void)printf("Grant %s for %s (%s)\n", member_text(grant, "id"), member_text(grant, "name"),
                  member_text(grant, "fingerprint"));
-    admin_field("Clusters", clusters);
-    admin_field("From", from);
-    admin_field("Command", member_text(grant, "forceCommand"));
-    admin_field("Each lasts", member_text(grant, "duration"));
-    admin_field("Until", until);
+    print_field("Clusters", clusters);
+    print_field("From", from);
+    print_field("Command", member_text(grant, "forceCommand"));
+    print_field("Each lasts", member_text(grant, "duration"));
+    print_field("Until", until);
     (void)printf("\nOn the machine that has the key:\n"
                  "  postern refresh -f KEY        or postern-refresh, for programs\n"
                  "To end it:\n"
@@ -94,7 +95,7 @@ static err_t create_run(struct cli *cli, const struct arguments *arguments) {
     TRY(user_key_find(cli, arguments->word_count > 0 ? arguments->words[0] : otherwise, otherwise,
                       &key));
     TRY(create_body(cli, arguments, &key, &body));
-    TRY(admin_send(cli, HTTP_POST, "/api/v1/grants", TAKE(body), &answer));
+    TRY(authority_send(cli, HTTP_POST, "/api/v1/grants", TAKE(body), &answer));
     return cli->json ? print_json(answer) : show_created(answer);
 }
 
@@ -128,7 +129,7 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
     const json_t *grants = NULL;
     const char *path =
         arguments_has(arguments, "all") ? "/api/v1/grants?include_ended=true" : "/api/v1/grants";
-    TRY(admin_call(cli, HTTP_GET, path, &answer));
+    TRY(authority_call(cli, HTTP_GET, path, &answer));
     if (cli->json) {
         return print_json(answer);
     }
@@ -146,43 +147,20 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
 
 /* ---- revoke ---- */
 
-static err_t find_grant(struct cli *cli, const json_t *grants, const char *word,
-                        const json_t **out) {
-    const json_t *found = NULL;
-    size_t index, count = 0;
-    json_t *grant;
-    json_array_foreach(grants, index, grant) {
-        if (strcmp(member_text(grant, "id"), word) == 0 ||
-            strcmp(member_text(grant, "name"), word) == 0 ||
-            strcmp(member_text(grant, "fingerprint"), word) == 0) {
-            found = grant;
-            count++;
-        }
-    }
-    if (count != 1) {
-        trouble_next(&cli->trouble, "postern grant list");
-        return count == 0 ? trouble_set(&cli->trouble, EXIT_MISSING, "you have no grant %s", word)
-                          : trouble_set(&cli->trouble, EXIT_USAGE,
-                                        "%s is more than one grant; say which by its id", word);
-    }
-    *out = found;
-    return OK;
-}
-
 static err_t revoke_run(struct cli *cli, const struct arguments *arguments) {
     json_t *listed CLEANUP(json_freep) = NULL;
     json_t *answer CLEANUP(json_freep) = NULL;
     char *path CLEANUP(freep) = NULL;
-    const json_t *grants = NULL;
     const json_t *grant = NULL;
-    TRY(admin_call(cli, HTTP_GET, "/api/v1/grants", &listed));
-    TRY(answer_array(cli, listed, "grants", &grants));
-    TRY(find_grant(cli, grants, arguments->words[0], &grant));
+    struct named grants = {.kind = "grant", .list = "postern grant list"};
+    TRY(authority_call(cli, HTTP_GET, "/api/v1/grants", &listed));
+    TRY(answer_array(cli, listed, "grants", &grants.things));
+    TRY(named_find(cli, &grants, arguments->words[0], &grant));
     TRY(api_path(cli, &path, "/api/v1/grants/", member_text(grant, "id"), NULL));
-    TRY(admin_call(cli, HTTP_DELETE, path, &answer));
-    return admin_done(cli, answer, "Grant %s (%s) is revoked, and %lld of its certificates.",
-                      member_text(grant, "id"), member_text(grant, "name"),
-                      member_number(answer, "certificatesRevoked"));
+    TRY(authority_call(cli, HTTP_DELETE, path, &answer));
+    return authority_done(cli, answer, "Grant %s (%s) is revoked, and %lld of its certificates.",
+                          member_text(grant, "id"), member_text(grant, "name"),
+                          member_number(answer, "certificatesRevoked"));
 }
 
 static const struct option create_options[] = {

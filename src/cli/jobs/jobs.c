@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "cli/admin/admin.h"
+#include "cli/api.h"
 #include "cli/jobs/jobs.h"
 
 /* "uprod_00Grm@203.0.113.7 port 32100" where the job has an address of its own, else its nodes. */

@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "cli/admin/admin.h"
+#include "cli/authority.h"
 #include "cli/document.h"
 #include "cli/keys/key.h"
 #include "cli/keys/key_file.h"
+#include "cli/named.h"
 #include "cli/subnets.h"
 
 static err_t show_added(const json_t *answer) {
@@ -51,7 +52,7 @@ static err_t add_run(struct cli *cli, const struct arguments *arguments) {
                       &key));
     TRY(user_key_demand_passphrase(cli, site, &key));
     TRY(add_body(cli, arguments, &key, &body));
-    TRY(admin_send(cli, HTTP_POST, "/api/v1/keys", TAKE(body), &answer));
+    TRY(authority_send(cli, HTTP_POST, "/api/v1/keys", TAKE(body), &answer));
     return cli->json ? print_json(answer) : show_added(answer);
 }
 
@@ -74,7 +75,7 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
     static const char *const columns[] = {"ID", "Name", "Fingerprint", "From", "Expires", NULL};
     json_t *answer CLEANUP(json_freep) = NULL;
     const json_t *keys = NULL;
-    TRY(admin_call(cli, HTTP_GET, "/api/v1/keys", &answer));
+    TRY(authority_call(cli, HTTP_GET, "/api/v1/keys", &answer));
     if (cli->json) {
         return print_json(answer);
     }
@@ -91,40 +92,16 @@ static err_t list_run(struct cli *cli, const struct arguments *arguments) {
 }
 
 /* What a person calls the key: its id, its name, its fingerprint, or the file it is in. */
-static bool is_meant(const json_t *key, const char *word, const char *fingerprint) {
-    return strcmp(member_text(key, "id"), word) == 0 ||
-           strcmp(member_text(key, "name"), word) == 0 ||
-           strcmp(member_text(key, "fingerprint"), word) == 0 ||
-           strcmp(member_text(key, "fingerprint"), fingerprint) == 0;
-}
-
 static err_t find_key(struct cli *cli, const json_t *keys, const char *word, const json_t **out) {
-    char fingerprint[FINGERPRINT_CHARS] = "-"; /* nobody's */
+    char fingerprint[FINGERPRINT_CHARS];
     struct user_key file CLEANUP(user_key_done) = {0};
+    struct named named = {.things = keys, .kind = "key", .list = "postern key list"};
     if (strchr(word, '/') != NULL) {
         TRY(user_key_find(cli, word, word, &file));
         key_fingerprint(file.public, fingerprint);
+        named.fingerprint = fingerprint;
     }
-    const json_t *found = NULL;
-    size_t index;
-    json_t *key;
-    json_array_foreach(keys, index, key) {
-        if (!is_meant(key, word, fingerprint)) {
-            continue;
-        }
-        if (found != NULL) {
-            trouble_next(&cli->trouble, "postern key list");
-            return trouble_set(&cli->trouble, EXIT_USAGE,
-                               "%s is more than one key; say which by its id", word);
-        }
-        found = key;
-    }
-    if (found == NULL) {
-        trouble_next(&cli->trouble, "postern key list");
-        return trouble_set(&cli->trouble, EXIT_MISSING, "no key %s is registered", word);
-    }
-    *out = found;
-    return OK;
+    return named_find(cli, &named, word, out);
 }
 
 static err_t remove_run(struct cli *cli, const struct arguments *arguments) {
@@ -133,13 +110,13 @@ static err_t remove_run(struct cli *cli, const struct arguments *arguments) {
     char *path CLEANUP(freep) = NULL;
     const json_t *keys = NULL;
     const json_t *key = NULL;
-    TRY(admin_call(cli, HTTP_GET, "/api/v1/keys", &listed));
+    TRY(authority_call(cli, HTTP_GET, "/api/v1/keys", &listed));
     TRY(answer_array(cli, listed, "keys", &keys));
     TRY(find_key(cli, keys, arguments->words[0], &key));
     TRY(api_path(cli, &path, "/api/v1/keys/", member_text(key, "id"), NULL));
-    TRY(admin_call(cli, HTTP_DELETE, path, &answer));
-    return admin_done(cli, answer, "Key %s (%s) is removed; what it opened ends now.",
-                      member_text(key, "name"), member_text(key, "fingerprint"));
+    TRY(authority_call(cli, HTTP_DELETE, path, &answer));
+    return authority_done(cli, answer, "Key %s (%s) is removed; what it opened ends now.",
+                          member_text(key, "name"), member_text(key, "fingerprint"));
 }
 
 static const struct option add_options[] = {

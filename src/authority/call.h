@@ -145,7 +145,8 @@ struct call {
     void (*release)(void *own);
     bool own_used;
     size_t own_size;
-    bool wrote_audit; /* not a plain read */
+    bool refused_before; /* its last run(): by read(), or by a worker */
+    bool wrote_audit;    /* not a plain read */
     int64_t started_us;
     struct cert **certs;
     size_t cert_count, cert_pending;

@@ -166,6 +166,7 @@ static void run_in_mark(struct call *call, void (*run)(struct call *call)) {
 void call_run(struct work *work) {
     struct call *call = (struct call *)work;
     struct authority *authority = call->authority;
+    call->refused_before = call_refused(call);
     call->batch_next = authority->batch_calls;
     authority->batch_calls = call;
     if (failed(authority->batch_err)) {
@@ -188,9 +189,13 @@ bool call_run_alone(struct call *call) {
     if (call->route->method != HTTP_GET || call->wrote_audit) {
         return false;
     }
-    call->problem.status = 0;
+    if (!call->refused_before) {
+        call->problem.status = 0;
+    }
     json_decref(TAKE(call->answer));
     buf_clear(&call->text);
     run_in_mark(call, call->next_run);
-    return true;
+    /* What a GET did beyond reading (a browser that comes back from an issuer gets a session) goes
+     * with this transaction: it must neither be answered nor told to hosts. */
+    return call_refused(call) || !call->wrote_audit;
 }

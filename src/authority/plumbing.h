@@ -31,7 +31,8 @@ void call_run(struct work *work);
 /* What was published is told, or undone. */
 void call_forget_events(struct call *call);
 /* Store thread: the batch of this call was rolled back. A plain read runs again, in a transaction
- * of its own; call_run_alone() is false for others, which call_lost() turns into a problem. */
+ * of its own that the caller rolls back; call_run_alone() is false for others, which call_lost()
+ * turns into a problem. */
 bool call_run_alone(struct call *call);
 void call_lost(struct call *call, err_t err);
 

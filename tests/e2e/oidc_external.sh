@@ -53,6 +53,9 @@ hostile() { # DESCRIPTION ERROR FORGERY [FIELD=VALUE…]
 hostile "nobody is made an account of unless the site says so" access_denied '{}' 403
 says "which is told" 'no account bob'
 gets "bob" 201 - POST /api/v1/accounts "$admin" '{"name":"bob","displayName":"Bob"}'
+unused=$(field .invitation)
+gets "whose invitation somebody has, too" 200 - POST /api/v1/auth/invitation '' "{\"invitation\":\"$unused\",\"password\":\"blue-forest-lamp-12\"}"
+secret=$(field .totpSecret)
 hostile "another issuer" invalid_grant '{"claims":{"iss":"https://evil.example"}}'
 hostile "an issuer that only looks like it" invalid_grant "{\"claims\":{\"iss\":\"$op/\"}}"
 hostile "another audience" invalid_grant '{"claims":{"aud":"other"}}'
@@ -84,6 +87,9 @@ has "becomes a bearer" '.username == "bob" and (.access_token | startswith("pgs_
 bob=$(field .access_token)
 gets "of bob" 200 - GET /api/v1/auth/whoami "$bob"
 trade "once" 400 invalid_grant "${exchange[@]}" subject_token="$good"
+gets "now that he has come, nobody else comes by his invitation" 401 invalid_invitation POST /api/v1/auth/invitation/confirm '' \
+    "{\"invitation\":\"$unused\",\"totp\":\"$(code "$secret" -30)\"}"
+gets "or begins to" 401 invalid_invitation POST /api/v1/auth/invitation/about '' "{\"invitation\":\"$unused\"}"
 audited "refusals are on record with what was wrong" '.action == "issuer.token" and (.allowed | not) and (.detail | test("^amr: "))'
 
 # ---- projects -----------------------------------------------------------------------------------

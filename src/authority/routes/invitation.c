@@ -65,6 +65,21 @@ void invitation_issue(struct call *call, const struct account *account, json_t *
     secret_wipe(token, sizeof token);
 }
 
+bool invitation_withdraw(struct call *call, const struct account *account) {
+    struct store *store = call_store(call);
+    struct login login = {0};
+    err_t err = store_login_get(store, account->id, &login);
+    if (!failed(err) && login.password_hash[0] == '\0' && login.invitation_hash[0] != '\0') {
+        login.invitation_hash[0] = '\0';
+        login.invitation_expires_at = 0;
+        login.pending_password_hash[0] = '\0';
+        login.pending_totp_hex[0] = '\0';
+        err = store_login_put(store, &login);
+    }
+    secret_wipe(&login, sizeof login);
+    return err.code == ERR_NOT_FOUND || call_ok(call, err, "the login");
+}
+
 static err_t read_invitation(struct call *call, struct acceptance *own) {
     const char *text = NULL;
     TRY(call_read_string(call, "invitation", CALL_REQUIRED, TOKEN_TEXT_CHARS, &text));

@@ -15,6 +15,11 @@ enum { INVITATION_S = 2 * 24 * 3600 };
  * "invitationExpireTime" to the answer. The login in force stays until it is confirmed. */
 void invitation_issue(struct call *call, const struct account *account, json_t *answer);
 
+/* Store thread: the person came by another issuer or a ticket. An invitation of an account that has
+ * no password yet is for who has never come, and somebody else may have it: it ends. False with a
+ * problem. */
+bool invitation_withdraw(struct call *call, const struct account *account);
+
 /* Of the routes, whose rows stand in login.c. */
 err_t invitation_about_read(struct call *call);
 void invitation_about_run(struct call *call);

@@ -6,6 +6,7 @@
 
 #include "authority/authority.h"
 #include "authority/kerberos.h"
+#include "authority/routes/invitation.h"
 #include "authority/routes/login.h"
 #include "authority/routes/session.h"
 #include "base/log.h"
@@ -168,7 +169,8 @@ static void run(struct call *call) {
     const struct kerberos_proof *proof = &own_of(call)->proof;
     struct account account;
     struct session session = {.use = SESSION_BEARER};
-    if (!find_account(call, &account) || !take_factors(call, &account, &session)) {
+    if (!find_account(call, &account) || !take_factors(call, &account, &session) ||
+        !invitation_withdraw(call, &account)) {
         return;
     }
     session.account_id = account.id;

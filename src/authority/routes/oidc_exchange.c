@@ -6,6 +6,7 @@
 #include "authority/authority.h"
 #include "authority/external_issuer.h"
 #include "authority/routes/account.h"
+#include "authority/routes/invitation.h"
 #include "authority/routes/oidc.h"
 #include "authority/routes/project.h"
 #include "authority/routes/publish.h"
@@ -317,7 +318,8 @@ bool exchange_take(struct call *call, const struct exchange *exchange, struct ac
 
 bool exchange_judge(struct call *call, const struct exchange *exchange, struct session *out) {
     struct account account;
-    if (!exchange_take(call, exchange, &account) || !follow_projects(call, exchange, &account)) {
+    if (!exchange_take(call, exchange, &account) || !invitation_withdraw(call, &account) ||
+        !follow_projects(call, exchange, &account)) {
         return false;
     }
     *out = (struct session){

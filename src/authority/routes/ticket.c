@@ -80,7 +80,7 @@ static err_t sign_read(struct call *call) {
     TRY(call_read_public_key(call, "PublicKey", &own->signing.key, NULL));
     TRY(call_read_string(call, "OTT", CALL_REQUIRED, LIMIT_JWS_CHARS, &token));
     if (exchange_read_one_time(call, token, &own->exchange)) {
-        call_defer(call, verify, sign_run);
+        call_defer_to_issuer(call, verify, sign_run);
         return OK;
     }
     /* A malformed one is refused like one that is not known. */
@@ -164,7 +164,7 @@ static void refuse_token(struct call *call) {
     }
 }
 
-/* On a worker. */
+/* On an issuer's worker. */
 static void verify(struct call *call) {
     struct spending *own = call_own(call, sizeof *own, release);
     exchange_verify(call, &own->exchange);

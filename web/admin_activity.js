@@ -58,7 +58,7 @@ function table(statistics) {
         element(
             "div",
             { class: "table", tabindex: "0", role: "region", "aria-label": "Counts" },
-            element("table", {}, element("thead", {}, element("tr", {}, ...["From", ...charts.map(([, title]) => title)].map((text) => element("th", { scope: "col" }, text)))), element("tbody", {}, ...rows)),
+            element("table", { "aria-label": "Counts" }, element("thead", {}, element("tr", {}, ...["From", ...charts.map(([, title]) => title)].map((text) => element("th", { scope: "col" }, text)))), element("tbody", {}, ...rows)),
         ),
     );
 }

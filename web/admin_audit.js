@@ -58,7 +58,7 @@ export function auditPage() {
         },
         showEvent,
         empty("Nothing of that kind."),
-        (label, body) => element("div", { class: "table", tabindex: "0", role: "region", "aria-label": label }, element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body)),
+        (label, body) => element("div", { class: "table", tabindex: "0", role: "region", "aria-label": label }, element("table", { "aria-label": label }, element("thead", {}, element("tr", {}, ...heads)), body)),
     );
     const filters = element(
         "form",

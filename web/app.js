@@ -1,6 +1,6 @@
 // The frame: who is here, which pages there are for them, and which one is shown.
 
-import { get, onSignInNeeded, signOut, site } from "./api.js";
+import { get, onSignInNeeded, Problem, signOut, site } from "./api.js";
 import { homePage } from "./home.js";
 import { action, button, element, notice } from "./view.js";
 
@@ -43,6 +43,18 @@ function notFound() {
     return [element("h1", {}, "Not found"), element("p", {}, "There is no such page. ", element("a", { href: "#/" }, "Home"))];
 }
 
+// A page whose module is not there: with the version of now it is. Gives what to show where that was tried already.
+function reloadOnce(page) {
+    if (sessionStorage.getItem("reloaded") !== page.path) {
+        sessionStorage.setItem("reloaded", page.path);
+        location.reload();
+        return undefined;
+    }
+    sessionStorage.removeItem("reloaded");
+    const problem = new Problem(0, { code: "not_loaded", message: "This page could not be loaded. Check your network and try again." });
+    return () => [element("h1", {}, page.title), notice(problem), element("p", { class: "apart" }, button("Try again", () => location.reload()))];
+}
+
 function mark(page) {
     for (const link of document.querySelectorAll("#pages a")) {
         link.removeAttribute("aria-current");
@@ -62,8 +74,11 @@ async function showPage(context, first) {
     let make = notFound;
     try {
         make = page ? await page.load() : notFound;
+        sessionStorage.removeItem("reloaded");
     } catch {
-        location.reload(); // the authority has another version by now
+        make = reloadOnce(page); // the authority has another version by now
+    }
+    if (make === undefined) {
         return;
     }
     if (left.aborted) {

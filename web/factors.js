@@ -114,7 +114,7 @@ export function factorSection(who) {
             [
                 factors.password && row("Password", []),
                 factors.totp && row("One-time codes", ["from an authenticator"], action("Replace", () => replaceAuthenticator(place, list.refresh), { class: "quiet", "aria-label": "Replace the authenticator" })),
-                row("Recovery codes", [`${factors.recoveryCodesLeft} left`], action("Make new ones", () => newCodes(factors, place, list.refresh), { class: "quiet" })),
+                row("Recovery codes", [`${factors.recoveryCodesLeft} left`], action("Make new ones", () => newCodes(factors, place, list.refresh), { class: "quiet", "aria-label": "Make new ones: recovery codes" })),
                 ...factors.passkeys.map((passkey) => showPasskey(passkey, list.refresh)),
             ].filter(Boolean),
             "Factors",

@@ -86,9 +86,12 @@ export async function open(options = {}) {
     return { context, page };
 }
 
-// Says whether the browser complained of anything: errors, and what the policy of contents refused.
-export function tellComplaints() {
-    tell(complaints.length === 0, "the browser had nothing to complain of", complaints.join("\n"));
+// Says whether the browser complained of anything: errors, and what the policy of contents refused. Of what the stories brought about,
+// as patterns, it must have complained.
+export function tellComplaints(...awaited) {
+    const others = complaints.filter((one) => !awaited.some((pattern) => pattern.test(one)));
+    const missing = awaited.filter((pattern) => !complaints.some((one) => pattern.test(one)));
+    tell(others.length + missing.length === 0, "the browser had nothing to complain of", [...others, ...missing.map((pattern) => `nothing of ${pattern}`)].join("\n"));
 }
 
 export async function end() {

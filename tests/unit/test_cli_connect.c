@@ -416,7 +416,8 @@ static void renewing(void **state) {
                                         "nid001234", "job-1", "santis.g5k"};
     for (size_t i = 0; i < COUNT_OF(hosts); i++) {
         says(hosts[i], "user alice");
-        assert_int_equal(fixture_run("test \"$(cat ran)\" = '--from-ssh --site cscs' && rm ran"), 0);
+        assert_int_equal(fixture_run("test \"$(cat ran)\" = '--from-ssh --site cscs' && rm ran"),
+                         0);
     }
 
     struct buf text CLEANUP(buf_done) = BUF(LIMIT_SSH_CONFIG_BYTES);

@@ -65,7 +65,7 @@ static void test_limits(void **state) {
     (void)state;
     struct buf out CLEANUP(buf_done) = BUF(8);
     assert_fails(sshd_doors_tell(SPAN_LITERAL(OURS "passwordauthentication yes\n"), "/state", &out),
-               ERR_TOO_LONG);
+                 ERR_TOO_LONG);
 }
 
 int main(void) {

@@ -39,6 +39,30 @@ static err_t tell(struct buf *out, const char *keyword, span_t value, const char
                           keyword, (int)value.len, (const char *)value.data, who);
 }
 
+/* Whether the keyword's command is `postern-host WORD` with this state. */
+static bool is_ours(span_t command, const char *word, const char *state_dir) {
+    char *words CLEANUP(freep) = NULL;
+    if (asprintf(&words, " %s --state %s ", word, state_dir) < 0) {
+        words = NULL;
+        return false;
+    }
+    return command.len > 0 && memmem(command.data, command.len, words, strlen(words)) != NULL;
+}
+
+/* Without the one, a certificate of the CA lets in by its principal alone; in the place of the
+ * other may stand what knows keys that Posterngate does not. */
+static err_t tell_commands(span_t settings, const char *state_dir, struct buf *out) {
+    span_t principals = value_of(settings, "authorizedprincipalscommand");
+    span_t keys = value_of(settings, "authorizedkeyscommand");
+    bool no_keys = keys.len == 0 || span_equal_str(keys, "none");
+    if (!is_ours(principals, "principals", state_dir)) {
+        TRY(tell(out, "AuthorizedPrincipalsCommand", principals, "by a certificate"));
+    }
+    return no_keys || is_ours(keys, "keys", state_dir)
+               ? OK
+               : tell(out, "AuthorizedKeysCommand", keys, "by a key that it knows");
+}
+
 err_t sshd_doors_tell(span_t settings, const char *state_dir, struct buf *out) {
     static const struct {
         const char *keyword, *name, *who;
@@ -60,6 +84,7 @@ err_t sshd_doors_tell(span_t settings, const char *state_dir, struct buf *out) {
                               "sshd-config` prints, so it asks nobody here\n",
                               (int)trusted.len, (const char *)trusted.data);
     }
+    TRY(tell_commands(settings, state_dir, out));
     bool key = asks_for_key(value_of(settings, "authenticationmethods"));
     for (size_t i = 0; i < COUNT_OF(doors) && !key; i++) {
         span_t value = value_of(settings, doors[i].keyword);

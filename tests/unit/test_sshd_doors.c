@@ -5,7 +5,11 @@
 #include "check.h"
 #include "host/sync_host.h"
 
-#define OURS "trustedusercakeys /state/user_ca.pub\n"
+#define TRUSTED "trustedusercakeys /state/user_ca.pub\n"
+#define OURS                                                                                       \
+    TRUSTED                                                                                        \
+        "authorizedprincipalscommand /usr/bin/postern-host principals --state /state --uid 1\n"    \
+        "authorizedkeyscommand /usr/bin/postern-host keys --state /state --uid 1\n"
 
 static void expect(const char *settings, const char *expected) {
     struct buf out CLEANUP(buf_done) = BUF(4096);
@@ -39,7 +43,7 @@ static void test_methods(void **state) {
     static const char *const shut[] = {"publickey", "gssapi-with-mic,publickey",
                                        "publickey gssapi-with-mic,publickey", "publickey,publickey",
                                        "password,publickey:x"};
-    char settings[256];
+    char settings[1024];
     for (size_t i = 0; i < COUNT_OF(open); i++) {
         (void)snprintf(settings, sizeof settings,
                        OURS "authenticationmethods %s\npasswordauthentication yes\n", open[i]);
@@ -52,6 +56,21 @@ static void test_methods(void **state) {
     }
     /* A key of such a file is a key. */
     expect(OURS "authenticationmethods publickey\nauthorizedkeysfile f\n", "AuthorizedKeysFile f");
+}
+
+/* Our CA, and other commands that say whom its certificates let in. */
+static void test_commands(void **state) {
+    (void)state;
+    expect(TRUSTED, "AuthorizedPrincipalsCommand : by a certificate");
+    expect(TRUSTED "authorizedprincipalscommand none\n", "AuthorizedPrincipalsCommand none");
+    expect(TRUSTED "authorizedprincipalscommand /usr/local/bin/principals a\n",
+           "AuthorizedPrincipalsCommand /usr/local/bin/principals a: by a");
+    expect("authorizedkeyscommand /usr/bin/sss_ssh_authorizedkeys\n" OURS,
+           "AuthorizedKeysCommand /usr/bin/sss_ssh_authorizedkeys: by a key that it knows");
+    expect(
+        "authorizedprincipalscommand /usr/bin/postern-host principals --state /state.old x\n" OURS,
+        "AuthorizedPrincipalsCommand /usr/bin/postern-host principals --state /state.old x");
+    expect("authorizedkeyscommand none\n" OURS, NULL);
 }
 
 static void test_not_ours(void **state) {
@@ -70,9 +89,8 @@ static void test_limits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_doors),
-        cmocka_unit_test(test_methods),
-        cmocka_unit_test(test_not_ours),
+        cmocka_unit_test(test_doors),    cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_commands), cmocka_unit_test(test_not_ours),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

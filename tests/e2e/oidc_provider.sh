@@ -269,6 +269,11 @@ bob_allows() { # SECONDS: by signing in with the code of then
 bob_allows 30
 trade "which signs in" 200 - "${device[@]}" device_code="$device_code"
 bob=$(field .access_token)
+begin_device
+submits_device "somebody at his browser allows one more" 200 'You can close this page' "$user_code" action=approve
+gets "bob looks at what is signed in" 200 - GET /api/v1/sessions "$bob"
+gets "and ends the browser" 200 - DELETE "/api/v1/sessions/$(field '.sessions[] | select(.use == "browser") | .id')" "$bob"
+trade "what it had allowed, and nobody has fetched, ends with it" 400 invalid_grant "${device[@]}" device_code="$device_code"
 gets "he makes recovery codes" 200 - POST /api/v1/auth/recovery-codes "$bob"
 gets "an administrator invites him anew" 200 - POST /api/v1/accounts/bob/invitation "$admin"
 enrol "$(field .invitation)" blue-river-stone-47

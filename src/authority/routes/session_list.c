@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/authorizations.h"
 #include "authority/routes/session.h"
 
 enum { ID_CHARS = SESSION_FAMILY_CHARS };
@@ -97,7 +98,10 @@ static void run_end(struct call *call) {
     err_t err = store_session_list(call_store(call), call->caller.account.id, compare, &search);
     err = !failed(err) && !search.found ? FAIL(ERR_NOT_FOUND) : err;
     call_audit(call, call->caller.account.name, true, "ok", NULL);
-    if (call_ok(call, err, "the session") && session_end(call, &search.session)) {
+    /* What was allowed and nobody has fetched yet is in no list, so it could not be ended. */
+    if (call_ok(call, err, "the session") && session_end(call, &search.session) &&
+        call_ok(call, authorizations_forget(call_store(call), call->caller.account.id),
+                "the waiting sign-ins")) {
         call_answer(call, 200, json_object());
     }
 }

@@ -71,7 +71,8 @@ err_t memory_op_authorization_remove_oldest(struct store *store) {
 
 err_t memory_op_authorization_remove_all(struct store *store, entity_id account_id) {
     struct memory_store *self = memory_store_of(store);
-    REMOVE_ALL(self, account_id != 0 && row->approval.account_id == account_id);
+    REMOVE_ALL(self, account_id != 0 && row->approval.account_id == account_id &&
+                         row->state != AUTHORIZATION_USED);
     return OK;
 }
 

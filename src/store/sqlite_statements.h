@@ -239,7 +239,7 @@
     X(authorization_remove_oldest,                                                                 \
       "DELETE FROM authorization WHERE hash = (SELECT hash FROM authorization"                     \
       " WHERE account_id IS NULL ORDER BY expires_at LIMIT 1)")                                    \
-    X(authorization_remove_all, "DELETE FROM authorization WHERE account_id = ?1")                 \
+    X(authorization_remove_all, "DELETE FROM authorization WHERE account_id = ?1 AND state <> 4")  \
     X(authorization_count, "SELECT (SELECT count(*) FROM authorization) WHERE ?1 = 0")             \
     X(authorization_count_account, "SELECT count(*) FROM authorization WHERE account_id = ?1")     \
     X(authorization_sweep, "DELETE FROM authorization WHERE expires_at <= ?1")                     \

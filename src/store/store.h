@@ -171,7 +171,7 @@ err_t store_authorization_update(struct store *store, const struct authorization
 err_t store_authorization_remove(struct store *store, const char *hash);
 /* Of the devices that nobody approved, the one that ends first. */
 err_t store_authorization_remove_oldest(struct store *store);
-/* What the account approved. */
+/* What the account approved and nobody has used. */
 err_t store_authorization_remove_all(struct store *store, entity_id account_id);
 /* account_id 0: all, else what the account approved. */
 err_t store_authorization_count(struct store *store, entity_id account_id, size_t *out);

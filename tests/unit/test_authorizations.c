@@ -183,6 +183,11 @@ static void test_approvals(void **state) {
     assert_ok(authorizations_decide(store, user, &alice, NOW));
     assert_ok(authorizations_forget(store, alice.account_id));
     assert_int_equal(poll(store, device, CLIENT, NOW, &out), POLL_UNKNOWN);
+    /* What became tokens is remembered: who brings it once more may have been robbed of it. */
+    assert_ok(add_code(store, number++, alice.account_id, NOW, code));
+    assert_ok(redeem(store, code, NOW, &out));
+    assert_ok(authorizations_forget(store, alice.account_id));
+    assert_fails(redeem(store, code, NOW + 1, &out), ERR_DUPLICATE);
     assert_ok(store_commit(store));
 }
 

@@ -217,6 +217,15 @@ err_t call_read_public_key(struct call *call, const char *field, struct key **ou
 err_t call_read_u64(struct call *call, const char *field, enum call_presence presence,
                     uint64_t *out);
 
+/* Copies a text of the field that was read; one that does not fit is a 400. */
+err_t call_copy_text(struct call *call, const char *field, const char *from, char *to,
+                     size_t to_size);
+/* "name" of something that is to be, held to its rule: 422 name_refused. */
+err_t call_read_name(struct call *call, err_t (*check)(span_t name, struct fault *fault), char *to,
+                     size_t to_size);
+/* "displayName"; absent leaves *to alone. */
+err_t call_read_display_name(struct call *call, char *to, size_t to_size);
+
 /* Loop thread, from finish() or refuse(): a header of the answer; one that cannot be set is left
  * out, which is logged. */
 void call_header(struct call *call, const char *name, const char *value);

@@ -342,6 +342,36 @@ err_t call_read_u64(struct call *call, const char *field, enum call_presence pre
     return err;
 }
 
+err_t call_copy_text(struct call *call, const char *field, const char *from, char *to,
+                     size_t to_size) {
+    if (strlen(from) >= to_size) {
+        call_problem(call, 400, "too_long", field, "at most %zu bytes are allowed here",
+                     to_size - 1);
+        return FAIL(ERR_TOO_LONG);
+    }
+    memcpy(to, from, strlen(from) + 1);
+    return OK;
+}
+
+err_t call_read_name(struct call *call, err_t (*check)(span_t name, struct fault *fault), char *to,
+                     size_t to_size) {
+    const char *name = NULL;
+    struct fault fault = {0};
+    TRY(call_read_string(call, "name", CALL_REQUIRED, LIMIT_DISPLAY_NAME_CHARS, &name));
+    err_t err = check(span_str(name), &fault);
+    if (failed(err)) {
+        call_problem(call, 422, "name_refused", "name", "%s: %s", fault.field, fault.reason);
+        return err;
+    }
+    return call_copy_text(call, "name", name, to, to_size);
+}
+
+err_t call_read_display_name(struct call *call, char *to, size_t to_size) {
+    const char *text = NULL;
+    TRY(call_read_string(call, "displayName", CALL_OPTIONAL, LIMIT_DISPLAY_NAME_CHARS, &text));
+    return text == NULL ? OK : call_copy_text(call, "displayName", text, to, to_size);
+}
+
 err_t call_query_string(struct call *call, const char *name, size_t chars_max, const char **out) {
     const char *text = http_request_query(call->request, name);
     if (text == NULL) {

@@ -60,17 +60,6 @@ bool account_unreached(struct call *call, const struct account *account,
     return true;
 }
 
-err_t account_copy_text(struct call *call, const char *field, const char *from, char *to,
-                        size_t to_size) {
-    if (strlen(from) >= to_size) {
-        call_problem(call, 400, "too_long", field, "at most %zu bytes are allowed here",
-                     to_size - 1);
-        return FAIL(ERR_TOO_LONG);
-    }
-    memcpy(to, from, strlen(from) + 1);
-    return OK;
-}
-
 struct project_gathering {
     struct store *store;
     json_t *list;

@@ -37,8 +37,4 @@ bool account_may_name(struct call *call, const char *name);
  * could get anew is the caller's to bar. False with a problem. */
 bool account_end_access(struct call *call, const struct account *account, const char *why);
 
-/* For the body of a request: copies a text that read() bounded; one that does not fit is a 400. */
-err_t account_copy_text(struct call *call, const char *field, const char *from, char *to,
-                        size_t to_size);
-
 #endif

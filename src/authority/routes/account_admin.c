@@ -64,13 +64,7 @@ static err_t read_email(struct call *call, char *to, size_t to_size) {
         call_problem(call, 422, "email_refused", "email", "this is not an e-mail address");
         return FAIL(ERR_MALFORMED);
     }
-    return account_copy_text(call, "email", text, to, to_size);
-}
-
-static err_t read_display_name(struct call *call, char *to, size_t to_size) {
-    const char *text = NULL;
-    TRY(call_read_string(call, "displayName", CALL_OPTIONAL, LIMIT_DISPLAY_NAME_CHARS, &text));
-    return text == NULL ? OK : account_copy_text(call, "displayName", text, to, to_size);
+    return call_copy_text(call, "email", text, to, to_size);
 }
 
 struct creation {
@@ -84,20 +78,12 @@ static void creation_release(void *own) { window_password_done(&((struct creatio
 static err_t create_read(struct call *call) {
     struct creation *creation = call_own(call, sizeof *creation, creation_release);
     struct account *own = &creation->account;
-    const char *name = NULL;
-    struct fault fault = {0};
-    TRY(call_read_string(call, "name", CALL_REQUIRED, LIMIT_DISPLAY_NAME_CHARS, &name));
-    TRY(read_display_name(call, own->display_name, sizeof own->display_name));
+    own->kind = ACCOUNT_PERSON;
+    TRY(call_read_name(call, account_name_check, own->name, sizeof own->name));
+    TRY(call_read_display_name(call, own->display_name, sizeof own->display_name));
     TRY(read_email(call, own->email, sizeof own->email));
     TRY(call_read_bool(call, "administrator", CALL_OPTIONAL, &own->administrator, NULL));
-    TRY(call_read_bool(call, "passwordWindow", CALL_OPTIONAL, &creation->has_window, NULL));
-    own->kind = ACCOUNT_PERSON;
-    err_t err = account_name_check(span_str(name), &fault);
-    if (failed(err)) {
-        call_problem(call, 422, "name_refused", "name", "%s: %s", fault.field, fault.reason);
-        return err;
-    }
-    return account_copy_text(call, "name", name, own->name, sizeof own->name);
+    return call_read_bool(call, "passwordWindow", CALL_OPTIONAL, &creation->has_window, NULL);
 }
 
 static void create(struct call *call) {
@@ -160,7 +146,7 @@ static err_t change_read(struct call *call) {
                        &own->has_administrator));
     TRY(call_read_bool(call, "impersonates", CALL_OPTIONAL, &own->impersonates,
                        &own->has_impersonates));
-    TRY(read_display_name(call, own->display_name, sizeof own->display_name));
+    TRY(call_read_display_name(call, own->display_name, sizeof own->display_name));
     TRY(read_email(call, own->email, sizeof own->email));
     own->has_display_name = json_is_string(json_object_get(call->body, "displayName"));
     own->has_email = json_is_string(json_object_get(call->body, "email"));

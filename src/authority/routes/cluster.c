@@ -120,23 +120,15 @@ static err_t read_place(struct call *call, struct cluster_request *own) {
         return err;
     }
     own->has_address = true;
-    return account_copy_text(call, "address", address, own->cluster.address,
-                             sizeof own->cluster.address);
+    return call_copy_text(call, "address", address, own->cluster.address,
+                          sizeof own->cluster.address);
 }
 
 static err_t create_read(struct call *call) {
     struct cluster_request *own = call_own(call, sizeof *own, NULL);
-    const char *name = NULL;
-    struct fault fault = {0};
-    TRY(call_read_string(call, "name", CALL_REQUIRED, LIMIT_DISPLAY_NAME_CHARS, &name));
+    TRY(call_read_name(call, cluster_name_check, own->cluster.name, sizeof own->cluster.name));
     TRY(read_place(call, own));
-    TRY(read_rules(call, own));
-    err_t err = cluster_name_check(span_str(name), &fault);
-    if (failed(err)) {
-        call_problem(call, 422, "name_refused", "name", "%s: %s", fault.field, fault.reason);
-        return err;
-    }
-    return account_copy_text(call, "name", name, own->cluster.name, sizeof own->cluster.name);
+    return read_rules(call, own);
 }
 
 static err_t count_cluster(void *context, const struct cluster *cluster) {

@@ -85,7 +85,7 @@ static err_t create_read(struct call *call) {
                      "give expireTime or expiresIn, not both");
         return FAIL(ERR_MALFORMED);
     }
-    return name == NULL ? OK : account_copy_text(call, "name", name, own->name, sizeof own->name);
+    return name == NULL ? OK : call_copy_text(call, "name", name, own->name, sizeof own->name);
 }
 
 static void choose_name(const struct approval *own, struct grant *grant) {

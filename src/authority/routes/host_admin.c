@@ -129,7 +129,7 @@ static err_t read_name(struct call *call, const char *field, enum call_presence 
         call_fault(call, strcmp(field, "name") == 0 ? "name_refused" : "address_refused", &fault);
         return err;
     }
-    return account_copy_text(call, field, name, out, LIMIT_HOST_NAME_CHARS + 1);
+    return call_copy_text(call, field, name, out, LIMIT_HOST_NAME_CHARS + 1);
 }
 
 static err_t read_role(struct call *call, enum host_role *out) {
@@ -174,7 +174,7 @@ static err_t create_read(struct call *call) {
     }
     return cluster == NULL
                ? OK
-               : account_copy_text(call, "cluster", cluster, own->cluster, sizeof own->cluster);
+               : call_copy_text(call, "cluster", cluster, own->cluster, sizeof own->cluster);
 }
 
 /* A new one-time token, in place of an older one that was not used. */

@@ -129,19 +129,8 @@ static void list_run(struct call *call) {
 
 static err_t create_read(struct call *call) {
     struct project *own = call_own(call, sizeof *own, NULL);
-    const char *name = NULL, *title = NULL;
-    struct fault fault = {0};
-    TRY(call_read_string(call, "name", CALL_REQUIRED, LIMIT_DISPLAY_NAME_CHARS, &name));
-    TRY(call_read_string(call, "displayName", CALL_OPTIONAL, LIMIT_DISPLAY_NAME_CHARS, &title));
-    err_t err = project_name_check(span_str(name), &fault);
-    if (failed(err)) {
-        call_problem(call, 422, "name_refused", "name", "%s: %s", fault.field, fault.reason);
-        return err;
-    }
-    TRY(account_copy_text(call, "name", name, own->name, sizeof own->name));
-    return title == NULL ? OK
-                         : account_copy_text(call, "displayName", title, own->display_name,
-                                             sizeof own->display_name);
+    TRY(call_read_name(call, project_name_check, own->name, sizeof own->name));
+    return call_read_display_name(call, own->display_name, sizeof own->display_name);
 }
 
 static void create_run(struct call *call) {

@@ -239,8 +239,7 @@ static err_t add_read(struct call *call) {
         return FAIL(ERR_MALFORMED);
     }
     asked->key = own->key;
-    return name == NULL ? OK
-                        : account_copy_text(call, "name", name, asked->name, sizeof asked->name);
+    return name == NULL ? OK : call_copy_text(call, "name", name, asked->name, sizeof asked->name);
 }
 
 /* What an API key obtains is bound to its networks and ends with it; a registered key would be good

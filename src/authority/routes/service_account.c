@@ -81,17 +81,10 @@ struct create_request {
 
 static err_t create_read(struct call *call) {
     struct create_request *own = call_own(call, sizeof *own, NULL);
-    const char *name = NULL, *project = NULL;
-    struct fault fault = {0};
-    TRY(call_read_string(call, "name", CALL_REQUIRED, LIMIT_DISPLAY_NAME_CHARS, &name));
+    const char *project = NULL;
+    TRY(call_read_name(call, account_name_check, own->account.name, sizeof own->account.name));
     TRY(call_read_string(call, "project", CALL_REQUIRED, LIMIT_PROJECT_NAME_CHARS, &project));
-    err_t err = account_name_check(span_str(name), &fault);
-    if (failed(err)) {
-        call_problem(call, 422, "name_refused", "name", "%s: %s", fault.field, fault.reason);
-        return err;
-    }
-    TRY(account_copy_text(call, "project", project, own->project, sizeof own->project));
-    return account_copy_text(call, "name", name, own->account.name, sizeof own->account.name);
+    return call_copy_text(call, "project", project, own->project, sizeof own->project);
 }
 
 static void create_run(struct call *call) {
@@ -208,7 +201,7 @@ static err_t key_read(struct call *call) {
         call_problem(call, 422, "name_refused", "name", "give the key a name to tell it by");
         return FAIL(ERR_MALFORMED);
     }
-    return account_copy_text(call, "name", name, own->name, sizeof own->name);
+    return call_copy_text(call, "name", name, own->name, sizeof own->name);
 }
 
 struct key_count {

@@ -8,8 +8,8 @@
 #define TRUSTED "trustedusercakeys /state/user_ca.pub\n"
 #define OURS                                                                                       \
     TRUSTED                                                                                        \
-        "authorizedprincipalscommand /usr/bin/postern-host principals --state /state --uid 1\n"    \
-        "authorizedkeyscommand /usr/bin/postern-host keys --state /state --uid 1\n"
+    "authorizedprincipalscommand /usr/bin/postern-host principals --state /state --uid 1\n"        \
+    "authorizedkeyscommand /usr/bin/postern-host keys --state /state --uid 1\n"
 
 static void expect(const char *settings, const char *expected) {
     struct buf out CLEANUP(buf_done) = BUF(4096);

@@ -77,6 +77,10 @@ static bool shows_second_factor(const char *methods) {
     return false;
 }
 
+int64_t bearer_signed_in_at(const struct session *session) {
+    return shows_second_factor(session->methods) ? session->authenticated_at : 0;
+}
+
 static err_t look_up(struct store *store, const char *hash, enum session_use use, int64_t now,
                      struct caller *out) {
     struct session session;
@@ -87,7 +91,7 @@ static err_t look_up(struct store *store, const char *hash, enum session_use use
     struct caller caller = {.is_account = true, .session_use = use};
     TRY(store_account_get(store, session.account_id, &caller.account));
     TRY(bearer_count_projects(store, &caller.account, &caller.project_count));
-    caller.signed_in_at = shows_second_factor(session.methods) ? session.authenticated_at : 0;
+    caller.signed_in_at = bearer_signed_in_at(&session);
     memcpy(caller.session_hash, hash, HASH_CHARS);
     caller.session_expires_at = session.expires_at;
     caller.api_key_id = session.api_key_id;

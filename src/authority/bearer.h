@@ -19,6 +19,9 @@ err_t bearer_find_account(struct authority *authority, const char *hash, enum se
                           int64_t now, struct caller *out);
 err_t bearer_find_host(struct authority *authority, const char *hash, struct caller *out);
 
+/* When a person showed a second factor for this session; 0: never, or nobody knows. Pure. */
+int64_t bearer_signed_in_at(const struct session *session);
+
 /* How many projects it belongs to; for a service account its project counts. */
 err_t bearer_count_projects(struct store *store, const struct account *account, size_t *out);
 

@@ -146,6 +146,22 @@ check "leads to the place that was asked for" header location '/#/keys'
 check "with a session, as strict as any" grep -qiE '^set-cookie: __Host-posterngate-session=pgb_[^;]*; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict; Secure' "$work/headers"
 check "and the visit is over" grep -qiE '^set-cookie: __Host-posterngate-visit=; Path=/; Max-Age=0' "$work/headers"
 
+# ---- with a password here as well ----------------------------------------------------------------
+
+invite carol blue-river-stone-47
+comes() { # AMR: carol, by the issuer, just now
+    begin hpc
+    curl -fsS -X POST --data-binary "{\"claims\":{\"aud\":\"postern-web\",\"nonce\":\"$nonce\",\"preferred_username\":\"carol@hpc.example\",
+        \"sub\":\"carol\",\"amr\":$1,\"auth_time\":$(date +%s)}}" "$op/lie" >"$work/last"
+    back hpc "code=any&state=$state&$ours"
+    shows "carol comes by the issuer with $1" 303 ''
+    visit GET /passkeys
+}
+comes '["otp"]'
+shows "one factor there adds no passkey here: hers are asked for" 200 'Sign in to add a passkey.*name="password"'
+comes '["otp","mfa"]'
+shows "two do" 200 'Add passkey or security key'
+
 # ---- strangers ----------------------------------------------------------------------------------
 
 begin hpc

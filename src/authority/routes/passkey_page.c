@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "authority/authority.h"
+#include "authority/bearer.h"
 #include "authority/browser.h"
 #include "authority/page.h"
 #include "authority/routes/factor.h"
@@ -77,14 +78,14 @@ static bool is_fresh(struct call *call, struct account *account) {
     struct session session;
     struct login login;
     if (!browser_find(call, &session, account) ||
-        call->now - session.authenticated_at > LIMIT_SIGN_IN_S) {
+        call->now - bearer_signed_in_at(&session) > LIMIT_SIGN_IN_S) {
         if (!call_refused(call)) {
             (void)call_ok(call, write_sign_in(call, 200, NULL), NULL);
         }
         return false;
     }
     call_actor(call, account->name);
-    return factor_may_change(call, account, session.authenticated_at, &login);
+    return factor_may_change(call, account, bearer_signed_in_at(&session), &login);
 }
 
 static void show_run(struct call *call) {

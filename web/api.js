@@ -14,13 +14,13 @@ export class Problem extends Error {
 }
 
 async function request(method, path, headers, body) {
-    let answer;
+    let answer, text;
     try {
         answer = await fetch(path, { method, headers, body, credentials: "same-origin", cache: "no-store", redirect: "error" });
+        text = await answer.text();
     } catch {
         throw new Problem(0, { code: "unreachable", message: "The authority cannot be reached. Check your network and try again." });
     }
-    const text = await answer.text();
     let document = {};
     try {
         document = JSON.parse(text);

@@ -31,9 +31,8 @@ gets "the clusters" 200 - GET /api/v1/clusters "$admin"
 has "have their settings" '[.clusters[] | {name, port, nodeAccess, credentials}] | index({"name":"daint","port":2222,"nodeAccess":"open","credentials":"certificates"}) != null'
 gets "the hosts" 200 - GET /api/v1/hosts "$admin"
 has "have theirs" '[.hosts[] | [.name, .role, .cluster, .scheduler]] == [["daint-ln001","login","daint",true],["ela","jump","",false]]'
-read -r command <"$work/enrol"
-set -- $command
-check "the command is one to paste" test "$1 $2 $3 $4 $5" = "postern-host enrol --url $url --token"
-host_token=$(host_enrols ela "$6")
+read -ra words <"$work/enrol"
+check "the command is one to paste" test "${words[*]:0:5}" = "postern-host enrol --url $url --token"
+host_token=$(host_enrols ela "${words[5]}")
 check "and its token enrols the host" test -n "$host_token"
 done_testing

@@ -25,6 +25,8 @@ check "it is asked for anew each time" header cache-control no-cache
 etag=$(sed -n 's/^ETag: //Ip' "$work/headers" | tr -d '\r')
 visit GET / -H "If-None-Match: $etag"
 shows "unchanged, it is not sent again" 304 ''
+check "with the policy that a browser keeps with it from now on" header content-security-policy "default-src 'none'; script-src 'self'; .*"
+check "and on what it depends" header vary Accept-Encoding
 visit GET / -H 'Accept-Encoding: gzip'
 cp "$work/last" "$work/index.html.gz"
 check "compressed for who takes that" header content-encoding gzip

@@ -37,14 +37,20 @@ static bool takes_gzip(const struct call *call) {
     return false;
 }
 
+/* Those of a 304 take the place of those that a browser has kept (RFC 9111 section 4.3.4), so they
+ * are all there. */
+static void add_headers(struct call *call) {
+    call_header(call, "Vary", "Accept-Encoding");
+    call_header(call, "Content-Security-Policy", policy);
+    page_header_https(call);
+}
+
 static void answer_file(struct call *call, const struct web_file *file) {
     bool gzip = takes_gzip(call);
     if (gzip) {
         call_header(call, "Content-Encoding", "gzip");
     }
-    call_header(call, "Vary", "Accept-Encoding");
-    call_header(call, "Content-Security-Policy", policy);
-    page_header_https(call);
+    add_headers(call);
     if (call_ok(call, buf_add(&call->text, gzip ? file->gzip : file->plain), NULL)) {
         call_answer_text(call, 200, file->type);
     }
@@ -57,6 +63,7 @@ static void send_page(struct call *call, const char *name) {
     call_header(call, "Cache-Control", "no-cache");
     call_header(call, "ETag", etag);
     if (known != NULL && strcmp(known, etag) == 0) {
+        add_headers(call);
         call_answer_text(call, 304, NULL);
     } else {
         answer_file(call, find(name));

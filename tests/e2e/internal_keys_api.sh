@@ -83,7 +83,8 @@ has "that is $most" ".removed == $most"
 told "hosts hear of none" 'length == 0'
 gets "only administrators rotate" 403 not_permitted POST /api/v1/accounts/alice/internal-keys/rotate "$token"
 registers "then there is room again" 200 - "$frontend" alice "$(new_key one)"
-gets "bob becomes an administrator" 200 - PUT /api/v1/accounts/bob "$admin" '{"administrator":true}'
+gets "another administrator" 201 - POST /api/v1/accounts "$admin" '{"name":"dave","administrator":true}'
+enrol "$(field .invitation)" blue-river-stone-47
 gets "alice is disabled" 200 - PUT /api/v1/accounts/alice "$token" '{"disabled":true}'
 told "which ends hers" 'length == 0'
 registers "and she gets no other" 404 not_found "$frontend" alice "$(new_key one)"

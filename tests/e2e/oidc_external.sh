@@ -92,6 +92,10 @@ gets "now that he has come, nobody else comes by his invitation" 401 invalid_inv
 gets "or begins to" 401 invalid_invitation POST /api/v1/auth/invitation/about '' "{\"invitation\":\"$unused\"}"
 audited "refusals are on record with what was wrong" '.action == "issuer.token" and (.allowed | not) and (.detail | test("^amr: "))'
 
+gets "bob becomes an administrator" 200 - PUT /api/v1/accounts/bob "$admin" '{"administrator":true}'
+gets "who comes by this issuer is none: what it opened before ends" 401 not_logged_in GET /api/v1/accounts "$bob"
+gets "bob is none any more" 200 - PUT /api/v1/accounts/bob "$admin" '{"administrator":false}'
+
 # ---- projects -----------------------------------------------------------------------------------
 
 gets "a project that the claim names" 201 - POST /api/v1/projects "$admin" '{"name":"csstaff"}'

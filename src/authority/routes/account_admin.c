@@ -6,6 +6,7 @@
 #include "authority/routes/invitation.h"
 #include "authority/routes/publish.h"
 #include "authority/routes/service_account.h"
+#include "authority/routes/session.h"
 #include "authority/routes/window.h"
 
 static void answer(struct call *call, unsigned status, const struct account *account) {
@@ -278,6 +279,10 @@ static void change_run(struct call *call) {
         return;
     }
     call_forget_bearers(call);
+    /* By an issuer or a ticket, which may open no administrator's, whoever runs it could wait. */
+    if (is_ruling && !was_ruling && !session_end_all(call, is.id)) {
+        return;
+    }
     if (is.disabled && !was.disabled && !account_end_access(call, &is, "account disabled")) {
         return;
     }

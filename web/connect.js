@@ -22,7 +22,8 @@ function plainSsh(who, site, places) {
         copyable(knownHosts(site, places), "the known hosts"),
         places.clusters.length > 0 && element("p", { class: "apart" }, "Then:"),
         places.clusters.length > 0 && copyable(places.clusters.map((cluster) => `ssh ${cluster.name}`).join("\n"), "the ways to log in"),
-        element("p", { class: "hint apart" }, "To a job as job-ID, or job-ID@CLUSTER. ssh asks about the key of a job's own machines, which Jobs shows; with the command line it knows it."),
+        places.jumps.length > 0 &&
+            element("p", { class: "hint apart" }, "To a job: ", element("code", {}, "ssh job-ID"), ". ssh asks about the key of a job's own machines, which Jobs shows; with the command line it knows it."),
     );
 }
 

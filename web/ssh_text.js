@@ -102,8 +102,13 @@ export function sshConfig(who, site, places) {
         .join("\n");
 }
 
-const knownAs = (places) =>
-    [...new Set([...places.jumps, ...places.clusters, ...places.logins].flatMap((host) => [host.name, host.address].map((name) => (host.port === 22 ? name : `[${name}]:${host.port}`))))];
+const knownName = (name, port) => (port === SSH_PORT ? name : `[${name}]:${port}`);
+
+// Compute hosts by the patterns that the configuration has for them.
+function knownAs(places) {
+    const nodes = nodePatterns(places.nodes, places.jumps[0]?.name).map((node) => knownName(node.text, node.host.port));
+    return [...new Set([...[...places.jumps, ...places.clusters, ...places.logins].flatMap((host) => [host.name, host.address].map((name) => knownName(name, host.port))), ...nodes])];
+}
 
 // The hosts show certificates of the site's: one line a CA, and no question at a first login.
 export const knownHosts = (site, places) => site.hostCaKeys.map((key) => `@cert-authority ${knownAs(places).join(",")} ${key}`).join("\n");

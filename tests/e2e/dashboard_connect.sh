@@ -63,6 +63,11 @@ for way in jump direct; do
         check "$way: ssh $name goes the same way" diff <(judged "$work/cli-$way") <(judged "$work/page-$way")
     done
 done
+for name in '[ela1]:2022' daint '[santis]:2222' daint-ln001 nid001234 nid005555 '[nid009999]:2200' cn101; do
+    check "the site's authority is known for $name" ssh-keygen -F "$name" -f "$work/known-hosts"
+    says "as such" ' CA'
+done
+refused "and for nobody else" any '' ssh-keygen -F other.example -f "$work/known-hosts"
 judge() { ssh -F "$work/page-jump" -G "$1" | grep -qxF "$2"; }
 check "nodes by their pattern" judge nid005555 'proxyjump ela1'
 check "the one that differs by its name" judge nid009999 'port 2200'

@@ -130,6 +130,7 @@ extern const struct route oidc_token_routes[];      /* oidc_token.c */
 extern const struct route session_list_routes[];    /* session_list.c */
 extern const struct route sign_in_routes[];         /* sign_in.c */
 extern const struct route sign_in_issuer_routes[];  /* sign_in_issuer.c */
+extern const struct route identity_routes[];        /* identity.c */
 extern const struct route factor_routes[];          /* factor.c */
 extern const struct route passkey_page_routes[];    /* passkey_page.c */
 extern const struct route dashboard_routes[];       /* dashboard.c */

@@ -81,11 +81,13 @@ int64_t bearer_signed_in_at(const struct session *session) {
     return shows_second_factor(session->methods) ? session->authenticated_at : 0;
 }
 
-static err_t look_up(struct store *store, const char *hash, enum session_use use, int64_t now,
-                     struct caller *out) {
+static err_t look_up(const struct authority *authority, const char *hash, enum session_use use,
+                     int64_t now, struct caller *out) {
+    struct store *store = authority->store;
     struct session session;
     TRY(store_session_find(store, hash, &session));
-    if (session.use != use || session.expires_at <= now) {
+    if (session.use != use || session.expires_at <= now ||
+        !config_takes_issuer(authority->config, session.issuer)) {
         return FAIL(ERR_NOT_FOUND);
     }
     struct caller caller = {.is_account = true, .session_use = use};
@@ -117,7 +119,7 @@ err_t bearer_find_account(struct authority *authority, const char *hash, enum se
         *out = (*slot)->caller;
         return OK;
     }
-    TRY(look_up(authority->store, hash, use, now, out));
+    TRY(look_up(authority, hash, use, now, out));
     if (*slot == NULL) {
         *slot = calloc(1, sizeof **slot);
     }

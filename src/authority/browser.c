@@ -109,7 +109,8 @@ bool browser_find(struct call *call, struct session *session, struct account *ac
         err = store_account_get(call_store(call), session->account_id, account);
     }
     return err.code != ERR_NOT_FOUND && call_ok(call, err, "the session") &&
-           session->use == SESSION_BROWSER && session->expires_at > call->now && !account->disabled;
+           session->use == SESSION_BROWSER && session->expires_at > call->now &&
+           !account->disabled && config_takes_issuer(call->authority->config, session->issuer);
 }
 
 /* RFC 6454 section 6.2 leaves a default port out. */

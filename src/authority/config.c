@@ -343,6 +343,14 @@ err_t config_load(const char *path, settings_complain *complain, void *context,
     return OK;
 }
 
+bool config_takes_issuer(const struct config *config, const char *url) {
+    bool taken = url[0] == '\0';
+    for (size_t i = 0; i < config->external_count; i++) {
+        taken = taken || strcmp(external_issuer_config(config->externals[i])->url, url) == 0;
+    }
+    return taken;
+}
+
 void config_free(struct config *config) {
     if (config == NULL) {
         return;

@@ -49,6 +49,9 @@ struct config {
  */
 err_t config_load(const char *path, settings_complain *complain, void *context,
                   struct config **out);
+/* Whether a session that began by this issuer goes on: by one that is configured, or by none ("").
+ */
+bool config_takes_issuer(const struct config *config, const char *url);
 void config_free(struct config *config);
 void config_freep(struct config **config);
 

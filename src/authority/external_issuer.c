@@ -46,10 +46,14 @@ static err_t check_url(const char *text) {
     return plain && web ? OK : FAIL(ERR_MALFORMED);
 }
 
+static err_t check_issuer(const char *text) {
+    return strlen(text) <= LIMIT_ISSUER_CHARS ? check_url(text) : FAIL(ERR_TOO_LONG);
+}
+
 #define AT(member)            SETTING_AT(struct external_config, member)
 #define LIST_AT(array, count) SETTING_LIST_AT(struct external_config, array, count)
 static const struct setting table[] = {
-    {"url", SETTING_TEXT, .required = true, AT(url), .check = check_url,
+    {"url", SETTING_TEXT, .required = true, AT(url), .check = check_issuer,
      .reason = "is not an issuer's URL: https://…, just as its tokens say it in \"iss\""},
     {"client_id", SETTING_TEXT, .required = true, AT(client_id)},
     {"scope", SETTING_TEXT, AT(scope)},

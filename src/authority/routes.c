@@ -48,6 +48,7 @@ const struct route *const route_tables[] = {
     sign_in_issuer_routes,
     dashboard_routes,
     factor_routes,
+    identity_routes,
     password_routes,
     passkey_page_routes,
     health_routes,

@@ -178,6 +178,8 @@ enum limits {
     LIMIT_SIGNING_KEYS_COUNT = 16,               /* of the embedded issuer, retired ones included */
     LIMIT_AUTHORIZATIONS_COUNT = 4096,           /* codes and device grants that wait */
     LIMIT_AUTHORIZATIONS_PER_ACCOUNT_COUNT = 16, /* that it approved */
+    LIMIT_ISSUER_CHARS = 255,                    /* the URL of an external issuer */
+    LIMIT_SUBJECT_CHARS = 255,                   /* "sub" (OpenID Connect Core 1.0 section 2) */
     LIMIT_OAUTH_TEXT_CHARS = 255,                /* state, nonce, scope, challenge, redirect URI */
     LIMIT_ISSUERS_COUNT = 8,                     /* external ones */
     LIMIT_NEGOTIATE_TOKEN_BYTES = 10 * 1024,     /* a Kerberos ticket's, within HTTP's headers */

@@ -246,6 +246,15 @@ struct session {
         authenticated_at; /* when the person proved who they are; 0: an API key, or nobody said */
     char methods[SESSION_METHODS_CHARS]; /* how (RFC 8176), with blanks between: "pwd otp mfa" */
     int64_t used_at;                     /* of a refresh token: 0 until then */
+    char issuer[LIMIT_ISSUER_CHARS + 1]; /* an external one that said who it is; "" for none */
+};
+
+/* Who an account is at an external issuer: "iss" and "sub" of its tokens. */
+struct external_identity {
+    entity_id account_id;
+    char issuer[LIMIT_ISSUER_CHARS + 1];
+    char subject[LIMIT_SUBJECT_CHARS + 1];
+    int64_t since;
 };
 
 enum authorization_kind {
@@ -278,6 +287,7 @@ struct authorization_approval {
     entity_id account_id; /* 0: nobody did */
     int64_t authenticated_at;
     char methods[SESSION_METHODS_CHARS];
+    char issuer[LIMIT_ISSUER_CHARS + 1]; /* as in a session */
 };
 
 /* A sign-in that a client has asked for and not yet got, or got a while ago (authorization.h). */

@@ -35,6 +35,13 @@ COMPARE_U64(issued, serial)
 COMPARE_U64(api_key, id)
 COMPARE_TEXT(session, hash)
 COMPARE_TEXT(authorization, hash)
+
+static int compare_external_identity(const void *a, const void *b) {
+    const struct external_identity *left = a, *right = b;
+    int order = compare_u64(left->account_id, right->account_id);
+    return order != 0 ? order : strcmp(left->issuer, right->issuer);
+}
+
 COMPARE_U64(registered_key, id)
 COMPARE_U64(grant, id)
 COMPARE_U64(passkey, id)
@@ -122,7 +129,7 @@ static void op_close(struct store *store) {
         &self->grants,         &self->passkeys,       &self->answered_challenges,
         &self->recovery_codes, &self->tickets,        &self->jobs,
         &self->job_nodes,      &self->events,         &self->audits,
-        &self->tallies,        &self->metas,
+        &self->identities,     &self->tallies,        &self->metas,
     };
     change_log_clear(&self->log);
     free(self->log.changes);
@@ -199,6 +206,7 @@ err_t store_open_memory(struct store **out) {
         .issued = TABLE(issued),
         .api_keys = TABLE(api_key),
         .sessions = TABLE(session),
+        .identities = TABLE(external_identity),
         .authorizations = TABLE(authorization),
         .registered_keys = TABLE(registered_key),
         .grants = TABLE(grant),

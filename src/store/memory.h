@@ -40,8 +40,9 @@ struct counters {
 struct memory_store {
     struct store store; /* first, so that a struct store * is one of these */
     struct table accounts, logins, projects, members, links, clusters, hosts, issued, api_keys,
-        sessions, authorizations, registered_keys, grants, passkeys, answered_challenges,
-        recovery_codes, tickets, jobs, job_nodes, events, audits, tallies, metas;
+        sessions, identities, authorizations, registered_keys, grants, passkeys,
+        answered_challenges, recovery_codes, tickets, jobs, job_nodes, events, audits, tallies,
+        metas;
     struct counters counters;
     struct counters counters_at_begin, counters_at_mark;
     struct change_log log;

@@ -1,4 +1,5 @@
-/* Certificates, API keys, sessions and registered keys, in memory. */
+/* Certificates, API keys, sessions, identities and registered keys, in
+ * memory. */
 #include <stdio.h>
 
 #include "store/memory.h"
@@ -162,6 +163,31 @@ err_t memory_op_session_remove_family(struct store *store, const char *family) {
         const struct session *row = ROW(&self->sessions, session, i - 1);
         if (family[0] != '\0' && strcmp(row->family, family) == 0) {
             TRY(table_remove(&self->sessions, &self->log, i - 1));
+        }
+    }
+    return OK;
+}
+
+err_t memory_op_identity_add(struct store *store, const struct external_identity *identity) {
+    struct memory_store *self = memory_store_of(store);
+    TRY(require(memory_has_account(self, identity->account_id)));
+    TRY(require_free(FIND(&self->identities, external_identity,
+                          strcmp(row->issuer, identity->issuer) == 0 &&
+                              strcmp(row->subject, identity->subject) == 0) != NONE));
+    return table_insert(&self->identities, &self->log, identity);
+}
+
+err_t memory_op_identity_get(struct store *store, entity_id account_id, const char *issuer,
+                             struct external_identity *out) {
+    return GET(&memory_store_of(store)->identities, external_identity,
+               row->account_id == account_id && strcmp(row->issuer, issuer) == 0, out);
+}
+
+err_t memory_op_identity_remove_all(struct store *store, entity_id account_id) {
+    struct memory_store *self = memory_store_of(store);
+    for (size_t i = self->identities.count; i > 0; i--) {
+        if (ROW(&self->identities, external_identity, i - 1)->account_id == account_id) {
+            TRY(table_remove(&self->identities, &self->log, i - 1));
         }
     }
     return OK;

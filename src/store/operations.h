@@ -93,6 +93,10 @@
       (store, account_id, each, context))                                                          \
     X(grant_list_by_key, (struct store * store, const char *fingerprint, EACH(grant)),             \
       (store, fingerprint, each, context))                                                         \
+    X(identity_get,                                                                                \
+      (struct store * store, entity_id account_id, const char *issuer,                             \
+       struct external_identity *out),                                                             \
+      (store, account_id, issuer, out))                                                            \
     X(passkey_get, (struct store * store, entity_id id, struct passkey * out), (store, id, out))   \
     X(passkey_find, (struct store * store, const char *credential, struct passkey *out),           \
       (store, credential, out))                                                                    \
@@ -165,6 +169,9 @@
     X(registered_key_remove, (struct store * store, entity_id id), (store, id))                    \
     X(grant_add, (struct store * store, struct grant * grant), (store, grant))                     \
     X(grant_update, (struct store * store, const struct grant *grant), (store, grant))             \
+    X(identity_add, (struct store * store, const struct external_identity *identity),              \
+      (store, identity))                                                                           \
+    X(identity_remove_all, (struct store * store, entity_id account_id), (store, account_id))      \
     X(passkey_add, (struct store * store, struct passkey * passkey), (store, passkey))             \
     X(passkey_update, (struct store * store, const struct passkey *passkey), (store, passkey))     \
     X(passkey_remove, (struct store * store, entity_id id), (store, id))                           \

@@ -126,8 +126,8 @@ struct shape {
 
 extern const struct shape account_shape, login_shape, project_shape, membership_shape,
     cluster_shape, host_shape, issued_shape, api_key_shape, session_shape, authorization_shape,
-    registered_key_shape, grant_shape, passkey_shape, ticket_shape, job_shape, event_shape,
-    audit_shape, tally_shape;
+    registered_key_shape, grant_shape, external_identity_shape, passkey_shape, ticket_shape,
+    job_shape, event_shape, audit_shape, tally_shape;
 
 /* Binds ?1, ?2, … to the members of a struct, which must stay until the statement is reset. */
 err_t shape_bind(const struct shape *shape, sqlite3_stmt *statement, const void *from);

@@ -1,4 +1,4 @@
-/* API keys, sessions and registered keys over SQLite. */
+/* API keys, sessions, identities and registered keys over SQLite. */
 #include "store/sqlite_statement.h"
 
 err_t sqlite_op_api_key_add(struct store *store, struct api_key *key) {
@@ -51,6 +51,20 @@ err_t sqlite_op_session_remove_all(struct store *store, entity_id account_id, en
                                    int64_t now) {
     return statement_run(store, STATEMENT_session_remove_all,
                          ARGUMENTS(U64(account_id), U64(api_key_id), I64(now)), NULL);
+}
+
+err_t sqlite_op_identity_add(struct store *store, const struct external_identity *identity) {
+    return statement_put(store, STATEMENT_identity_add, &external_identity_shape, identity);
+}
+
+err_t sqlite_op_identity_get(struct store *store, entity_id account_id, const char *issuer,
+                             struct external_identity *out) {
+    return statement_get(store, STATEMENT_identity_get, ARGUMENTS(U64(account_id), TEXT(issuer)),
+                         &external_identity_shape, out);
+}
+
+err_t sqlite_op_identity_remove_all(struct store *store, entity_id account_id) {
+    return statement_run(store, STATEMENT_identity_remove_all, ARGUMENTS(U64(account_id)), NULL);
 }
 
 err_t sqlite_op_session_sweep(struct store *store, int64_t now) {

@@ -21,9 +21,10 @@
     }                                                                                              \
     SHAPE_BARE(type, __VA_ARGS__)
 
-#define visit_login         NULL
-#define visit_authorization NULL
-#define visit_ticket        NULL
+#define visit_login             NULL
+#define visit_authorization     NULL
+#define visit_ticket            NULL
+#define visit_external_identity NULL
 
 SHAPE(account, COLUMN(U64, account, id), COLUMN(TEXT, account, name), COLUMN(U32, account, kind),
       COLUMN(TEXT, account, display_name), COLUMN(TEXT, account, email),
@@ -76,7 +77,11 @@ SHAPE(session, COLUMN(TEXT, session, hash), COLUMN(U64, session, account_id),
       COLUMN(I64, session, created_at), COLUMN(I64, session, expires_at), COLUMN(U32, session, use),
       COLUMN(TEXT, session, family), COLUMN(TEXT, session, client),
       COLUMN(I64, session, authenticated_at), COLUMN(TEXT, session, methods),
-      COLUMN(I64, session, used_at));
+      COLUMN(I64, session, used_at), COLUMN(TEXT, session, issuer));
+
+SHAPE_BARE(external_identity, COLUMN(U64, external_identity, account_id),
+           COLUMN(TEXT, external_identity, issuer), COLUMN(TEXT, external_identity, subject),
+           COLUMN(I64, external_identity, since));
 
 SHAPE_BARE(authorization, COLUMN(TEXT, authorization, hash), COLUMN(U32, authorization, kind),
            COLUMN(U32, authorization, state), COLUMN(TEXT, authorization, user_code_hash),
@@ -89,7 +94,8 @@ SHAPE_BARE(authorization, COLUMN(TEXT, authorization, hash), COLUMN(U32, authori
            COLUMN(I64, authorization, approval.authenticated_at),
            COLUMN(TEXT, authorization, approval.methods), COLUMN(TEXT, authorization, family),
            COLUMN(I64, authorization, created_at), COLUMN(I64, authorization, expires_at),
-           COLUMN(I64, authorization, interval_s), COLUMN(I64, authorization, polled_at));
+           COLUMN(I64, authorization, interval_s), COLUMN(I64, authorization, polled_at),
+           COLUMN(TEXT, authorization, approval.issuer));
 
 SHAPE(registered_key, COLUMN(U64, registered_key, id), COLUMN(U64, registered_key, account_id),
       COLUMN(TEXT, registered_key, name), COLUMN(TEXT, registered_key, key_line),

@@ -40,12 +40,12 @@
 #define SESSION_COLUMNS "hash, " SESSION_FIELDS
 #define SESSION_FIELDS                                                                             \
     "account_id, api_key_id, subnets, created_at, expires_at, use, family, client,"                \
-    " authenticated_at, methods, used_at"
+    " authenticated_at, methods, used_at, issuer"
 #define AUTHORIZATION_COLUMNS "hash, " AUTHORIZATION_FIELDS
 #define AUTHORIZATION_FIELDS                                                                       \
     "kind, state, user_code_hash, client, redirect_uri, challenge, nonce, offline, source,"        \
     " account_id, authenticated_at, methods, family, created_at, expires_at, interval_s,"          \
-    " polled_at"
+    " polled_at, issuer"
 #define REGISTERED_KEY_COLUMNS                                                                     \
     "id, account_id, name, key_line, fingerprint, subnets, created_at, expires_at, use, "          \
     "cluster_id"
@@ -211,9 +211,9 @@
       "SELECT " API_KEY_COLUMNS " FROM api_key WHERE account_id = ?1 ORDER BY id")                 \
                                                                                                    \
     X(session_add, "INSERT INTO session (" SESSION_COLUMNS                                         \
-                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                 \
+                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")            \
     X(session_update, "UPDATE session SET (" SESSION_FIELDS                                        \
-                      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) WHERE hash = ?1")       \
+                      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) WHERE hash = ?1")  \
     X(session_find, "SELECT " SESSION_COLUMNS " FROM session WHERE hash = ?1")                     \
     X(session_list, "SELECT " SESSION_COLUMNS " FROM session WHERE account_id = ?1 ORDER BY hash") \
     X(session_remove, "DELETE FROM session WHERE hash = ?1")                                       \
@@ -226,10 +226,10 @@
     X(authorization_add,                                                                           \
       "INSERT INTO authorization (" AUTHORIZATION_COLUMNS                                          \
       ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"      \
-      " ?18)")                                                                                     \
+      " ?18, ?19)")                                                                                \
     X(authorization_update,                                                                        \
       "UPDATE authorization SET (" AUTHORIZATION_FIELDS                                            \
-      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"          \
+      ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"     \
       " WHERE hash = ?1")                                                                          \
     X(authorization_find, "SELECT " AUTHORIZATION_COLUMNS " FROM authorization WHERE hash = ?1")   \
     X(authorization_find_user_code,                                                                \
@@ -265,6 +265,11 @@
       "SELECT " GRANT_COLUMNS " FROM automation_grant WHERE account_id = ?1 ORDER BY id")          \
     X(grant_list_by_key,                                                                           \
       "SELECT " GRANT_COLUMNS " FROM automation_grant WHERE fingerprint = ?1 ORDER BY id")         \
+    X(identity_add,                                                                                \
+      "INSERT INTO identity (account_id, issuer, subject, since) VALUES (?1, ?2, ?3, ?4)")         \
+    X(identity_get, "SELECT account_id, issuer, subject, since FROM identity"                      \
+                    " WHERE account_id = ?1 AND issuer = ?2")                                      \
+    X(identity_remove_all, "DELETE FROM identity WHERE account_id = ?1")                           \
     X(passkey_add, "INSERT INTO passkey (" PASSKEY_COLUMNS                                         \
                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                           \
     X(passkey_get, "SELECT " PASSKEY_COLUMNS " FROM passkey WHERE id = ?1")                        \

@@ -200,6 +200,13 @@ err_t store_grant_list_by_key(struct store *store, const char *fingerprint,
                               err_t (*each)(void *context, const struct grant *grant),
                               void *context);
 
+/* Who an account is at external issuers: one person at each. ERR_EXISTS when the account is another
+ * there already, or when that one is another account. */
+err_t store_identity_add(struct store *store, const struct external_identity *identity);
+err_t store_identity_get(struct store *store, entity_id account_id, const char *issuer,
+                         struct external_identity *out);
+err_t store_identity_remove_all(struct store *store, entity_id account_id);
+
 /* Passkeys, by account in the order of ids; ERR_EXISTS for a credential that is registered, for
  * whichever account. */
 err_t store_passkey_add(struct store *store, struct passkey *passkey); /* sets id */

@@ -96,6 +96,26 @@ gets "bob becomes an administrator" 200 - PUT /api/v1/accounts/bob "$admin" '{"a
 gets "who comes by this issuer is none: what it opened before ends" 401 not_logged_in GET /api/v1/accounts "$bob"
 gets "bob is none any more" 200 - PUT /api/v1/accounts/bob "$admin" '{"administrator":false}'
 
+# ---- a name that is given to somebody else ---------------------------------------------------------
+
+hostile "another person of the same name" access_denied '{"claims":{"sub":"another-bob"}}' 403
+says "the administrator's command is told" 'postern admin account forget-identity bob'
+audited "it is on record" '.action == "issuer.token" and .actor == "bob" and (.allowed | not) and (.detail | test("somebody else"))'
+gets "carol" 201 - POST /api/v1/accounts "$admin" '{"name":"carol","displayName":"Carol"}'
+hostile "the same person by another name" access_denied '{"claims":{"preferred_username":"carol@hpc.example"}}' 403
+says "has an account already" 'by another name before'
+trade "the one who had it stays" 200 - "${exchange[@]}" subject_token="$(forge '{"claims":{"jti":"stays"}}')"
+bob=$(field .access_token) refresh=$(field .refresh_token)
+gets "people forget nobody's" 403 - POST /api/v1/accounts/bob/forget-identity "$bob"
+gets "of nobody" 404 not_found POST /api/v1/accounts/nobody/forget-identity "$admin"
+gets "an administrator does" 200 - POST /api/v1/accounts/bob/forget-identity "$admin"
+gets "whoever was in is out" 401 not_logged_in GET /api/v1/auth/whoami "$bob"
+trade "for good" 400 invalid_grant grant_type=refresh_token refresh_token="$refresh"
+trade "the next one is whom it belongs to" 200 - "${exchange[@]}" subject_token="$(forge '{"claims":{"sub":"another-bob","jti":"next"}}')"
+hostile "and the one before is not" access_denied '{"claims":{"jti":"before"}}' 403
+gets "forgotten again" 200 - POST /api/v1/accounts/bob/forget-identity "$admin"
+audited "that is on record" '.action == "identity.forget" and .actor == "alice" and .target == "bob" and .allowed'
+
 # ---- projects -----------------------------------------------------------------------------------
 
 gets "a project that the claim names" 201 - POST /api/v1/projects "$admin" '{"name":"csstaff"}'
@@ -226,7 +246,7 @@ trade "a token by ECDSA" 200 - "${exchange[@]}" subject_token="$es"
 trade "with its other signature is the same token" 400 invalid_grant "${exchange[@]}" subject_token="$(sister "$es")"
 says "… which was used" 'used before'
 hostile "an access token of the issuer's" invalid_grant '{"header":{"typ":"at+jwt"}}'
-trade "an account is made, where the site says so" 200 - "${exchange[@]}" subject_token="$(forge '{"claims":{"preferred_username":"erin@hpc.example"}}')"
+trade "an account is made, where the site says so" 200 - "${exchange[@]}" subject_token="$(forge '{"claims":{"sub":"erin","preferred_username":"erin@hpc.example"}}')"
 hostile "but none of the system's users" access_denied '{"claims":{"preferred_username":"slurm@hpc.example"}}' 403
 
 # ---- its keys change, and it goes away ----------------------------------------------------------

@@ -452,10 +452,51 @@ static void test_registered_key(void **state) {
     assert_ok(store_commit(store));
 }
 
+static struct external_identity new_identity(entity_id account, const char *issuer,
+                                             const char *subject) {
+    struct external_identity identity = {.account_id = account, .since = NOW};
+    (void)snprintf(identity.issuer, sizeof identity.issuer, "%s", issuer);
+    (void)snprintf(identity.subject, sizeof identity.subject, "%s", subject);
+    return identity;
+}
+
+static void test_identity(void **state) {
+    struct store *store = begun(state);
+    entity_id alice = add_account(store, "alice"), bob = add_account(store, "bob");
+    static struct external_identity out, one, two, row;
+    assert_fails(store_identity_get(store, alice, "https://a", &out), ERR_NOT_FOUND);
+    row = new_identity(99, "https://a", "1");
+    assert_fails(store_identity_add(store, &row), ERR_NOT_FOUND);
+    one = new_identity(alice, "https://a", "1");
+    memset(one.subject, 's', sizeof one.subject - 1); /* as long as can be */
+    assert_ok(store_identity_add(store, &one));
+    row = new_identity(alice, "https://a", "2"); /* an account is one person there */
+    assert_fails(store_identity_add(store, &row), ERR_EXISTS);
+    row = one; /* and a person one account */
+    row.account_id = bob;
+    assert_fails(store_identity_add(store, &row), ERR_EXISTS);
+    two = new_identity(alice, "https://b", one.subject);
+    assert_ok(store_identity_add(store, &two));
+    row = new_identity(bob, "https://a", "2");
+    assert_ok(store_identity_add(store, &row));
+    assert_ok(store_identity_get(store, alice, "https://a", &out));
+    assert_memory_equal(&out, &one, sizeof out);
+    assert_ok(store_identity_get(store, alice, "https://b", &out));
+    assert_memory_equal(&out, &two, sizeof out);
+    assert_ok(store_identity_remove_all(store, alice));
+    assert_fails(store_identity_get(store, alice, "https://b", &out), ERR_NOT_FOUND);
+    assert_ok(store_identity_get(store, bob, "https://a", &out));
+    one.account_id = bob;
+    assert_fails(store_identity_add(store, &one), ERR_EXISTS); /* bob is another there */
+    assert_ok(store_commit(store));
+}
+
 static const struct store_test tests[] = {
-    TEST(test_issued),         TEST(test_facts),          TEST(test_facts_of_undone),
-    TEST(test_facts_of_keys),  TEST(test_issued_list),    TEST(test_api_key),
-    TEST(test_session),        TEST(test_session_family), TEST(test_registered_key_refused),
+    TEST(test_identity),       TEST(test_issued),
+    TEST(test_facts),          TEST(test_facts_of_undone),
+    TEST(test_facts_of_keys),  TEST(test_issued_list),
+    TEST(test_api_key),        TEST(test_session),
+    TEST(test_session_family), TEST(test_registered_key_refused),
     TEST(test_registered_key),
 };
 

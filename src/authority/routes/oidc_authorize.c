@@ -281,6 +281,7 @@ static void give_code(struct call *call, const struct session *session) {
     struct authorization_approval approval = {.account_id = session->account_id,
                                               .authenticated_at = session->authenticated_at};
     memcpy(approval.methods, session->methods, sizeof approval.methods);
+    memcpy(approval.issuer, session->issuer, sizeof approval.issuer);
     random_bytes(random, sizeof random);
     err_t err = authorizations_add_code(call_store(call), random, &visit->request, &approval,
                                         call->now, visit->code);

@@ -262,6 +262,7 @@ static void decide(struct call *call, const struct session *session, bool allow)
                                               .authenticated_at = session->authenticated_at};
     char detail[CLIENT_CHARS + INET_CHARS + 32];
     memcpy(approval.methods, session->methods, sizeof approval.methods);
+    memcpy(approval.issuer, session->issuer, sizeof approval.issuer);
     (void)snprintf(detail, sizeof detail, "%s: %s, from %s", allow ? "allowed" : "refused",
                    own->asker.client, own->asker.source);
     call_audit(call, "device", true, "ok", detail);

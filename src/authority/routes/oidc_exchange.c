@@ -190,6 +190,37 @@ static bool find_account(struct call *call, const struct exchange *exchange,
     return allowed;
 }
 
+/* Its first sign-in says who an account is at the issuer. Names are given anew there to others, who
+ * have a "sub" of their own and inherit nothing. */
+static bool pin(struct call *call, const struct exchange *exchange, const struct account *account) {
+    struct store *store = call_store(call);
+    struct external_identity known, told = {.account_id = account->id, .since = call->now};
+    const char *url = external_issuer_config(exchange->issuer)->url;
+    (void)snprintf(told.issuer, sizeof told.issuer, "%s", url);
+    (void)snprintf(told.subject, sizeof told.subject, "%s", exchange->found.subject);
+    err_t err = store_identity_get(store, account->id, told.issuer, &known);
+    if (err.code == ERR_NOT_FOUND) {
+        err = store_identity_add(store, &told);
+    } else if (!failed(err) && strcmp(known.subject, told.subject) != 0) {
+        call_problem(
+            call, 403, "access_denied", NULL,
+            "%s is somebody else at %.200s than who signed in here by that name before; if "
+            "the account is to be theirs, an administrator runs: postern admin account "
+            "forget-identity %s",
+            account->name, url, account->name);
+        return false;
+    }
+    if (err.code == ERR_EXISTS) {
+        call_problem(call, 403, "access_denied", NULL,
+                     "you signed in here by another name before; if %s is to be your account, an "
+                     "administrator runs for that other one: postern admin account forget-identity "
+                     "NAME",
+                     account->name);
+        return false;
+    }
+    return call_ok(call, err, "the identity");
+}
+
 /* ---- its projects -------------------------------------------------------------------------- */
 
 enum { PROJECTS_MAX = 256 };
@@ -313,7 +344,8 @@ static void print_methods(const json_t *claims, char out[SESSION_METHODS_CHARS])
 }
 
 bool exchange_take(struct call *call, const struct exchange *exchange, struct account *out) {
-    return find_account(call, exchange, out) && spend(call, exchange, out->id);
+    return find_account(call, exchange, out) && pin(call, exchange, out) &&
+           spend(call, exchange, out->id);
 }
 
 bool exchange_judge(struct call *call, const struct exchange *exchange, struct session *out) {
@@ -327,6 +359,8 @@ bool exchange_judge(struct call *call, const struct exchange *exchange, struct s
         .expires_at = call->now + call->authority->config->session_lifetime_s,
         .authenticated_at = exchange->found.authenticated_at,
     };
+    (void)snprintf(out->issuer, sizeof out->issuer, "%s",
+                   external_issuer_config(exchange->issuer)->url);
     print_methods(exchange->claims, out->methods);
     oidc_new_family(out->family);
     return true;

@@ -119,6 +119,7 @@ static void take_authorization(struct call *call, const struct authorization *au
     session->account_id = approval->account_id;
     session->authenticated_at = approval->authenticated_at;
     memcpy(session->methods, approval->methods, sizeof session->methods);
+    memcpy(session->issuer, approval->issuer, sizeof session->issuer);
     memcpy(session->family, authorization->family, sizeof session->family);
     session->expires_at = approval->authenticated_at + call->authority->config->session_lifetime_s;
     own->offline = authorization->request.offline;
@@ -184,7 +185,8 @@ static void judge_refresh(struct call *call) {
         return;
     }
     if (failed(err) || old.use != SESSION_REFRESH || old.expires_at <= call->now ||
-        strcmp(old.client, own->client) != 0) {
+        strcmp(old.client, own->client) != 0 ||
+        !config_takes_issuer(call->authority->config, old.issuer)) {
         refuse_grant(call, "invalid_grant",
                      "the refresh token is unknown, or has ended; sign in "
                      "again");

@@ -155,6 +155,16 @@ static err_t reset_run(struct cli *cli, const struct arguments *arguments) {
     return show_invitation(answer, arguments->words[0]);
 }
 
+static err_t forget_run(struct cli *cli, const struct arguments *arguments) {
+    char *path CLEANUP(freep) = NULL;
+    json_t *answer CLEANUP(json_freep) = NULL;
+    TRY(api_path(cli, &path, "/api/v1/accounts/", arguments->words[0], "/forget-identity", NULL));
+    TRY(authority_call(cli, HTTP_POST, path, &answer));
+    return authority_done(
+        cli, answer, "Sessions of %s have ended; it belongs to whoever next signs in by its name.",
+        arguments->words[0]);
+}
+
 static err_t window_run(struct cli *cli, const struct arguments *arguments) {
     const char *name = arguments->words[0];
     bool close = arguments_has(arguments, "close");
@@ -259,6 +269,13 @@ static const struct command
              .words_min = 1,
              .words_max = 1,
              .run = reset_run},
+    forget = {.name = "forget-identity",
+              .arguments = "NAME",
+              .summary =
+                  "Let another person of an external issuer have an account, and end sessions",
+              .words_min = 1,
+              .words_max = 1,
+              .run = forget_run},
     window = {.name = "window",
               .arguments = "NAME",
               .summary = "Let an account register a key at a gate, by a new initial password",
@@ -280,8 +297,9 @@ static const struct command
            .words_max = 1,
            .run = set_run};
 
-static const struct command *const children[] = {
-    &create, &list, &show, &disable, &enable, &invite, &reset, &window, &set, &rotate, NULL};
+static const struct command *const children[] = {&create, &list,   &show,   &disable,
+                                                 &enable, &invite, &reset,  &forget,
+                                                 &window, &set,    &rotate, NULL};
 
 const struct command command_admin_account = {
     .name = "account",

@@ -1,42 +1,57 @@
 #!/usr/bin/env python3
-"""soft_passkey.py create|get KEY.pem ORIGIN CHALLENGE: a passkey without a browser (ES256, attestation "none", no counter).
+"""Answers a challenge as a new authenticator would: the body of the call that registers a passkey, without attestation.
 
-Prints {"id", "clientData", "attestation"} or {"id", "clientData", "authenticatorData", "signature"}, all in base64url."""
+usage: soft_passkey.py NAME ORIGIN <WHAT-THE-AUTHORITY-ASKS
+
+Its key is made by openssl and thrown away: it can be registered, and signs nobody in.
+"""
 import base64
 import hashlib
 import json
+import os
 import subprocess
 import sys
-import urllib.parse
-
-action, key, origin, challenge = sys.argv[1:]
-IDENTITY = hashlib.sha256(key.encode()).digest()
-UP, UV, AT = 1, 4, 64
+from urllib.parse import urlsplit
 
 
-def openssl(*arguments, data=None):
-    return subprocess.run(["openssl", *arguments], input=data, capture_output=True, check=True).stdout
+def encode(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def text(data):
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+def head(major, value):
+    """CBOR's first bytes of an item (RFC 8949 section 3)."""
+    if value < 24:
+        return bytes([major << 5 | value])
+    return bytes([major << 5 | 24, value]) if value < 256 else bytes([major << 5 | 25, value >> 8, value & 255])
 
 
-def cbor_bytes(data):
-    return b"\x58" + bytes([len(data)]) + data if len(data) < 256 else b"\x59" + len(data).to_bytes(2, "big") + data
+def blob(data):
+    return head(2, len(data)) + data
 
 
-rp_hash = hashlib.sha256(urllib.parse.urlsplit(origin).hostname.encode()).digest()
-client = json.dumps({"type": f"webauthn.{action}", "challenge": challenge, "origin": origin, "crossOrigin": False}).encode()
-if action == "create":
-    openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
-    point = openssl("pkey", "-in", key, "-pubout", "-outform", "DER")[-64:]
-    cose = b"\xa5\x01\x02\x03\x26\x20\x01\x21" + cbor_bytes(point[:32]) + b"\x22" + cbor_bytes(point[32:])
-    data = rp_hash + bytes([UP | UV | AT]) + bytes(4) + bytes(16) + len(IDENTITY).to_bytes(2, "big") + IDENTITY + cose
-    attestation = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData" + cbor_bytes(data)
-    answer = {"attestation": text(attestation)}
-else:
-    data = rp_hash + bytes([UP | UV]) + bytes(4)
-    signature = openssl("dgst", "-sha256", "-sign", key, data=data + hashlib.sha256(client).digest())
-    answer = {"authenticatorData": text(data), "signature": text(signature)}
-print(json.dumps({"id": text(IDENTITY), "clientData": text(client), **answer}))
+def text(word):
+    return head(3, len(word)) + word.encode()
+
+
+def public_key():
+    """A new one of P-256 as COSE_Key."""
+    made = subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-outform", "DER"],
+                          check=True, capture_output=True).stdout
+    point = subprocess.run(["openssl", "ec", "-inform", "DER", "-pubout", "-outform", "DER"], input=made, check=True,
+                           capture_output=True).stdout[-64:]
+    es256 = head(0, 1) + head(0, 2) + head(0, 3) + head(1, 6) + head(1, 0) + head(0, 1)
+    return head(5, 5) + es256 + head(1, 1) + blob(point[:32]) + head(1, 2) + blob(point[32:])
+
+
+def main():
+    name, origin = sys.argv[1:]
+    client = json.dumps({"type": "webauthn.create", "challenge": json.load(sys.stdin)["challenge"], "origin": origin})
+    flags, counter, model = bytes([0x45]), bytes(4), bytes(16)  # present, verified, a credential follows
+    credential = os.urandom(32)
+    data = (hashlib.sha256(urlsplit(origin).hostname.encode()).digest() + flags + counter + model
+            + len(credential).to_bytes(2, "big") + credential + public_key())
+    attestation = head(5, 3) + text("fmt") + text("none") + text("attStmt") + head(5, 0) + text("authData") + blob(data)
+    print(json.dumps({"name": name, "clientData": encode(client.encode()), "attestation": encode(attestation)}))
+
+
+main()

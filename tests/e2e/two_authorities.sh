@@ -142,7 +142,7 @@ check "a device code, $rounds times" devices
 sql "UPDATE session SET authenticated_at = unixepoch()"
 gets "a challenge" 200 - POST /api/v1/auth/webauthn/registration "$bob"
 handle=$(field .user.id)
-python3 "$here/soft_passkey.py" create "$work/passkey.pem" "$url" "$(field .challenge)" >"$work/made"
+python3 "$here/passkey_answer.py" create "$work/passkey.pem" "$url" "$(field .challenge)" >"$work/made"
 registration=$(jq -c '{name: "soft"} + {clientData, attestation}' "$work/made")
 register() { both "201 409" /api/v1/auth/webauthn/passkeys "$registration" "$json" "Authorization: Bearer $bob"; }
 check "a passkey is registered once" register
@@ -154,7 +154,7 @@ passkeys() {
         token=$(python3 "$here/hidden.py" "$work/last" | sed -n 's/^form_token\t//p')
         [ -n "$token" ] || { echo "no form token" && return 1; }
         challenge=$(grep -oE 'challenge&quot;: ?&quot;[A-Za-z0-9_-]{43}' "$work/last" | grep -oE '[A-Za-z0-9_-]{43}$') || return 1
-        python3 "$here/soft_passkey.py" get "$work/passkey.pem" "$url" "$challenge" >"$work/made" || return 1
+        python3 "$here/passkey_answer.py" get "$work/passkey.pem" "$url" "$challenge" >"$work/made" || return 1
         both "303 401" /sign-in "$(forms action=sign-in form_token="$token" passkey_user="$handle" passkey_id="$(jq -r .id "$work/made")" \
             passkey_client_data="$(jq -r .clientData "$work/made")" passkey_signature="$(jq -r .signature "$work/made")" \
             passkey_authenticator_data="$(jq -r .authenticatorData "$work/made")")" "$form" "Cookie: __Host-posterngate-form=$token" || return 1

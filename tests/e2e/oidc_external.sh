@@ -130,7 +130,7 @@ has "he belongs to just what the claim says" '[.projects[] | .name? // .] == ["c
 ssh-keygen -q -t ed25519 -N '' -C once -f "$work/once"
 once() { # DESCRIPTION STATUS CODE FORGERY-OR-TOKEN
     local token=$4
-    [[ $token != {* ]] || token=$(forge "$token")
+    [[ $token != '{'* ]] || token=$(forge "$token")
     gets "$1" "$2" "$3" POST /sign '' "$(jq -cn --arg key "$(cat "$work/once.pub")" --arg ott "$token" '{PublicKey: $key, OTT: $ott}')"
 }
 meant="\"aud\":\"$once_for\"" now=$(date +%s)

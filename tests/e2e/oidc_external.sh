@@ -106,11 +106,15 @@ hostile "the same person by another name" access_denied '{"claims":{"preferred_u
 says "has an account already" 'by another name before'
 trade "the one who had it stays" 200 - "${exchange[@]}" subject_token="$(forge '{"claims":{"jti":"stays"}}')"
 bob=$(field .access_token) refresh=$(field .refresh_token)
+ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/bobs"
+gets "bob registers a key" 201 - POST /api/v1/keys "$bob" "$(jq -cn --rawfile key "$work/bobs.pub" '{publicKey: $key}')"
 gets "people forget nobody's" 403 - POST /api/v1/accounts/bob/forget-identity "$bob"
 gets "of nobody" 404 not_found POST /api/v1/accounts/nobody/forget-identity "$admin"
 gets "an administrator does" 200 - POST /api/v1/accounts/bob/forget-identity "$admin"
 gets "whoever was in is out" 401 not_logged_in GET /api/v1/auth/whoami "$bob"
 trade "for good" 400 invalid_grant grant_type=refresh_token refresh_token="$refresh"
+gets "what he left" 200 - GET '/api/v1/keys?account=bob' "$admin"
+has "… lets in nobody" '.keys == []'
 trade "the next one is whom it belongs to" 200 - "${exchange[@]}" subject_token="$(forge '{"claims":{"sub":"another-bob","jti":"next"}}')"
 hostile "and the one before is not" access_denied '{"claims":{"jti":"before"}}' 403
 gets "forgotten again" 200 - POST /api/v1/accounts/bob/forget-identity "$admin"

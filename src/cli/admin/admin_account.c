@@ -161,8 +161,11 @@ static err_t forget_run(struct cli *cli, const struct arguments *arguments) {
     TRY(api_path(cli, &path, "/api/v1/accounts/", arguments->words[0], "/forget-identity", NULL));
     TRY(authority_call(cli, HTTP_POST, path, &answer));
     return authority_done(
-        cli, answer, "Sessions of %s have ended; it belongs to whoever next signs in by its name.",
-        arguments->words[0]);
+        cli, answer,
+        "Sessions, certificates, grants and keys of %s have ended; it belongs to whoever next "
+        "signs in by its name. A password of it at this site stays: postern admin account "
+        "reset-factors %s",
+        arguments->words[0], arguments->words[0]);
 }
 
 static err_t window_run(struct cli *cli, const struct arguments *arguments) {

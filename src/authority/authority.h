@@ -58,7 +58,7 @@ struct authority {
     bool stopping;                       /* loop: no new calls */
     _Atomic int64_t job_due_at; /* store writes: when a job's time comes; 0: to be looked up */
     bool job_expiry_runs;       /* loop */
-    _Atomic bool late;          /* loop writes: the stop may not wait for the store any more */
+    _Atomic bool late;          /* loop writes: the stop may wait for nothing any more */
     uint64_t next_request;      /* loop */
     char request_prefix[12];    /* fixed: makes request ids unique between starts */
 };

@@ -120,7 +120,11 @@ static void submit(struct call *call);
 
 static void on_work(struct work *work) {
     struct call *call = (struct call *)work;
-    call->next_work(call);
+    if (call->authority->late) {
+        call_problem(call, 503, "overloaded", NULL, "the authority is stopping; try again");
+    } else {
+        call->next_work(call);
+    }
 }
 
 static void on_work_done(struct work *work) {

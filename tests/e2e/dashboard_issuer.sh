@@ -167,7 +167,7 @@ shows "two do" 200 'Add passkey or security key'
 begin hpc
 visit_cookie=$(sed -nE 's/^set-cookie: (__Host-posterngate-visit=[^;]*);.*/\1/Ip' "$work/headers" | tail -1)
 strangers() { # COUNT [CURL-OPTION…]: so many made-up codes from another address, each in the one cookie; prints the statuses
-    curl -sS --cacert "$authority/tls/ca.pem" --interface 127.0.0.9 --connect-to "$authority_host:$port:127.0.0.1:$port" --max-time 120 \
+    curl -sS --cacert "$authority/tls/ca.pem" --interface "${stranger:-127.0.0.9}" --connect-to "$authority_host:$port:127.0.0.1:$port" --max-time 120 \
         -o "$work/strangers" -w '%{http_code}\n' -H "Cookie: $visit_cookie" "${@:2}" "$url/sign-in/back/hpc?code=[1-$1]&state=$state&$ours"
 }
 curl -fsS -X POST --data-binary 4000 "$op/slow" >"$work/last"
@@ -193,6 +193,27 @@ check "but so often" grep -qx 403 "$work/statuses"
 drive_browser 240 dashboard_issuer.mjs "$(jq -n --arg glewlwyd "$(cat "$BROWSER_ROOM/bob.secret" 2>/dev/null)" \
     '{people: {bob: {password: "long enough", secret: $glewlwyd}}}')"
 audited "it is on record, with the issuer" ".action == \"session.sign-in-back\" and .allowed and .actor == \"bob\" and .target == \"$op\""
+
+# ---- a stop does not wait for it ------------------------------------------------------------------
+
+begin hpc
+visit_cookie=$(sed -nE 's/^set-cookie: (__Host-posterngate-visit=[^;]*);.*/\1/Ip' "$work/headers" | tail -1)
+curl -fsS -X POST --data-binary 4000 "$op/slow" >"$work/last"
+for last in 10 11; do
+    stranger=127.0.0.$last strangers 50 --parallel --parallel-immediate --parallel-max 50 >"$work/stop$last" 2>&1 &
+    started+=($!)
+done
+check "many wait for an issuer that is slow" wait_for 20 waits_for_it
+stops_in_time() { # what posternd.service gives it
+    kill "$authority_pid"
+    wait_for 20 bash -c "ps -o stat= -p $authority_pid | grep -q '^Z' || ! kill -0 $authority_pid"
+}
+check "a stop lets them go" stops_in_time
+wait "$authority_pid"
+curl -fsS -X POST --data-binary 0 "$op/slow" >"$work/last"
+serve
+begin hpc
+shows "and the next one sends people there as before" 303 ''
 
 # ---- it goes away -------------------------------------------------------------------------------
 

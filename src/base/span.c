@@ -13,6 +13,10 @@ bool span_equal(span_t a, span_t b) {
 
 bool span_equal_str(span_t a, const char *text) { return span_equal(a, span_str(text)); }
 
+const uint8_t *span_find_str(span_t span, const char *text) {
+    return span.len == 0 ? NULL : memmem(span.data, span.len, text, strlen(text));
+}
+
 int span_compare(span_t a, span_t b) {
     size_t shorter = a.len < b.len ? a.len : b.len;
     int order = shorter == 0 ? 0 : memcmp(a.data, b.data, shorter);

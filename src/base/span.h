@@ -24,6 +24,8 @@ static inline span_t span_str(const char *text) {
 /* Not for secrets: returns at the first difference. */
 bool span_equal(span_t a, span_t b);
 bool span_equal_str(span_t a, const char *text);
+/* Where the text begins in it; NULL: nowhere. */
+const uint8_t *span_find_str(span_t span, const char *text);
 /* Byte order, then length, as memcmp: <0, 0, >0. */
 int span_compare(span_t a, span_t b);
 /* Time depends on the lengths alone. */

@@ -58,10 +58,7 @@ bool key_kind_is_security_key(const struct key_kind *kind) {
     return kind->type == KEY_SK_ED25519 || kind->type == KEY_SK_ECDSA_256;
 }
 
-bool key_name_is_cert(span_t name) {
-    static const char mark[] = "-cert-v0";
-    return name.len != 0 && memmem(name.data, name.len, mark, sizeof mark - 1) != NULL;
-}
+bool key_name_is_cert(span_t name) { return span_find_str(name, "-cert-v0") != NULL; }
 
 /* The curves, made once: checking that a point is on one of them needs no EVP_PKEY. */
 static EC_GROUP *groups[3];

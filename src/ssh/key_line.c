@@ -8,10 +8,6 @@ static bool is_blank(uint8_t byte) { return byte == ' ' || byte == '\t'; }
 static bool is_space(uint8_t byte) { return is_blank(byte) || byte == '\r' || byte == '\n'; }
 static bool is_digit(uint8_t byte) { return byte >= '0' && byte <= '9'; }
 
-static bool contains(span_t text, const char *part) {
-    return text.len != 0 && memmem(text.data, text.len, part, strlen(part)) != NULL;
-}
-
 static span_t trim(span_t text) {
     while (text.len != 0 && is_space(text.data[0])) {
         text = span_of(text.data + 1, text.len - 1);
@@ -52,7 +48,7 @@ static bool is_private(span_t text) {
         "Private-Lines:",              /* the lower part of a .ppk */
     };
     for (size_t i = 0; i < COUNT_OF(marks); i++) {
-        if (contains(text, marks[i])) {
+        if (span_find_str(text, marks[i]) != NULL) {
             return true;
         }
     }
@@ -77,13 +73,13 @@ static bool is_rsa1(span_t text) {
 }
 
 err_t key_text_check(span_t text) {
-    if (contains(text, "PuTTY-User-Key-File-")) {
+    if (span_find_str(text, "PuTTY-User-Key-File-") != NULL) {
         return FAIL(ERR_KEY_PPK);
     }
     if (is_private(text)) {
         return FAIL(ERR_KEY_PRIVATE);
     }
-    if (contains(text, "---- BEGIN SSH2 PUBLIC KEY")) {
+    if (span_find_str(text, "---- BEGIN SSH2 PUBLIC KEY") != NULL) {
         return FAIL(ERR_KEY_RFC4716);
     }
     return is_rsa1(text) ? FAIL(ERR_KEY_RSA1) : OK;

@@ -23,22 +23,18 @@ struct container {
     span_t tag;
 };
 
-static const uint8_t *find(span_t text, const char *part) {
-    return text.len == 0 ? NULL : memmem(text.data, text.len, part, strlen(part));
-}
-
-bool private_key_is_openssh(span_t file) { return find(file, begin_mark) != NULL; }
+bool private_key_is_openssh(span_t file) { return span_find_str(file, begin_mark) != NULL; }
 
 /* What stands between the marks, decoded. */
 static err_t unarmour(span_t file, struct buf *out) {
     struct buf letters CLEANUP(buf_done) = BUF(LIMIT_KEY_FILE_BYTES);
-    const uint8_t *from = find(file, begin_mark);
+    const uint8_t *from = span_find_str(file, begin_mark);
     if (from == NULL) {
         return FAIL(ERR_MALFORMED);
     }
     from += sizeof begin_mark - 1;
     span_t rest = span_of(from, file.len - (size_t)(from - file.data));
-    const uint8_t *end = find(rest, end_mark);
+    const uint8_t *end = span_find_str(rest, end_mark);
     if (end == NULL) {
         return FAIL(ERR_TRUNCATED);
     }

@@ -152,7 +152,7 @@ static err_t inspect(span_t file, struct private_key_info *info, span_t *text) {
     if (refusal.code != ERR_NONE && refusal.code != ERR_KEY_PRIVATE) {
         return refusal;
     }
-    if (memmem(file.data, file.len, "SSH PRIVATE KEY FILE FORMAT", 27) != NULL) {
+    if (span_find_str(file, "SSH PRIVATE KEY FILE FORMAT") != NULL) {
         return FAIL(ERR_KEY_RSA1);
     }
     TRY(find_block(file, &block));

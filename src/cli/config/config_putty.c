@@ -42,9 +42,8 @@ static err_t putty_folder(char **out) {
 static bool is_of_site(const char *path, const char *site) {
     struct buf text CLEANUP(buf_done) = BUF(SESSION_BYTES);
     char mark[LIMIT_CLUSTER_NAME_CHARS + sizeof "\n" PUTTY_MARK "=\n"];
-    int len = snprintf(mark, sizeof mark, "\n" PUTTY_MARK "=%s\n", site);
-    return !failed(file_read(path, &text)) &&
-           memmem(text.data, text.len, mark, (size_t)len) != NULL;
+    (void)snprintf(mark, sizeof mark, "\n" PUTTY_MARK "=%s\n", site);
+    return !failed(file_read(path, &text)) && span_find_str(buf_span(&text), mark) != NULL;
 }
 
 static err_t put_file(struct cli *cli, const char *path, span_t text) {
@@ -125,7 +124,7 @@ static err_t put_registry(const struct config_call *call, span_t text, char **pa
     TRY(path_join(folder != NULL ? folder : ".", name, path));
     err_t err = file_read(*path, &before);
     if (err.code != ERR_NOT_FOUND &&
-        (failed(err) || memmem(before.data, before.len, mark, sizeof mark - 1) == NULL)) {
+        (failed(err) || span_find_str(buf_span(&before), mark) == NULL)) {
         return trouble_set(&call->cli->trouble, EXIT_CONFLICT,
                            "%s is there already, and was not written by postern config", *path);
     }

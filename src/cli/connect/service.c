@@ -47,10 +47,6 @@ static err_t ask_host(const struct link *link, uint16_t port, int stop_fd, enum 
     return OK;
 }
 
-static bool says(span_t said, const char *text) {
-    return said.len > 0 && memmem(said.data, said.len, text, strlen(text)) != NULL;
-}
-
 err_t service_look(struct link *link, uint16_t port, int stop_fd, enum service *out,
                    struct inet_address *address) {
     bool answers = false;
@@ -64,7 +60,7 @@ err_t service_look(struct link *link, uint16_t port, int stop_fd, enum service *
         *out = SERVICE_UNKNOWN;
         return OK;
     }
-    if (says(link_said(link), "open failed: administratively prohibited")) {
+    if (span_find_str(link_said(link), "open failed: administratively prohibited") != NULL) {
         *out = SERVICE_FORBIDDEN;
         return OK;
     }

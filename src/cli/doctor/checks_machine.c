@@ -56,8 +56,8 @@ void check_client(const struct facts *facts, struct finding *out) {
         }
         return;
     }
-    if (version < VERSION_PROXY_JUMP && facts->site_config_text.data != NULL &&
-        memmem(facts->site_config_text.data, facts->site_config_text.len, "ProxyJump", 9) != NULL) {
+    if (version < VERSION_PROXY_JUMP &&
+        span_find_str(buf_span(&facts->site_config_text), "ProxyJump") != NULL) {
         finding_set(out, HEALTH_BROKEN,
                     "ssh is OpenSSH %u.%u, which does not know ProxyJump, and the configuration "
                     "was written for a newer one",

@@ -50,8 +50,7 @@ static bool includes_site(span_t line, const char *site) {
 }
 
 void config_look(span_t text, const char *site, struct config_look *out) {
-    struct config_look look = {.has_cr = text.data != NULL &&
-                                         memmem(text.data, text.len, "\r\n", 2) != NULL};
+    struct config_look look = {.has_cr = span_find_str(text, "\r\n") != NULL};
     for (unsigned number = 1; text.len > 0; number++) {
         span_t line = span_until(&text, '\n');
         span_t keyword = config_line_keyword(&line);
@@ -126,7 +125,7 @@ err_t text_replace_in_line(span_t text, unsigned line, const char *from, const c
     if (!split_at(text, line, &before, &it, &after)) {
         return FAIL(ERR_NOT_FOUND);
     }
-    const uint8_t *at = memmem(it.data, it.len, from, strlen(from));
+    const uint8_t *at = span_find_str(it, from);
     if (at == NULL) {
         return FAIL(ERR_NOT_FOUND);
     }

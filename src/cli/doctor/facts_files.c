@@ -55,7 +55,7 @@ static enum key_content content_of_private(struct private_key_info *info, span_t
         return KEY_PPK;
     }
     bool openssh = info->format == PRIVATE_KEY_OPENSSH;
-    return openssh && memmem(text.data, text.len, "\r\n", 2) != NULL ? KEY_PRIVATE_CR : KEY_PRIVATE;
+    return openssh && span_find_str(text, "\r\n") != NULL ? KEY_PRIVATE_CR : KEY_PRIVATE;
 }
 
 static enum key_content content_of(span_t text, struct fact_key *key) {

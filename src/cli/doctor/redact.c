@@ -22,10 +22,6 @@ struct reader {
     unsigned ppk_private; /* lines of a .ppk's private half that are still to come */
 };
 
-static bool has(span_t line, const char *text) {
-    return line.data != NULL && memmem(line.data, line.len, text, strlen(text)) != NULL;
-}
-
 static bool starts(span_t text, const char *with) {
     size_t len = strlen(with);
     return text.len >= len && memcmp(text.data, with, len) == 0;
@@ -295,7 +291,8 @@ static err_t put_line(const struct reader *reader, span_t line) {
 /* True when the line is of a private key and was dealt with. */
 static bool skip_private(struct reader *reader, span_t line) {
     if (reader->in_private) {
-        reader->in_private = !(has(line, "-----END ") || has(line, "---- END "));
+        reader->in_private =
+            !(span_find_str(line, "-----END ") != NULL || span_find_str(line, "---- END ") != NULL);
         return true;
     }
     if (reader->ppk_private > 0) {
@@ -309,8 +306,10 @@ static err_t read_line(struct reader *reader, span_t line) {
     if (skip_private(reader, line)) {
         return OK;
     }
-    if ((has(line, "-----BEGIN ") || has(line, "---- BEGIN ")) && has(line, "PRIVATE KEY")) {
-        reader->in_private = !has(line, "-----END ");
+    if ((span_find_str(line, "-----BEGIN ") != NULL ||
+         span_find_str(line, "---- BEGIN ") != NULL) &&
+        span_find_str(line, "PRIVATE KEY") != NULL) {
+        reader->in_private = span_find_str(line, "-----END ") == NULL;
         return buf_add_str(reader->out, "[private key removed]\n");
     }
     if (starts(line, "SSH PRIVATE KEY FILE FORMAT 1")) {

@@ -46,7 +46,7 @@ static const struct rule {
 };
 
 static const char *find(span_t line, const char *text) {
-    return line.data == NULL ? NULL : memmem(line.data, line.len, text, strlen(text));
+    return (const char *)span_find_str(line, text);
 }
 
 static void copy(char *out, size_t size, const char *from, const char *end) {

@@ -15,14 +15,11 @@ enum {
 
 /* --- which command --- */
 
-static bool contains(span_t text, const char *part) {
-    return text.data != NULL && memmem(text.data, text.len, part, strlen(part)) != NULL;
-}
-
 /* ssh-copy-id's one-liner, of every version: it appends its input to authorized_keys. So does who
  * types that by hand. */
 static bool is_install(span_t command) {
-    return contains(command, ".ssh/authorized_keys") && contains(command, "cat >>");
+    return span_find_str(command, ".ssh/authorized_keys") != NULL &&
+           span_find_str(command, "cat >>") != NULL;
 }
 
 static err_t grant(struct relay_session *session, const struct server_event *event, bool granted) {

@@ -47,20 +47,20 @@ report() { # STATUS DESCRIPTION
 # Runs a command; its output is in $work/last afterwards. Until then $work/last is what the command before said, so that a
 # command can be a condition on that; what a function writes to $work/last itself stays there.
 hear() { # COMMAND…
-    local status=0 hearing=1
+    local heard_status=0 hearing=1
     : >>"$work/last"
     touch -d @0 "$work/last" "$work/never"
-    "$@" >"$work/heard" 2>&1 || status=$?
+    "$@" >"$work/heard" 2>&1 || heard_status=$?
     [ "$work/last" -nt "$work/never" ] || mv "$work/heard" "$work/last"
-    return $status
+    return $heard_status
 }
 
 # The command succeeds.
 check() { # DESCRIPTION COMMAND…
-    local description=$1 status=0
+    local description=$1 result=0
     shift
-    hear "$@" || status=$?
-    report $status "$description"
+    hear "$@" || result=$?
+    report $result "$description"
 }
 
 # The output of the last command matches; an empty pattern matches anything. In a function that is run here, what that function

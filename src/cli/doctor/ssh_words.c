@@ -134,8 +134,11 @@ static void note_rank(span_t line, size_t *best, struct ssh_verdict *out) {
 static void note_offending(span_t line, struct ssh_verdict *out) {
     const char *end = (const char *)line.data + line.len;
     const char *in = find(line, " key in ");
-    const char *colon = memrchr(line.data, ':', line.len);
-    if (!begins(line, "Offending ") || in == NULL || colon == NULL || colon < in) {
+    if (!begins(line, "Offending ") || in == NULL) {
+        return;
+    }
+    const char *colon = memrchr(in, ':', (size_t)(end - in));
+    if (colon == NULL) {
         return;
     }
     unsigned number = 0;

@@ -31,6 +31,7 @@ enum limits {
     LIMIT_FORCE_COMMAND_CHARS = 4096,
     LIMIT_SUBNETS_COUNT = 32,
     LIMIT_CERT_MEMO_COUNT = 4096, /* certificates whose signature need not be verified again */
+    LIMIT_CERTIFIED_COUNT = 4096, /* keys that a gate knows to come with certificates */
     LIMIT_KRL_BYTES = 64 * 1024 * 1024,
     LIMIT_KRL_ENTRIES_COUNT = 4 * 1024 * 1024,
     LIMIT_KRL_CAS_COUNT = 1024,

@@ -21,6 +21,11 @@ says "the account" 'alice'
 says "the cluster" 'daint'
 says "from where" "$laptop_ip"
 check "also with a terminal" python3 "$root/tests/e2e/tty.py" -- "${ssh[@]}" -tt ela
+# ssh offers the key alone first then, each time.
+grep -v CertificateFile ssh_config >implied_config
+check "the certificate beside the key is found without CertificateFile" ssh -F implied_config -T ela
+check "again" ssh -F implied_config -T ela
+check "nobody is told that the key alone is not enough" sh -c '! grep -q "not registered" last'
 check "cat of 50 MB is whole, up" sh -c \
     'head -c 50000000 /dev/urandom >big && ssh -F ssh_config daint "sha256sum" <big | cut -c1-64 >sum && sha256sum big | cut -c1-64 | cmp - sum'
 check "and down" sh -c 'cp big home/alice/big && chown alice home/alice/big && ssh -F ssh_config daint cat big | cmp - big'

@@ -138,8 +138,9 @@ static err_t refuse_proved(struct relay_session *session, const struct server_ev
     return OK;
 }
 
-/* An agent offers one key after the other, so this is no failure yet, and one line is enough. Most
- * clients offer the plain key after its certificate, where nobody needs to hear more. */
+/* An agent offers one key after the other, so this is no failure yet, and one line is enough. Where
+ * a key has a certificate, some clients offer it before that and some after: neither needs to hear
+ * more. */
 static err_t refuse_offered(struct relay_session *session, const struct server_event *event,
                             const char *user, const struct decision *decision) {
     session->refusals++;
@@ -147,7 +148,10 @@ static err_t refuse_offered(struct relay_session *session, const struct server_e
     if (event->cert != NULL) {
         record_login_refused(session, user, event->key, event->cert, decision->why);
     }
-    if (event->cert != NULL || !session->told) {
+    struct relay_worker *worker = session->worker;
+    bool needless =
+        session->told || certified_knows(worker->relay->certified, user, event->key, worker->now_s);
+    if (event->cert != NULL || !needless) {
         TRY(advise(session, decision->advice));
     }
     return fail(session);
@@ -270,6 +274,9 @@ static err_t let_in(struct relay_session *session, const struct server_event *ev
     atomic_fetch_sub(&relay->logins, 1);
     session->active_ms = worker->now_ms;
     session->quick = RELAY_QUICK_COUNT;
+    if (event->cert != NULL) {
+        certified_note(relay->certified, who->user, event->key, who->expires_at);
+    }
     COUNT(worker, logins_total, 1);
     COUNT(worker, sessions_authenticated, 1);
     tell_later(session);

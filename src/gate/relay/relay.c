@@ -158,6 +158,7 @@ err_t relay_new(const struct relay_wiring *wiring, struct relay_setup *setup, st
     err_t err = locks_init(relay);
     err = failed(err) ? err : view_new(&relay->view);
     err = failed(err) ? err : quota_new(secret, &relay->quota);
+    err = failed(err) ? err : certified_new(&relay->certified);
     err = failed(err) ? err : workers_new(relay, wiring);
     if (failed(err)) {
         relay_free(relay);
@@ -285,6 +286,7 @@ void relay_free(struct relay *relay) {
     free(relay->workers);
     relay_close_listeners(relay);
     relay_setup_release(relay->setup);
+    certified_free(relay->certified);
     quota_free(relay->quota);
     view_free(relay->view);
     (void)pthread_mutex_destroy(&relay->setup_mutex);

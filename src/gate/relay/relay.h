@@ -34,6 +34,7 @@
 #include "feed/uplink.h"
 #include "gate/gate.h"
 #include "gate/relay/held.h"
+#include "gate/relay/certified.h"
 #include "gate/relay/quota.h"
 #include "gate/relay/window.h"
 #include "net/poller.h"
@@ -84,6 +85,7 @@ struct relay {
     pthread_rwlock_t policy; /* guards view */
     struct view *view;
     struct quota *quota;
+    struct certified *certified;
     pthread_mutex_t setup_mutex; /* guards which setup is the present one */
     struct relay_setup *setup;
     _Atomic size_t sessions;

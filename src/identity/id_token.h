@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "base/limits.h"
 #include "identity/jws.h"
 
 struct id_token_rules {
@@ -24,9 +25,8 @@ struct id_token_rules {
     size_t acr_count;
 };
 
-enum { ID_TOKEN_SUBJECT_CHARS = 256 };
 struct id_token {
-    char subject[ID_TOKEN_SUBJECT_CHARS];
+    char subject[LIMIT_SUBJECT_CHARS + 1];
     int64_t expires_at;
     int64_t authenticated_at; /* "auth_time", now at the latest; 0 when not told */
 };

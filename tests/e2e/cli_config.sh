@@ -251,7 +251,7 @@ refused "without a session and with a certificate that has ended ssh does not ge
 says "at a terminal it is said why" 'postern: you are not signed in at cscs'
 says "and what to type" 'postern login'
 check "once for both hops" test "$(grep -c 'not signed in' last)" = 1
-refused "with scp, too" any 'not signed in' at_terminal scp -q hand daint:
+refused "with scp, too" any 'not signed in' at_terminal scp -q .ssh/cscs-key.pub daint:
 refused "another ssh a moment later" 255 'Permission denied' python3 "$here/tty.py" -- "$work/bin/laptop" ssh -n daint true
 if grep -q 'not signed in' last; then report 1 "says it no more"; else report 0 "says it no more"; fi
 rm -f "$state/refresh.json"

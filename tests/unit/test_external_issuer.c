@@ -67,6 +67,24 @@ static void test_refused_files(void **state) {
     }
 }
 
+static void test_url_is_bounded(void **state) {
+    (void)state;
+    for (int chars = LIMIT_ISSUER_CHARS; chars <= LIMIT_ISSUER_CHARS + 1; chars++) {
+        char text[LIMIT_ISSUER_CHARS + 64];
+        struct told told;
+        struct external_issuer *issuer = NULL;
+        const char *host = "https://op.example/";
+        (void)snprintf(text, sizeof text, "url: %s%0*d\nclient_id: a\n", host,
+                       chars - (int)strlen(host), 7);
+        assert_fails(load(text, &told, &issuer),
+                     chars == LIMIT_ISSUER_CHARS ? ERR_NONE : ERR_MALFORMED);
+        if (chars > LIMIT_ISSUER_CHARS) {
+            assert_non_null(strstr(told.text, "|url|"));
+        }
+        external_issuer_free(issuer);
+    }
+}
+
 static void test_usual(void **state) {
     (void)state;
     struct told told;
@@ -190,9 +208,10 @@ static void test_refused_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused_files), cmocka_unit_test(test_usual),
-        cmocka_unit_test(test_code),          cmocka_unit_test(test_refused_names),
-        cmocka_unit_test(test_account),       cmocka_unit_test(test_project),
+        cmocka_unit_test(test_refused_files), cmocka_unit_test(test_url_is_bounded),
+        cmocka_unit_test(test_usual),         cmocka_unit_test(test_code),
+        cmocka_unit_test(test_refused_names), cmocka_unit_test(test_account),
+        cmocka_unit_test(test_project),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -515,6 +515,22 @@ static void test_times(void **state) {
                  ERR_REFUSED); /* a nonce that nobody asked for */
 }
 
+static void test_subject_is_bounded(void **state) {
+    (void)state;
+    const struct id_token_rules rules = {
+        .issuer = "i", .audience = "a", .skew_s = 60, .age_max_s = 600};
+    for (int chars = LIMIT_SUBJECT_CHARS; chars <= LIMIT_SUBJECT_CHARS + 1; chars++) {
+        char text[LIMIT_SUBJECT_CHARS + 100];
+        struct fault fault;
+        (void)snprintf(text, sizeof text,
+                       "\"iss\":\"i\",\"aud\":\"a\",\"sub\":\"%0*d\",\"iat\":1799999990,"
+                       "\"exp\":1800000100",
+                       chars, 7);
+        assert_fails(judge(text, &rules, &fault),
+                     chars == LIMIT_SUBJECT_CHARS ? ERR_NONE : ERR_REFUSED);
+    }
+}
+
 /* Sessions count from the sign-in: one of the future would never end. */
 static void test_when_signed_in(void **state) {
     (void)state;
@@ -650,6 +666,7 @@ int main(void) {
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_claims),
         cmocka_unit_test(test_times),
+        cmocka_unit_test(test_subject_is_bounded),
         cmocka_unit_test(test_when_signed_in),
         cmocka_unit_test(test_rotation),
         cmocka_unit_test(test_signing_keys_are_bounded),

@@ -38,7 +38,7 @@ gets() { # DESCRIPTION STATUS CODE METHOD PATH TOKEN [JSON]
 
 # What the last call answered.
 has() { # DESCRIPTION JQ-CONDITION
-    jq -e "$2" "$work/last" >"$work/condition" 2>&1
+    [ -s "$work/last" ] && jq -e "$2" "$work/last" >"$work/condition" 2>&1
     report $? "$1"
 }
 

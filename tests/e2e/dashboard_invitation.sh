@@ -57,8 +57,8 @@ posts "a wrong code" 401 invalid_credentials $confirm "{\"invitation\":\"$invita
 refused "gives none either" any '' sets_cookie
 posts "a session of another kind" 422 'bearer, browser|bearer or browser' $confirm "{\"invitation\":\"$invitation\",\"totp\":\"000000\",\"session\":\"tea\"}" "${page[@]}"
 posts "a page of ours confirms" 200 '"username":"carol"' $confirm "$(confirmation -30)" "${page[@]}"
-check "and gets the cookie" sets_cookie
 has "without a token for scripts" 'has("access_token") | not'
+check "and gets the cookie" sets_cookie
 posts "it works once" 401 invalid_invitation $about "{\"invitation\":\"$invitation\"}"
 
 # The same where somebody signs in.

@@ -37,7 +37,7 @@ gets() { # DESCRIPTION STATUS CODE FIELD METHOD PATH TOKEN [JSON]
 }
 
 has() { # DESCRIPTION JQ-CONDITION
-    jq -e "$2" "$work/last" >/dev/null 2>&1
+    [ -s "$work/last" ] && jq -e "$2" "$work/last" >/dev/null 2>&1
     report $? "$1"
 }
 

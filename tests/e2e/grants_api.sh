@@ -156,8 +156,7 @@ brief_ended() {
     api POST /api/v1/grants/certificates '' "$(proof brief "$(now_ms)")"
     [ "$(field .code)" = grant_ended ]
 }
-api POST /api/v1/grants/certificates '' "$(proof brief "$(now_ms)")"
-check "… gives nothing that outlasts it" test "$status" = 200
+gets "… gives nothing that outlasts it" 200 - POST /api/v1/grants/certificates '' "$(proof brief "$(now_ms)")"
 has "… by a second" '(.sshKey.expireTime | fromdate) - now < 3'
 wait_for 10 brief_ended
 report $? "… and ends"

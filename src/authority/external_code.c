@@ -73,7 +73,7 @@ err_t external_code_trade(struct external_issuer *issuer, const struct external_
                           const char *redirect_uri, const char *brought, int64_t now,
                           json_t **tokens, struct fault *fault) {
     const struct external_config *config = external_issuer_config(issuer);
-    const secret_t *secret = external_issuer_secret(issuer);
+    bool is_public = config->dashboard_secret_file == NULL;
     struct external_metadata metadata;
     struct buf form CLEANUP(buf_done) = BUF(FORM_CHARS_MAX);
     struct buf basic CLEANUP(buf_done) = BUF(FORM_CHARS_MAX);
@@ -82,11 +82,11 @@ err_t external_code_trade(struct external_issuer *issuer, const struct external_
     TRY(add(&form, "code", brought));
     TRY(add(&form, "redirect_uri", redirect_uri));
     TRY(add(&form, "code_verifier", code->verifier));
-    if (secret == NULL) {
+    if (is_public) {
         TRY(add(&form, "client_id", config->dashboard_client));
     } else {
-        TRY(write_basic(config->dashboard_client, secret, &basic));
+        TRY(write_basic(config->dashboard_client, &config->dashboard_secret, &basic));
     }
     return external_issuer_post(issuer, metadata.token_url, buf_span(&form),
-                                secret != NULL ? (const char *)basic.data : NULL, tokens, fault);
+                                is_public ? NULL : (const char *)basic.data, tokens, fault);
 }

@@ -97,7 +97,7 @@ static void test_usual(void **state) {
     assert_string_equal(config->title, "op.example");
     assert_string_equal(config->dashboard_client, "postern");
     assert_null(config->one_time_audience);
-    assert_null(external_issuer_secret(issuer));
+    assert_null(config->dashboard_secret_file);
     assert_false(config->account_create);
     assert_false(config->account_administrator);
     assert_false(config->project_follow);
@@ -135,7 +135,7 @@ static void test_account(void **state) {
         struct fault fault = {.reason = ""};
         json_t *claims = json_loads(cases[i].claims, 0, NULL);
         assert_non_null(claims);
-        err_t err = external_issuer_account(external_issuer_config(issuer),
+        err_t err = external_config_account(external_issuer_config(issuer),
                                             external_issuer_config(issuer)->account_claim, claims,
                                             name, &fault);
         assert_int_equal(err.code, cases[i].name != NULL ? ERR_NONE : ERR_REFUSED);
@@ -153,10 +153,10 @@ static void test_project(void **state) {
     const char *project = NULL;
     assert_ok(load(GOOD "projects: {claim: groups, prefix: hpc-}\n", &told, &issuer));
     const struct external_config *config = external_issuer_config(issuer);
-    assert_false(external_issuer_project(config, "csstaff", &project));
-    assert_false(external_issuer_project(config, "hpc-", &project));
-    assert_false(external_issuer_project(config, "", &project));
-    assert_true(external_issuer_project(config, "hpc-csstaff", &project));
+    assert_false(external_config_project(config, "csstaff", &project));
+    assert_false(external_config_project(config, "hpc-", &project));
+    assert_false(external_config_project(config, "", &project));
+    assert_true(external_config_project(config, "hpc-csstaff", &project));
     assert_string_equal(project, "csstaff");
     external_issuer_free(issuer);
 }

@@ -157,7 +157,7 @@ static bool find_account(struct call *call, const struct exchange *exchange,
     const struct external_config *config = external_issuer_config(exchange->issuer);
     struct fault fault = {.reason = ""};
     char name[LIMIT_ACCOUNT_NAME_CHARS + 1];
-    if (failed(external_issuer_account(config, exchange->claim, exchange->claims, name, &fault))) {
+    if (failed(external_config_account(config, exchange->claim, exchange->claims, name, &fault))) {
         call_problem(call, 403, "access_denied", NULL, "%s: %s", fault.field, fault.reason);
         return false;
     }
@@ -238,7 +238,7 @@ static bool is_claimed(const struct following *following, const char *name) {
     const json_t *item;
     json_array_foreach(following->claim, i, item) {
         const char *text = json_string_value(item), *project;
-        if (text != NULL && external_issuer_project(following->config, text, &project) &&
+        if (text != NULL && external_config_project(following->config, text, &project) &&
             strcmp(project, name) == 0) {
             return true;
         }
@@ -299,7 +299,7 @@ static err_t follow(struct following *following, const struct account *account) 
     const json_t *item;
     json_array_foreach(following->claim, i, item) {
         const char *text = json_string_value(item), *name;
-        if (text != NULL && external_issuer_project(following->config, text, &name)) {
+        if (text != NULL && external_config_project(following->config, text, &name)) {
             TRY(join(following, account, name));
         }
     }

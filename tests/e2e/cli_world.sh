@@ -68,7 +68,7 @@ add_place() { # NAME LAST-OCTET
 }
 # The root too: entering a mount namespace leaves a chroot.
 on() { nsenter -t "${place[$1]}" -n -m -u -r "${@:2}"; } # PLACE COMMAND…, as root, in /
-start_on() { start "$1" nsenter -t "${place[$2]}" -n -m -u -r "${@:3}"; } # NAME PLACE COMMAND…
+start_on() { start "$1" nsenter -t "${place[$2]}" -n -m -u -r -w "${@:3}"; } # NAME PLACE COMMAND…
 
 add_place laptop 9
 # A program, so that what start() remembers is the command itself.

@@ -1,7 +1,7 @@
 /*
- * Keys that came in with a certificate. ssh offers a key alone before the certificate beside it,
- * unless its configuration names CertificateFile; whoever does have the certificate need not hear
- * each time that the key alone is not enough.
+ * Keys that came in with a certificate after one was refused alone. ssh offers a key before the
+ * certificate beside it, unless its configuration names CertificateFile; whoever does have the
+ * certificate need not hear each time that the key alone is not enough.
  *
  * It decides on words alone, never on who gets in. LIMIT_CERTIFIED_COUNT places are all it has, and
  * a newcomer takes the one that its digest names from whoever is there. Any thread.

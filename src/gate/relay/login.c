@@ -154,6 +154,7 @@ static err_t refuse_offered(struct relay_session *session, const struct server_e
     if (event->cert != NULL || !needless) {
         TRY(advise(session, decision->advice));
     }
+    session->alone |= event->cert == NULL;
     return fail(session);
 }
 
@@ -274,7 +275,7 @@ static err_t let_in(struct relay_session *session, const struct server_event *ev
     atomic_fetch_sub(&relay->logins, 1);
     session->active_ms = worker->now_ms;
     session->quick = RELAY_QUICK_COUNT;
-    if (event->cert != NULL) {
+    if (event->cert != NULL && session->alone) {
         certified_note(relay->certified, who->user, event->key, who->expires_at);
     }
     COUNT(worker, logins_total, 1);

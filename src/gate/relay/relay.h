@@ -272,6 +272,7 @@ struct relay_session {
     bool waits;     /* for a signature or a delayed answer: its input stays where it is */
     bool input_due; /* there may be whole packets in `input` */
     bool told;      /* the user has read why something was refused */
+    bool alone;     /* a key was offered without a certificate, and refused */
     uint16_t quick; /* so many more reads are acknowledged at once, if not by an answer */
     bool ack_due;   /* in this turn */
     bool counted;   /* by the quota of its address */

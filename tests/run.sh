@@ -49,8 +49,9 @@ run_one() { # NAME COMMAND…
     count "$name" "$status" "$logs/$name.log" "$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN {print b - a}')"
 }
 
-# Two scenarios at a time, each with what it starts in folders and on ports of its own: most of their time they wait.
-lanes=2
+# Two scenarios at a time, each with what it starts in folders and on ports of its own: most of their time they wait. The longest
+# takes four minutes on a busy machine; one that waits for ever is ended, and counted as failed.
+lanes=2 scenario_s=900
 declare -A name_of=() start_of=() # by process
 run_beside() { # NAME COMMAND…
     local name=$1
@@ -97,7 +98,7 @@ for script in tests/e2e/*.sh; do
     name=$(basename "$script" .sh)
     case $name in lib | *_world) continue ;; esac
     if wanted e2e "$name"; then
-        run_beside "e2e-$name" $sudo env BUILD="$BUILD" TOOLS="$TOOLS" bash "$script"
+        run_beside "e2e-$name" $sudo env BUILD="$BUILD" TOOLS="$TOOLS" timeout -k 30 "$scenario_s" bash "$script"
     fi
 done
 while [ ${#name_of[@]} -gt 0 ]; do count_next; done

@@ -144,7 +144,7 @@ stop "$keeper"
 rm -rf "$work/home/mallory/.ssh" "$work/home/alice/.ssh"
 keep fnancy
 check "a user who stops what runs in their name holds up nobody else for long" wait_for 45 restored
-check "and is told of" tells mallory "gave no answer within $(limit HOME_S) s"
+check "and is told of" wait_for 45 tells mallory "gave no answer within $(limit HOME_S) s"
 kill -KILL "$stopper"
 wait "$stopper" 2>/dev/null
 stop "$keeper"

@@ -23,10 +23,15 @@ else
     work=$(mktemp -d)
 fi
 
+# A gate that is asked to end waits for its sessions: no longer than this.
 cleanup() {
-    local pid file
+    local pid file deadline=$((SECONDS + 10))
     for pid in "${started[@]}"; do kill "$pid" 2>/dev/null; done
-    for pid in "${started[@]}"; do wait "$pid" 2>/dev/null; done
+    for pid in "${started[@]}"; do
+        while kill -0 "$pid" 2>/dev/null && [ $SECONDS -lt $deadline ]; do read -rt 0.05 <> <(:) || :; done
+        kill -KILL "$pid" 2>/dev/null
+        wait "$pid" 2>/dev/null
+    done
     for file in "${made[@]}"; do umount "$file" 2>/dev/null; rm -f "$file"; done
     if [ "${KEEP:-}" = 1 ]; then echo "# kept: $work"; else rm -rf "$work"; fi
 }

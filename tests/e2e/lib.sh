@@ -29,7 +29,7 @@ cleanup() {
     for pid in "${started[@]}"; do kill "$pid" 2>/dev/null; done
     for pid in "${started[@]}"; do
         while kill -0 "$pid" 2>/dev/null && [ $SECONDS -lt $deadline ]; do read -rt 0.05 <> <(:) || :; done
-        kill -KILL "$pid" 2>/dev/null
+        ! kill -0 "$pid" 2>/dev/null || kill -KILL "$pid"
         wait "$pid" 2>/dev/null
     done
     for file in "${made[@]}"; do umount "$file" 2>/dev/null; rm -f "$file"; done
